@@ -1,0 +1,1 @@
+"""Fixtures that every pytest run gets when astra-registry is installed."""
