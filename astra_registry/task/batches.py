@@ -1,0 +1,185 @@
+"""One task or many: columns instead of objects, and members made when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, overload
+
+from astra_registry.errors import BadValue
+from astra_registry.task.identity import Identified
+from astra_registry.task.parameterised import GIVEN
+
+INFINITY = float("inf")
+
+
+class Batched(Identified):
+    """A task that is scalar, or holds columns: a batch, like an array-valued SkyCoord."""
+
+    max_batch_size: ClassVar[float] = INFINITY
+
+    def _fill(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+        """Take values that are converted already; what was not given is None."""
+        self.__dict__.update(dict.fromkeys(self._parameters), **values)
+        size = next((len(v) for a, v in values.items() if v is not None and self._is_column(a, v)), None)
+        self.__dict__.update(_origins=origins, _size=size)
+
+    @property
+    def is_batch_mode(self) -> bool:
+        """Whether any batch parameter holds a sequence."""
+        return self._size is not None
+
+    @property
+    def batchable(self) -> bool:
+        """Whether the class has batch parameters."""
+        return bool(self.batch_param_names())
+
+    @classmethod
+    def batch_param_names(cls) -> list[str]:
+        """Return the names of the parameters that may hold a sequence."""
+        return [p.name for p in cls._parameters.values() if p.batch]
+
+    def get_batch_size(self) -> int:
+        """Return the number of members; 1 for a single task."""
+        return 1 if self._size is None else self._size
+
+    def get_batch_task_kwds(self, include_non_batch_keywords: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield the keywords of each member, as many as `get_batch_size` says; scalars are repeated."""
+        shared: dict[str, Any] = {}
+        columns: dict[str, Sequence[Any]] = {}
+        for attribute, declaration in self._parameters.items():
+            value = self.__dict__[attribute]
+            if value is not None and self._is_column(attribute, value):
+                columns[declaration.name] = value
+            elif declaration.batch or include_non_batch_keywords:
+                shared[declaration.name] = value
+        order = [
+            p.name for p in self._parameters.values() if p.name in columns or p.name in shared
+        ]
+        if not columns:
+            yield {name: shared[name] for name in order}
+            return
+        for row in zip(*columns.values(), strict=True):
+            values = {**shared, **dict(zip(columns, row, strict=True))}
+            yield {name: values[name] for name in order}
+
+    def get_batch_tasks(self) -> Iterator[Self]:
+        """Yield the members in order, doubles kept; a single task is its own only member."""
+        if self._size is None:
+            yield self
+            return
+        for i in range(self._size):
+            yield self[i]
+
+    def __len__(self) -> int:
+        return self.get_batch_size()
+
+    def __bool__(self) -> bool:
+        return True  # a task is not a container first: an empty batch is still a task
+
+    def __iter__(self) -> Iterator[Self]:
+        return self.get_batch_tasks()
+
+    @overload
+    def __getitem__(self, index: int) -> Self: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Self:
+        if self._size is None:
+            raise TypeError(f"{self!r} is no batch: it has no members to index")
+        values = dict(self.__dict__)
+        for name in [name for name in values if name not in self._parameters]:
+            del values[name]  # what is cached belongs to the batch
+        for attribute in self._columns():
+            values[attribute] = values[attribute][index]
+        member = type(self).__new__(type(self))
+        size = len(range(self._size)[index]) if isinstance(index, slice) else None
+        member.__dict__.update(values, _origins=self._origins, _size=size)
+        return member
+
+    def _columns(self) -> list[str]:
+        return [a for a in self._parameters if self.__dict__[a] is not None and self._is_column(a, self.__dict__[a])]
+
+    def split(self, size: float | None = None) -> Iterator[Self]:
+        """Yield this batch in parts of at most `size` (by default `max_batch_size`) members."""
+        limit = self.max_batch_size if size is None else size
+        if limit < 1:
+            raise BadValue(f"a part of a batch has at least one member, not {limit}")
+        if self._size is None or self._size <= limit:
+            yield self
+            return
+        step = int(limit)
+        for start in range(0, self._size, step):
+            yield self[start : start + step]
+
+    @classmethod
+    def from_members(cls, members: Iterable[Mapping[str, str] | str]) -> Self:
+        """Return the batch of members given in their text form (mappings, or the same as JSON), in order."""
+        parsed = [json.loads(member) if isinstance(member, str) else member for member in members]
+        if not parsed:
+            return cls(**dict.fromkeys(cls.batch_param_names()[:1], ()))
+        constants: dict[str, Any] = {}
+        columns: dict[str, list[str]] = {}
+        batch_names = set(cls.batch_param_names())
+        for name in parsed[0]:
+            column = [member[name] for member in parsed]
+            if name in batch_names:
+                columns[name] = column
+            elif len(set(column)) == 1:
+                constants[name] = column[0]
+            else:
+                raise BadValue(f"members of one batch share their {name}, which is no batch parameter")
+        return cls.from_str_params({
+            **constants,
+            **{name: json.dumps(column, ensure_ascii=False) for name, column in columns.items()},
+            "__columns__": ",".join(columns),
+        })
+
+    @classmethod
+    def from_table(cls, table: Any, **constants: Any) -> Self:
+        """Return the batch of a table's rows.
+
+        Parameters
+        ----------
+        table
+            An astropy Table, a mapping of columns, or the path of a CSV, ECSV, FITS, VOTable or Parquet file.
+            Columns are matched to parameters by name, then without case, then by alias (``APOGEE_ID`` is ``obj``).
+        constants
+            Values for all rows, the release among them; they win over columns.
+
+        Raises BadTable when a needed column lacks, InvalidParameter (naming the row) for a cell that cannot be used.
+        """
+        from astra_registry.tables import match_columns, read_columns
+
+        fixed = cls._by_attribute(constants)
+        used = cls._used_parameters(cls._converted(fixed))
+        wanted = {
+            p.name: (a, *p.aliases)
+            for a, p in cls._parameters.items()
+            if p.batch and a in used and a not in fixed
+        }
+        columns = read_columns(table)
+        matched = match_columns(list(columns), wanted)
+        batch = cls(**{name: columns[column] for name, column in matched.items()}, **constants)
+        if batch.is_batch_mode:
+            return batch
+        return cls(**{**constants, **{name: [getattr(batch, cls._spellings[name])] * len(columns) for name in wanted}})
+
+    def to_table(self) -> Any:
+        """Return an astropy Table with one row a member and a column for each parameter that has values."""
+        from astropy.table import Table
+
+        table = Table()
+        for attribute, declaration in self._parameters.items():
+            value = self.__dict__[attribute]
+            if value is None or not (declaration.significant and declaration.visibility == "public"):
+                continue
+            is_column = self._is_column(attribute, value)
+            table[declaration.name] = list(value) if is_column else [value] * self.get_batch_size()
+            table[declaration.name].description = declaration.doc
+            if declaration.unit:
+                table[declaration.name].unit = declaration.unit
+        return table
+
+    def _given_columns(self) -> list[str]:
+        return [a for a in self._columns() if self._origins.get(a) == GIVEN]

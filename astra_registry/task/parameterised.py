@@ -1,0 +1,406 @@
+"""Classes whose annotated attributes are parameters, and instances that bind them to values."""
+
+from __future__ import annotations
+
+import keyword
+import sys
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import attrs
+
+from astra_registry.errors import (
+    BadValue,
+    InvalidParameter,
+    MissingParameter,
+    SuperfluousParameter,
+    UnequalLengths,
+    UnknownParameter,
+    did_you_mean,
+)
+from astra_registry.parameters import REQUIRED, Parameter, is_column, parameter, plain_column, plain_type
+
+GIVEN, DEFAULT, DERIVED = "given", "default", "derived"
+
+
+@typing.dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(parameter,))
+class Parameterised:
+    """A value made of parameters: keyword-only, converted strictly, immutable."""
+
+    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})  # by attribute, in declaration order
+    _spellings: ClassVar[Mapping[str, str]] = MappingProxyType({})  # every name and alias -> attribute
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = _declared_here(cls)
+        inherited = {
+            attribute: declaration
+            for base in reversed(cls.__mro__[1:])
+            for attribute, declaration in base.__dict__.get("_parameters", {}).items()
+        }
+        cls._parameters = MappingProxyType({**inherited, **declared})
+        cls._spellings = MappingProxyType(_spellings(cls.__name__, cls._parameters))
+        attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
+
+    def __init__(self, **given: Any) -> None:
+        values, origins = self._bind(given)
+        # The instance is frozen; this is the one place that fills it.
+        self.__dict__.update(values, _origins=origins, _size=_batch_size(self, values))
+
+    # -- binding ---------------------------------------------------------------------------------
+
+    @classmethod
+    def _bind(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the values of all parameters, and where each comes from: given, default or derived."""
+        values = cls._converted(cls._by_attribute(given))
+        origins = dict.fromkeys(values, GIVEN)
+        used = cls._used_parameters(values)
+        for attribute in values:
+            if attribute not in used:
+                raise cls._superfluous(attribute, values)
+        waiting = [attribute for attribute in used if attribute not in values]
+        for attribute in waiting:
+            default = cls._default(attribute, values)
+            if default is not REQUIRED and not callable(default):
+                values[attribute] = cls._convert(attribute, default) if default is not None else None
+                origins[attribute] = DEFAULT
+        for attribute in waiting:
+            if attribute not in values and callable(cls._parameters[attribute].default):
+                derived = cls._derive(attribute, values)
+                if derived is not REQUIRED:
+                    values[attribute], origins[attribute] = derived, DERIVED
+        missing = [attribute for attribute in waiting if attribute not in values or cls._lacks(attribute, values)]
+        if missing:
+            raise cls._missing(missing, values)
+        return {attribute: values.get(attribute) for attribute in cls._parameters}, origins
+
+    @classmethod
+    def _by_attribute(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was given by attribute name, aliases resolved; None means not given."""
+        found: dict[str, Any] = {}
+        spelled: dict[str, str] = {}
+        for name, value in given.items():
+            attribute = cls._spellings.get(name)
+            if attribute is None:
+                known = did_you_mean(name, cls._spellings) or f"; it has {', '.join(cls._public_names())}"
+                raise UnknownParameter(f"{cls._label()} has no parameter '{name}'{known}")
+            if value is None:
+                continue
+            if attribute in found:
+                raise BadValue(f"{cls._label()}: '{spelled[attribute]}' and '{name}' are the same parameter, given twice")
+            found[attribute], spelled[attribute] = value, name
+        return found
+
+    @classmethod
+    def _converted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for attribute, declaration in cls._parameters.items():
+            if attribute in given:
+                values[attribute] = cls._convert(attribute, given[attribute])
+        lengths = {name: len(value) for name, value in values.items() if cls._is_column(name, value)}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{cls._parameters[name].name} {length}" for name, length in lengths.items())
+            raise UnequalLengths(f"{cls._label()}: the columns of a batch must be equally long, not {listed}")
+        return values
+
+    @classmethod
+    def _convert(cls, attribute: str, value: Any) -> Any:
+        declaration = cls._parameters[attribute]
+        try:
+            if getattr(value, "is_batch_mode", False) and declaration.batch:
+                return _members(declaration, value)
+            if is_column(value) and not _is_value(declaration, value):
+                if not declaration.batch:
+                    raise InvalidParameter(f"{declaration.name} takes one value, not a sequence: it is no batch parameter")
+                return declaration.convert_column(plain_column(value))
+            return declaration.convert(value)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"{cls._label()}: {error}") from None
+
+    @classmethod
+    def _is_column(cls, attribute: str, value: object) -> bool:
+        return cls._parameters[attribute].batch and (
+            type(value) is tuple and cls._parameters[attribute].type is not tuple
+            or bool(getattr(value, "is_batch_mode", False))
+        )  # fmt: skip
+
+    @classmethod
+    def _used_parameters(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the attributes that take part, given the values so far; a product's depend on its release."""
+        return cls._parameters
+
+    @classmethod
+    def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
+        """Return the default of a parameter, REQUIRED when there is none."""
+        return cls._parameters[attribute].default
+
+    @classmethod
+    def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:
+        """Whether a parameter without a value is one that is needed."""
+        return False
+
+    @classmethod
+    def _derive(cls, attribute: str, values: Mapping[str, Any]) -> Any:
+        """Return a derived default, a column when one of its arguments is; REQUIRED when an argument lacks."""
+        declaration = cls._parameters[attribute]
+        arguments = {name: values.get(cls._spellings.get(name, name)) for name in declaration.reads}
+        if any(argument is None for argument in arguments.values()):
+            return REQUIRED
+        columns = {name: value for name, value in arguments.items() if isinstance(value, tuple)}
+        try:
+            if getattr(declaration.default, "columnwise", False):
+                size = len(next(iter(columns.values()))) if columns else 1
+                derived = declaration.default(
+                    **{name: value if name in columns else [value] * size for name, value in arguments.items()}
+                )
+                return declaration.convert_column(derived) if columns else declaration.convert(derived[0])
+            if not columns:
+                return declaration.convert(declaration.default(**arguments))
+            constants = {name: value for name, value in arguments.items() if name not in columns}
+            rows = list(zip(*columns.values(), strict=True))
+            by_row = {row: declaration.default(**dict(zip(columns, row, strict=True)), **constants) for row in set(rows)}
+            return declaration.convert_column([by_row[row] for row in rows])
+        except InvalidParameter as error:
+            raise InvalidParameter(f"{cls._label()}: {error}") from None
+
+    @classmethod
+    def _superfluous(cls, attribute: str, values: Mapping[str, Any]) -> SuperfluousParameter:
+        return SuperfluousParameter(f"{cls._label()} does not use {cls._parameters[attribute].name}")
+
+    @classmethod
+    def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
+        names = ", ".join(cls._parameters[attribute].name for attribute in attributes)
+        return MissingParameter(f"{cls._label()} needs {names}")
+
+    @classmethod
+    def _label(cls) -> str:
+        return cls.__name__
+
+    @classmethod
+    def _parameters_are_in_paths(cls) -> bool:
+        """Whether what this class body declares takes part in paths; a product's does."""
+        return False
+
+    @classmethod
+    def _public_names(cls) -> list[str]:
+        return [p.name for p in cls._parameters.values() if p.visibility == "public"]
+
+    # -- the parameters, as luigi's users ask for them ---------------------------------------------
+
+    @classmethod
+    def get_params(cls) -> list[tuple[str, Parameter]]:
+        """Return ``(name, declaration)`` of every parameter, in the order of declaration."""
+        return [(declaration.name, declaration) for declaration in cls._parameters.values()]
+
+    @classmethod
+    def get_param_names(cls, include_significant: bool = False) -> list[str]:
+        """Return the names of the significant parameters; of all of them when `include_significant` is true.
+
+        The flag reads the wrong way round in luigi, and is kept so for those who know it.
+        """
+        return [p.name for p in cls._parameters.values() if include_significant or p.significant]
+
+    @classmethod
+    def get_param_values(
+        cls, params: Iterable[tuple[str, Parameter]], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[tuple[str, Any]]:
+        """Return ``(name, value)`` of each parameter from positional and keyword arguments, as luigi does.
+
+        Raises MissingParameter, UnknownParameter or BadValue (one given twice, too many) that names it.
+        """
+        listed = list(params)
+        positional = [name for name, _ in listed]
+        if len(args) > len(positional):
+            raise BadValue(f"{cls._label()} takes {len(positional)} parameters by position, not {len(args)}")
+        given: dict[str, Any] = dict(zip(positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name in given:
+                raise BadValue(f"{cls._label()}: {name} was given twice, by position and by name")
+            if name not in cls._spellings:
+                raise UnknownParameter(
+                    f"{cls._label()} has no parameter '{name}'{did_you_mean(name, cls._spellings)}"
+                )
+            given[name] = value
+        instance = cls(**given)
+        return [(name, getattr(instance, declaration.attribute)) for name, declaration in listed]
+
+    @classmethod
+    def _get_param_visibilities(cls) -> dict[str, str]:
+        """Return the visibility of each parameter by name: public, hidden or private."""
+        return {declaration.name: declaration.visibility for declaration in cls._parameters.values()}
+
+    @property
+    def param_args(self) -> tuple[Any, ...]:
+        """The values of all parameters, in the order of declaration."""
+        return tuple(getattr(self, attribute) for attribute in self._parameters)
+
+    @property
+    def param_kwargs(self) -> Mapping[str, Any]:
+        """All values by name, read-only; None for what the release does not use."""
+        return MappingProxyType({p.name: getattr(self, attribute) for attribute, p in self._parameters.items()})
+
+    @property
+    def param_origins(self) -> Mapping[str, str]:
+        """Where each value comes from, by name: ``given``, ``default`` or ``derived``."""
+        return MappingProxyType({self._parameters[a].name: origin for a, origin in self._origins.items()})
+
+    _origins: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    _size: ClassVar[int | None] = None
+
+    def _warn_on_wrong_param_types(self, strict: bool = False) -> dict[str, tuple[Any, Any]]:
+        """Return what conversion changes, ``{name: (given, stored)}``; values are checked when they come in.
+
+        With `strict` a change raises InvalidParameter.
+        """
+        changed = {}
+        for attribute, declaration in self._parameters.items():
+            value = self.__dict__.get(attribute)
+            if value is None:
+                continue
+            stored = type(self)._convert(attribute, value)
+            if stored != value or type(stored) is not type(value):
+                changed[declaration.name] = (value, stored)
+        if changed and strict:
+            raise InvalidParameter(f"{self._label()}: wrong types: {', '.join(changed)}")
+        return changed
+
+    # -- copies ------------------------------------------------------------------------------------
+
+    def _given_kwargs(self) -> dict[str, Any]:
+        """Return the values that were given, by name: what makes this instance again."""
+        return {
+            declaration.name: getattr(self, attribute)
+            for attribute, declaration in self._parameters.items()
+            if self._origins.get(attribute) == GIVEN
+        }
+
+    def clone(self, cls: type[Any] | None = None, **kwargs: Any) -> Any:
+        """Return a copy with some parameters changed, or the same parameters in another class.
+
+        What was defaulted or derived is made anew; what the result's release does not use is left out.
+        An unknown name in `kwargs` raises UnknownParameter.
+        """
+        target = cls or type(self)
+        changes = target._by_attribute(kwargs)
+        shared = self._given_kwargs() if target is type(self) else self._shared_kwargs(target)
+        kept = {target._spellings[name]: value for name, value in shared.items() if name in target._spellings}
+        merged = {**kept, **changes}
+        used = target._used_parameters(target._converted(merged))
+        names = {a: target._parameters[a].name for a in target._parameters}
+        return target(**{names[a]: value for a, value in merged.items() if a in used or a in changes})
+
+    def _shared_kwargs(self, target: type[Parameterised]) -> dict[str, Any]:
+        """Return this instance's values of the parameters that `target` has too, unless it fills them alike."""
+        return {
+            declaration.name: getattr(self, attribute)
+            for attribute, declaration in self._parameters.items()
+            if declaration.name in target._spellings
+            and declaration.visibility == "public"
+            and getattr(self, attribute, None) is not None
+        }
+
+    @classmethod
+    def get_common_param_names(cls, klass: type[Parameterised], include_significant: bool = True) -> list[str]:
+        """Return the names of parameters that this class and `klass` share, in this class's order.
+
+        With `include_significant` all of them (luigi's sense of the flag), else the significant ones.
+        """
+        theirs = {p.name for p in klass._parameters.values() if include_significant or p.significant}
+        return [
+            p.name
+            for p in cls._parameters.values()
+            if p.name in theirs and p.visibility == "public" and (include_significant or p.significant)
+        ]
+
+    def get_common_param_kwargs(self, klass: type[Parameterised], include_significant: bool = True) -> dict[str, Any]:
+        """Return the values to make a `klass` with: what both share, without what its release does not use."""
+        names = self.get_common_param_names(klass, include_significant)
+        values = {name: getattr(self, self._spellings[name]) for name in names}
+        values = {name: value for name, value in values.items() if value is not None}
+        used = klass._used_parameters(klass._converted(klass._by_attribute(values)))
+        return {name: value for name, value in values.items() if klass._spellings[name] in used}
+
+
+def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
+    """Return the parameters that a class body declares, and leave attrs fields with their converters in it."""
+    declared: dict[str, Parameter] = {}
+    annotations = cls.__dict__.get("__annotations__", {})
+    for attribute, field in list(cls.__dict__.items()):
+        declaration = getattr(field, "metadata", {}).get("declared")
+        if declaration is None:
+            continue
+        if attribute not in annotations:
+            raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
+        kind = _resolved(cls, attribute, annotations[attribute])
+        made = Parameter(
+            name=template_spelling(attribute),
+            attribute=attribute,
+            type=plain_type(kind),
+            in_path=cls._parameters_are_in_paths(),
+            **declaration,
+        )
+        declared[attribute] = made
+        field.metadata["parameter"] = made
+        field.converter = made.convert
+    return declared
+
+
+def template_spelling(attribute: str) -> str:
+    """Return how an attribute is spelled in templates: ``run_`` stands for ``run``, ``lambda_`` for ``lambda``."""
+    return attribute.removesuffix("_")
+
+
+def python_spelling(name: str, taken: Iterable[str] = ()) -> str:
+    """Return how a template's key is spelled as an attribute: with an underscore where the name is not free."""
+    return f"{name}_" if keyword.iskeyword(name) or name in taken else name
+
+
+def _resolved(cls: type, attribute: str, annotation: Any) -> Any:
+    """Return an annotation as a type; under ``from __future__ import annotations`` it is text."""
+    if not isinstance(annotation, str):
+        return annotation
+    namespace = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back  # type: ignore[assignment]
+    scope = frame.f_locals if frame is not None else {}
+    try:
+        return eval(annotation, dict(namespace), scope)  # noqa: S307 - the class's own source
+    except Exception as error:
+        raise BadValue(f"{cls.__name__}.{attribute}: the annotation {annotation!r} cannot be resolved: {error}") from error
+
+
+def _spellings(owner: str, parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    spelled: dict[str, str] = {}
+    for attribute, declaration in parameters.items():
+        for name in (declaration.name, attribute):
+            spelled[name] = attribute
+    for attribute, declaration in parameters.items():
+        for alias in declaration.aliases:
+            if spelled.setdefault(alias, attribute) != attribute:
+                raise BadValue(f"{owner}: '{alias}' names both {spelled[alias]} and {attribute}")
+    return spelled
+
+
+def _batch_size(instance: Parameterised, values: Mapping[str, Any]) -> int | None:
+    for attribute, value in values.items():
+        if value is not None and instance._is_column(attribute, value):
+            return len(value)
+    return None
+
+
+def _is_value(declaration: Parameter, value: object) -> bool:
+    """Whether a sequence is one value of the declared type (a tuple, a mapping) and not a column of values."""
+    origin = typing.get_origin(declaration.type) or declaration.type
+    if origin is tuple:
+        return not declaration.batch or isinstance(value, tuple)
+    return isinstance(origin, type) and isinstance(value, origin) and origin is not object
+
+
+def _members(declaration: Parameter, batch: Any) -> Any:
+    """A batch given for a parameter whose type is a task: its members are the column."""
+    if isinstance(declaration.type, type) and isinstance(batch, declaration.type):
+        return batch
+    raise InvalidParameter(f"{declaration.name} takes {declaration.type_name}, not a batch of {type(batch).__name__}")
