@@ -1,0 +1,62 @@
+# Everything that is run here, by hand or by CI. It needs make, Python 3.11 or later with venv, and a package index; the rest
+# comes into .venv. `make demo` is a first tour, `make test` runs the tests, `make` alone lists what there is.
+
+# The first Python that is new enough; `make PYTHON=/opt/python3.13/bin/python3 test` takes another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+BIN := .venv/bin
+PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) Makefile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench dist clean
+
+help:  ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/user  ## a first tour: list, resolve, fetch and read real spectra from a small archive on this machine
+	@$(BIN)/python demo/tour.py
+
+test: .venv/developer  ## all tests, offline (options: make test PYTEST_ARGS="-k fetch -x")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/developer  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/developer  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/developer  ## the documentation, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: .venv/developer  ## every benchmark, with a table for docs/explanation/peers.md
+	$(BIN)/python -m benchmarks
+
+dist: .venv/developer  ## wheels and sdists of the core and the plugins, in dist/
+	rm -rf dist
+	for package in $(PACKAGES); do $(BIN)/python -m build --quiet --outdir dist $$package; done
+	$(BIN)/twine check --strict dist/*
+
+clean:  ## remove what make made
+	rm -rf .venv .demo dist docs/_build docs/reference/generated .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# What a user has: the core and the bundled plugins. What a developer has: the extras, the tools and the documentation's too.
+.venv/user: $(PROJECTS) | .venv/made
+	$(INSTALL) $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+.venv/developer: $(PROJECTS) | .venv/made
+	$(INSTALL) -e '.[dev,docs]' $(addprefix -e ,$(filter-out .,$(PACKAGES)))
+	@touch $@ .venv/user
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "astra-registry needs Python 3.11 or later with its venv module" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
