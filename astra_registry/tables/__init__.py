@@ -1,0 +1,9 @@
+"""Tables as columns of plain values: read from any table or file of one, matched to wanted names, written whole."""
+
+from __future__ import annotations
+
+from astra_registry.tables.columns import Columns, match_columns
+from astra_registry.tables.files import column_names, iter_columns, read_columns
+from astra_registry.tables.writing import as_table, write_table
+
+__all__ = ["Columns", "as_table", "column_names", "iter_columns", "match_columns", "read_columns", "write_table"]

@@ -1,0 +1,204 @@
+"""Columns by name, as plain lists: what every table becomes, and how a column is found under its names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from astra_registry.errors import BadTable, UnequalLengths
+from astra_registry.parameters import MASKED
+
+
+@attrs.frozen(eq=False)
+class Columns(Mapping[str, Sequence[Any]]):
+    """The columns of a table, in its order: ``columns["mjd"]`` is a list of plain values, one a row.
+
+    Masked and null cells are `MASKED`. ``size`` is the number of rows, also when no column was read;
+    ``units`` and ``descriptions`` hold those that the table tells; ``origin`` says where the rows are from.
+    """
+
+    values_by_name: Mapping[str, Sequence[Any]]
+    size: int
+    units: dict[str, str] = attrs.field(factory=dict)
+    descriptions: dict[str, str] = attrs.field(factory=dict)
+    origin: str = "the table"
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+#: What to read: names that must be there, or names with aliases, of which those are read that are there.
+Wanted = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+def match_columns(
+    available: Iterable[str], wanted: Mapping[str, Sequence[str]], *, origin: str = "the table"
+) -> dict[str, str]:
+    """Return which column holds each wanted name: ``{name: column}``, without the names that no column bears.
+
+    ``wanted`` gives the aliases of each name. The name as spelled is taken before another spelling of its case,
+    and the name in any case before an alias. Two columns that fit equally well are a `BadTable` that names both.
+    """
+    columns = list(available)
+    exact = set(columns)
+    folded: dict[str, list[str]] = {}
+    for column in columns:
+        folded.setdefault(column.casefold(), []).append(column)
+    found = {}
+    for name, aliases in wanted.items():
+        for fitting in (
+            [name] if name in exact else [],
+            folded.get(name.casefold(), []),
+            [alias for alias in aliases if alias in exact],
+            [column for alias in aliases for column in folded.get(alias.casefold(), [])],
+        ):
+            distinct = list(dict.fromkeys(fitting))
+            if len(distinct) > 1:
+                listed = " and ".join(map(repr, distinct))
+                raise BadTable(f"{name} could be {listed} of {origin}; rename or remove one of them")
+            if distinct:
+                found[name] = distinct[0]
+                break
+    return found
+
+
+def choose(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict[str, str]:
+    """Return what to read as ``{name in the result: column}``; a missing column of a sequence is a `BadTable`."""
+    repeated = sorted({name for name in available if available.count(name) > 1})
+    if repeated:
+        raise BadTable(f"{origin} has more than one column {', '.join(map(repr, repeated))}")
+    if wanted is None:
+        return {name: name for name in available}
+    if isinstance(wanted, Mapping):
+        return match_columns(available, wanted, origin=origin)
+    found = match_columns(available, dict.fromkeys(wanted, ()), origin=origin)
+    lacking = [name for name in wanted if name not in found]
+    if lacking:
+        there = ", ".join(available[:12]) + (f" and {len(available) - 12} more" if len(available) > 12 else "")
+        raise BadTable(f"{origin} has no column {', '.join(map(repr, lacking))}; it has {there or 'no column at all'}")
+    return found
+
+
+def same_length(values: Mapping[str, Sequence[Any]], origin: str) -> int:
+    """Return the number of rows; columns of different lengths are an `UnequalLengths` that names them."""
+    lengths = {name: len(column) for name, column in values.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise UnequalLengths(f"the columns of {origin} have different lengths: {told}")
+    return next(iter(lengths.values()), 0)
+
+
+def plain(column: Any, null: Any = None) -> list[Any]:
+    """Return a column's values as a list: numbers of Python, text without padding, `MASKED` for what is masked.
+
+    ``null`` is the integer that stands for no value, FITS's TNULL. A list or tuple stays as it is.
+    """
+    if isinstance(column, (list, tuple)):
+        return list(column)
+    import numpy as np
+
+    mask = getattr(column, "mask", None)
+    if hasattr(column, "isna") and hasattr(column, "to_numpy"):  # pandas
+        mask = column.isna().to_numpy() if column.dtype.kind != "f" else None
+        column = column.to_numpy()
+    if not hasattr(column, "dtype"):
+        return list(column)  # a mixin of astropy, or any other iterable
+    if null is not None:
+        mask = np.asarray(column) == null
+    values: list[Any] = _listed(np.asarray(getattr(column, "value", column)))
+    if mask is not None and np.any(mask):
+        hidden = np.broadcast_to(mask, np.shape(column)).reshape(len(values), -1).any(axis=1)
+        for row in np.flatnonzero(hidden):
+            values[row] = MASKED
+    return values
+
+
+def _listed(array: Any) -> list[Any]:
+    import numpy as np
+
+    if array.dtype.kind in "SU" and array.dtype.itemsize:
+        array = np.char.rstrip(array, b" \0" if array.dtype.kind == "S" else " \0")
+        if array.dtype.kind == "S":
+            try:
+                array = array.astype("U")
+            except UnicodeDecodeError:  # numpy takes ASCII only; FITS should hold nothing else, and some files do
+                array = np.char.decode(array, "utf-8", "replace")
+    elif array.dtype.kind == "O":
+        return [MASKED if value is None else value for value in array.tolist()]
+    listed: list[Any] = array.tolist()
+    return listed
+
+
+def from_object(source: Any, wanted: Wanted | None) -> Columns:
+    """Return the columns of a table in memory: an astropy, pandas or pyarrow one, a structured array, a mapping of
+    columns, or a sequence of mappings, one a row.
+
+    Raises `BadTable` when it is none of these, `UnequalLengths` when its columns do not fit.
+    """
+    origin = "the table"
+    names, column_of = _opened(source, origin)
+    chosen = choose(names, wanted, origin)
+    columns = {name: column_of(column) for name, column in chosen.items()}
+    values = {name: plain(column) for name, column in columns.items()}
+    size = same_length(values, origin) if values else _rows_of(source)
+    units = {name: str(column.unit) for name, column in columns.items() if getattr(column, "unit", None)}
+    told = {
+        name: str(column.description)
+        for name, column in columns.items()
+        if isinstance(getattr(column, "description", None), str)
+    }
+    if isinstance(source, Columns):
+        origin = source.origin
+        units = {name: source.units[column] for name, column in chosen.items() if column in source.units}
+        told = {name: source.descriptions[column] for name, column in chosen.items() if column in source.descriptions}
+    return Columns(values, size, units, told, origin)
+
+
+def _opened(source: Any, origin: str) -> tuple[list[str], Any]:
+    """Return the names of the columns, and what gives the column of a name."""
+    if hasattr(source, "colnames"):  # astropy
+        return list(source.colnames), source.__getitem__
+    if hasattr(source, "column_names") and hasattr(source, "schema"):  # pyarrow
+        return list(source.column_names), lambda name: from_arrow(source.column(name))
+    if getattr(getattr(source, "dtype", None), "names", None):  # a structured array
+        return list(source.dtype.names), source.__getitem__
+    if hasattr(source, "columns") and hasattr(source, "iloc"):  # pandas
+        return [str(name) for name in source.columns], {str(name): source[name] for name in source.columns}.__getitem__
+    if isinstance(source, Mapping):
+        for name, column in source.items():
+            if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
+                raise BadTable(f"{name} of {origin} is not a column of values: {column!r}")
+        return [str(name) for name in source], source.__getitem__
+    if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
+        if not all(isinstance(row, Mapping) for row in source):
+            raise BadTable("a sequence is a table when each of its items is a mapping, one a row")
+        names = list(dict.fromkeys(str(name) for row in source for name in row))
+        return names, lambda name: [row.get(name, MASKED) for row in source]
+    raise BadTable(f"{type(source).__name__} is not a table: give an astropy Table, a mapping of columns, or a file")
+
+
+def _rows_of(source: Any) -> int:
+    if isinstance(source, Columns):
+        return source.size
+    if isinstance(source, Mapping):
+        return same_length(source, "the table")
+    return getattr(source, "num_rows", None) or len(source)
+
+
+def from_arrow(column: Any) -> list[Any]:
+    """Return a pyarrow column as a list, nulls as `MASKED`; numbers go through numpy, which is ten times faster."""
+    kind = str(column.type)
+    if not column.null_count and kind.startswith(("int", "uint", "float", "double", "half")):
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    if "binary" in kind:  # how astropy writes text
+        column = column.cast("string")
+    return [MASKED if value is None else value for value in column.to_pylist()]

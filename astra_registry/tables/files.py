@@ -1,0 +1,281 @@
+"""Reading a table from a file, by what the file holds: CSV, ECSV, FITS, VOTable or Parquet, whole or by chunks."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import itertools
+import os
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TextIO, cast
+
+from astra_registry.errors import BadTable, FileMissing, MissingExtra
+from astra_registry.parameters import MASKED
+from astra_registry.tables.columns import Columns, Wanted, choose, from_arrow, from_object, plain
+
+CHUNK = 65536  # rows turned into Python values at once; more is not faster
+_BLOCK = 512  # rows of CSV transposed together; the garbage collector makes larger blocks three times slower
+
+
+def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
+    """Return the columns of a table: one in memory, a file of one, or an open text stream of CSV.
+
+    ``columns`` names the columns to read (in any case; one that is missing is a `BadTable`), or maps names to their
+    aliases: then the result bears those names, without the ones that the table does not have (see `match_columns`).
+    Values are plain Python ones; those of CSV are text. Raises `FileMissing` when there is no such file, `BadTable`
+    when it is not a table.
+    """
+    if not _is_file(source):
+        return from_object(source, columns)
+    chunks = iter_columns(source, columns=columns)
+    first = next(chunks)
+    values = {name: list(column) for name, column in first.items()}
+    size = first.size
+    for chunk in chunks:
+        size += chunk.size
+        for name, column in chunk.items():
+            values[name].extend(column)
+    return Columns(values, size, first.units, first.descriptions, first.origin)
+
+
+def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUNK) -> Generator[Columns]:
+    """Yield the table of `read_columns` in pieces of ``rows`` rows, at least one piece.
+
+    CSV, FITS and Parquet are streamed: a piece is in memory at a time.
+    """
+    if not _is_file(source):
+        yield from _sliced(from_object(source, columns), rows)
+    elif hasattr(source, "readline"):
+        yield from _csv_stream(source, columns, rows, str(getattr(source, "name", "the stream")))
+    else:
+        path = os.fspath(source)
+        yield from _reader(path)(path, columns, rows)
+
+
+def column_names(source: Any) -> list[str]:
+    """Return the names of a table's columns, in its order; of a large file only the beginning is read."""
+    with contextlib.closing(iter_columns(source, rows=1)) as chunks:
+        return list(next(chunks))
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, (str, os.PathLike)) or hasattr(source, "readline")
+
+
+def _sliced(table: Columns, rows: int) -> Iterator[Columns]:
+    for start in range(0, max(table.size, 1), rows):
+        part = {name: column[start : start + rows] for name, column in table.items()}
+        yield Columns(part, min(rows, table.size - start), table.units, table.descriptions, table.origin)
+
+
+_Reader = Callable[[str, Wanted | None, int], Iterator[Columns]]
+
+
+def _reader(path: str) -> _Reader:
+    """Return what reads the file, told by its first bytes: names lie."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(512)
+        if start[:2] == b"\x1f\x8b":
+            with gzip.open(path) as unpacked:
+                start = unpacked.read(512)
+    except FileNotFoundError:
+        raise FileMissing(f"there is no table {path!r}") from None
+    except IsADirectoryError:
+        raise BadTable(f"{path!r} is a folder, not a table") from None
+    except (EOFError, gzip.BadGzipFile):
+        raise BadTable(f"{path!r} is cut off or damaged: it does not unpack") from None
+    if not start.strip():
+        raise BadTable(f"{path!r} is empty")
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"SIMPLE  ="):
+        return _fits
+    if start.startswith(b"PAR1"):
+        return _parquet
+    if text.startswith(b"# %ECSV"):
+        return _ecsv
+    if text.startswith((b"<?xml", b"<VOTABLE")):
+        return _votable
+    if b"\0" in start:
+        raise BadTable(f"{path!r} is not a table: neither text nor FITS, VOTable or Parquet")
+    return _csv
+
+
+# --- CSV: no astropy ---------------------------------------------------------------------------------------------
+
+
+def _csv(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    with open(path, "rb") as probe:
+        packed = probe.read(2) == b"\x1f\x8b"
+    opened = gzip.open if packed else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        yield from _csv_stream(cast(TextIO, stream), wanted, rows, repr(path))
+
+
+def _csv_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -> Iterator[Columns]:
+    try:
+        # SkyServer's tables begin with the line "#Table1"; others with comments.
+        lines = itertools.dropwhile(lambda line: line.startswith("#") or not line.strip(), stream)
+        header = next(lines, "")
+        delimiter = next((mark for mark in ",\t;|" if mark in header), ",")
+        reader = filter(None, csv.reader(itertools.chain([header], lines), delimiter=delimiter, skipinitialspace=True))
+        names = [name.strip() for name in next(reader, [])]
+        chosen = choose(names, wanted, origin)
+        places = {name: names.index(column) for name, column in chosen.items()}
+        done = 0
+        while True:
+            values: dict[str, list[str]] = {name: [] for name in places}
+            size = 0
+            while size < rows:
+                block = list(itertools.islice(reader, min(_BLOCK, rows - size)))
+                if not block:
+                    break
+                columns = _transposed(block, len(names), done + size, origin)
+                for name, place in places.items():
+                    values[name].extend(columns[place])
+                size += len(block)
+            if size or not done:
+                yield Columns(values, size, origin=origin)
+            done += size
+            if size < rows:
+                return
+    except UnicodeDecodeError:
+        raise BadTable(f"{origin} is not a table: its text is not UTF-8") from None
+    except (EOFError, gzip.BadGzipFile):
+        raise BadTable(f"{origin} is cut off or damaged: it does not unpack") from None
+    except csv.Error as error:
+        raise BadTable(f"{origin} is not a table: {error}") from None
+
+
+def _transposed(block: list[list[str]], width: int, before: int, origin: str) -> list[tuple[str, ...]]:
+    try:
+        columns = list(zip(*block, strict=True))
+    except ValueError:
+        columns = []
+    if len(columns) != width:
+        bad = next(index for index, row in enumerate(block) if len(row) != width)
+        raise BadTable(f"row {before + bad + 1} of {origin} has {len(block[bad])} cells, the header names {width}")
+    return columns
+
+
+# --- FITS --------------------------------------------------------------------------------------------------------
+
+
+def _fits(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    from astropy.io import fits
+
+    origin = repr(path)
+    try:
+        with fits.open(path, memmap=not path.endswith(".gz")) as hdus:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message="File may have been truncated")
+                table = next((hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))), None)
+            if table is None:
+                raise BadTable(f"{origin} holds no table, only images")  # noqa: TRY301
+            chosen = choose(table.columns.names, wanted, origin)
+            units = {name: table.columns[column].unit for name, column in chosen.items() if table.columns[column].unit}
+            told = {
+                name: table.header.comments[f"TTYPE{1 + table.columns.names.index(column)}"]
+                for name, column in chosen.items()
+            }
+            told = {name: text for name, text in told.items() if text}
+            size = int(table.header["NAXIS2"])
+            for start in range(0, max(size, 1), rows):
+                values = {}
+                if size:
+                    part = table.data[start : start + rows]
+                    values = {name: _fits_column(table, part, column) for name, column in chosen.items()}
+                yield Columns(
+                    {name: values.get(name, []) for name in chosen}, min(rows, size - start), units, told, origin
+                )
+    except BadTable:
+        raise
+    except (OSError, EOFError, TypeError, ValueError, Warning) as error:
+        raise BadTable(f"{origin} cannot be read as a FITS table: {error}") from error
+
+
+def _fits_column(table: Any, part: Any, name: str) -> list[Any]:
+    import numpy as np
+
+    raw = part.view(np.ndarray)[name] if name in (part.dtype.names or ()) else None
+    if raw is not None and raw.dtype.kind == "S":
+        return plain(raw)  # astropy's own view of text strips each cell in Python
+    column = table.columns[name]
+    # An integer that stands for "no value" is compared before astropy scales the numbers.
+    if column.null is not None and raw is not None and raw.dtype.kind in "iu":
+        return plain(np.ma.MaskedArray(np.asarray(part.field(name)), mask=raw == int(column.null)))
+    return plain(np.asarray(part.field(name)))
+
+
+# --- the others --------------------------------------------------------------------------------------------------
+
+
+def _parquet(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("reading Parquet", "parquet") from None
+    origin = repr(path)
+    try:
+        with parquet.ParquetFile(path) as opened:
+            schema = opened.schema_arrow
+            masks = _astropy_masks(schema)
+            chosen = choose([name for name in schema.names if name not in masks.values()], wanted, origin)
+            units, told = _astropy_meta(schema.metadata, chosen)
+            needed = [*chosen.values(), *(masks[column] for column in chosen.values() if column in masks)]
+            size = 0
+            for batch in opened.iter_batches(batch_size=rows, columns=needed):
+                size += batch.num_rows
+                values = {name: from_arrow(batch.column(column)) for name, column in chosen.items()}
+                for name, column in chosen.items():
+                    if column in masks:
+                        hidden = batch.column(masks[column]).to_pylist()
+                        values[name] = [MASKED if gone else v for v, gone in zip(values[name], hidden, strict=True)]
+                yield Columns(values, batch.num_rows, units, told, origin)
+            if not size:
+                yield Columns({name: [] for name in chosen}, 0, units, told, origin)
+    except pa.ArrowException as error:
+        raise BadTable(f"{origin} cannot be read as Parquet: {error}") from error
+
+
+def _astropy_masks(schema: Any) -> dict[str, str]:
+    """Return ``{column: column of its mask}``: astropy keeps a mask beside its column, not as nulls."""
+    if not schema.metadata or b"table_meta_yaml" not in schema.metadata:
+        return {}
+    names = set(schema.names)
+    return {name: f"{name}.mask" for name in schema.names if f"{name}.mask" in names}
+
+
+def _astropy_meta(metadata: dict[bytes, bytes] | None, chosen: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return units and descriptions, which astropy keeps in a Parquet file as the YAML of an ECSV header."""
+    if not metadata or b"table_meta_yaml" not in metadata:
+        return {}, {}
+    from astropy.table import meta
+
+    header = meta.get_header_from_yaml(metadata[b"table_meta_yaml"].decode().split("\n"))
+    columns = {column["name"]: column for column in header["datatype"]}
+    units = {name: str(columns[c]["unit"]) for name, c in chosen.items() if columns.get(c, {}).get("unit")}
+    told = {name: columns[c]["description"] for name, c in chosen.items() if columns.get(c, {}).get("description")}
+    return units, told
+
+
+def _ecsv(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    yield from _through_astropy(path, "ascii.ecsv", wanted, rows)
+
+
+def _votable(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    yield from _through_astropy(path, "votable", wanted, rows)
+
+
+def _through_astropy(path: str, form: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    from astropy.table import Table
+
+    try:
+        table = Table.read(path, format=form)
+    except Exception as error:  # its parsers raise every kind of exception
+        raise BadTable(f"{path!r} cannot be read as a table: {' '.join(str(error).split())}") from error
+    whole = from_object(table, wanted)
+    yield from _sliced(Columns(whole, whole.size, whole.units, whole.descriptions, repr(path)), rows)
