@@ -29,7 +29,8 @@
     │   ├── FileMissing                    it is not there, here or on the server
     │   ├── Unauthorized
     │   ├── TransferFailed                 cut off, time-out, server error, …
-    │   └── CorruptFile                    it is there, and it is not whole
+    │   ├── CorruptFile                    it is there, and it is not whole
+    │   └── WrongLayout                    it is whole, and not of the kind it is read as
     └── StoreError                       the state database cannot be used
         └── SchemaMismatch
 
@@ -169,6 +170,10 @@ class TransferFailed(FileFailed):
 
 class CorruptFile(FileFailed):
     """The file is there, and it is not whole."""
+
+
+class WrongLayout(FileFailed):
+    """The file is whole, and it is not laid out as the kind of file that it is read as."""
 
 
 class StoreError(AstraRegistryError):
