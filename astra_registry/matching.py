@@ -1,0 +1,129 @@
+"""From a location back to the values of its template: the inverse of `PathTemplate.location`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from astra_registry.errors import AstraRegistryError, UnresolvedRoot
+from astra_registry.parts import Derived, Field
+
+if TYPE_CHECKING:
+    from astra_registry.template import PathTemplate
+
+_ZEROS = re.compile(r"0>(\d+)d?")
+_CUT = re.compile(r"0?\.(\d+)")
+
+
+def pattern(template: PathTemplate) -> re.Pattern[str]:
+    """Return a regular expression that every location of the template matches.
+
+    A parameter's group bears its name when the path shows it as it is; formatted fields and derived gaps have groups
+    of their own, since their text is not the value.
+    """
+    integers = {
+        key for part in template.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
+    }
+    # A group must come before what refers to it, and a value is best known from where it is shown as it is.
+    seen: set[str] = set()
+    pieces = []
+    for i, part in enumerate(template.parts):
+        if isinstance(part, str):
+            pieces.append(re.escape(part))
+        elif isinstance(part, Field):
+            pieces.append(_field(part, i, seen, part.key in integers, ".+?" if part.key in template.subpaths else None))
+        else:
+            pieces.append(_derived(part, i, seen))
+    return re.compile("".join(pieces))
+
+
+def _field(field: Field, i: int, seen: set[str], integer: bool, text: str | None) -> str:
+    if not field.spec:
+        if field.key in seen:
+            return f"(?P={field.key})"
+        seen.add(field.key)
+        return f"(?P<{field.key}>{text or (r'-?[0-9]+' if integer else '[^/]+?')})"
+    same = f"{field.key}:{field.spec}"
+    if same in seen:
+        return f"(?P=_{_group(same)})"
+    seen.add(same)
+    if zeros := _ZEROS.fullmatch(field.spec):
+        digits = integer or field.spec.endswith("d")
+        return f"(?P<_{_group(same)}>{'[-0-9]' if digits else '[^/]'}{{{zeros[1]},}}?)"
+    if cut := _CUT.fullmatch(field.spec):
+        return f"(?P<_{_group(same)}>[^/]{{1,{cut[1]}}}?)"
+    if field.spec == "d":
+        return f"(?P<_{_group(same)}>-?[0-9]+)"
+    return f"(?P<_{_group(same)}>[^/]+?)"
+
+
+def _group(same: str) -> str:
+    """Return a name for the group of a formatted field."""
+    return re.sub(r"\W", lambda found: f"_{ord(found[0])}_", same)
+
+
+def _derived(part: Derived, i: int, seen: set[str]) -> str:
+    if part.roots:
+        folders = [re.escape(root) for root in part.roots.values() if isinstance(root, str)]
+        return f"(?P<_gap{i}_0>{'|'.join(folders)})"
+    pieces = []
+    for j, (function, gap) in enumerate(part.gaps):
+        same = f"@{function}"
+        if same in seen:
+            pieces.append(f"(?P=_{function})")
+        elif part.whole:
+            # Not to be referred to: where a folder is left out, its group has no text.
+            pieces.append(f"(?P<_gap{i}_{j}>{gap.pattern})")
+        else:
+            seen.add(same)
+            pieces.append(f"(?P<_{function}>{gap.pattern})")
+    return f"(?:{''.join(pieces)}/)?" if part.whole else "".join(pieces)
+
+
+def match(template: PathTemplate, location: str, *, padded: bool = False) -> dict[str, str] | None:
+    """Return the values, as text, that give this location, or None when none do.
+
+    *padded* leaves the zeros that a format added in front of numbers, as sdss_access's `extract` does.
+    """
+    try:
+        found = template.pattern.fullmatch(location)
+    except re.error:
+        return None
+    if found is None:
+        return None
+    values = _values(template, found)
+    if values is None or not _gives(template, values, location):
+        return None
+    if not padded:
+        for key, value in values.items():
+            if value.startswith("0") and value.isdecimal() and len(value) > 1:
+                bare = {**values, key: value.lstrip("0") or "0"}
+                if _gives(template, bare, location):
+                    values = bare
+    return values
+
+
+def _values(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
+    groups = found.groupdict()
+    values: dict[str, str] = {key: groups[key] for key in template.keys if key in groups}
+    for part in template.parts:
+        if isinstance(part, Field) and part.spec and part.key not in values:
+            text = groups[f"_{_group(f'{part.key}:{part.spec}')}"]
+            values[part.key] = text
+    for i, part in enumerate(template.parts):
+        if not isinstance(part, Derived):
+            continue
+        for j, (function, gap) in enumerate(part.gaps):
+            text = groups.get(f"_gap{i}_{j}") or groups.get(f"_{function}") or ""
+            told = gap.inverse(text, values)
+            if told is None:
+                return None
+            values.update(told)
+    return {key: values[key] for key in (*template.keys, *template.optional) if key in values}
+
+
+def _gives(template: PathTemplate, values: dict[str, str], location: str) -> bool:
+    try:
+        return template.below(values) == location
+    except (AstraRegistryError, UnresolvedRoot):
+        return False

@@ -1,0 +1,177 @@
+"""Where each release keeps its roots and templates: the only module that reads sdss-tree, and it reads it as data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import posixpath
+import re
+from collections.abc import Mapping
+from configparser import Error as ConfigError
+from configparser import RawConfigParser
+from functools import cache
+from types import MappingProxyType
+
+import attrs
+
+from astra_registry.errors import AstraRegistryError, UnresolvedRoot
+
+# The tree's own word for the top of the SAS; every root of its files begins with it, or with $PRODUCT_ROOT.
+FILESYSTEM = "@FILESYSTEM@"
+
+Sections = dict[str, dict[str, str]]
+
+
+@attrs.frozen
+class Definition:
+    """What sdss-tree's files say about one release."""
+
+    release: str
+    date: str
+    """The release date as YYYY-MM-DD, or an empty string for work in progress."""
+    roots: Mapping[str, str]
+    """Variable → folder, as text that begins with ``@FILESYSTEM@`` or with another variable."""
+    templates: Mapping[str, str]
+    """Path name → template, in alphabetical order, as sdss_access gives them."""
+
+
+@cache
+def folder() -> str:
+    """Return the folder of sdss-tree's release files, found without importing it (an import changes the process)."""
+    candidates = []
+    try:
+        # Where an import would look, so that a copy ahead on the path counts. DeepMind's dm-tree has the same name.
+        spec = importlib.util.find_spec("tree")
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None:
+        candidates += [os.path.join(place, "data") for place in spec.submodule_search_locations or ()]
+    try:
+        candidates.append(str(importlib.metadata.distribution("sdss-tree").locate_file("tree/data")))
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    for candidate in candidates:
+        if os.path.isfile(os.path.join(candidate, "sdsswork.cfg")):
+            return candidate
+    raise AstraRegistryError("the release files of sdss-tree are not to be found: pip install sdss-tree")
+
+
+@cache
+def configurations() -> tuple[str, ...]:
+    """Return the names of all release files (``dr17``, ``ipl3``, ``sdsswork``), in alphabetical order."""
+    stems = (os.path.splitext(name) for name in os.listdir(folder()))
+    return tuple(sorted(stem for stem, suffix in stems if suffix == ".cfg" and "basework" not in stem))
+
+
+@cache
+def _read(configuration: str) -> tuple[dict[str, str], Sections]:
+    """Return one file's defaults and sections, nothing interpolated."""
+    parser = RawConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    path = os.path.join(folder(), f"{configuration}.cfg")
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except (OSError, ConfigError, UnicodeDecodeError) as error:
+        raise AstraRegistryError(f"cannot read the release file {path}: {error}") from error
+    # items() of a section would repeat the defaults, which other files may change.
+    sections = {name: dict(parser._sections[name]) for name in parser.sections()}  # type: ignore[attr-defined]
+    return dict(parser.defaults()), sections
+
+
+def _merged(configuration: str) -> tuple[dict[str, str], Sections]:
+    """Return a release's defaults and sections, on top of those of the releases it is based on."""
+    chain = [configuration]
+    while base := _read(chain[0])[0].get("base"):
+        if base in chain:
+            raise AstraRegistryError(f"the release files of sdss-tree are based on each other: {', '.join(chain)}")
+        chain.insert(0, base)
+    defaults: dict[str, str] = {}
+    sections: Sections = {}
+    for link in chain:
+        own_defaults, own_sections = _read(link)
+        defaults.update(own_defaults)
+        for name, options in own_sections.items():
+            sections.setdefault(name, {}).update(options)
+    if "EBOSS" in sections:
+        sections.pop("BOSS", None)  # as sdss-tree does: eBOSS took BOSS over
+    return defaults, sections
+
+
+_REFERENCE = re.compile(r"%\((\w+)\)s|%%")
+
+
+def _interpolated(text: str, names: Mapping[str, str], depth: int = 10) -> str | None:
+    """Return *text* with every ``%(NAME)s`` replaced, or None when a name is not defined."""
+    if "%" not in text:
+        return text
+    if depth == 0:
+        return None
+    parts, end = [], 0
+    for reference in _REFERENCE.finditer(text):
+        parts.append(text[end : reference.start()])
+        end = reference.end()
+        if reference[0] == "%%":
+            parts.append("%")
+            continue
+        value = _interpolated(names[reference[1]], names, depth - 1) if reference[1] in names else None
+        if value is None:
+            return None
+        parts.append(value)
+    return "".join([*parts, text[end:]])
+
+
+@cache
+def definition(configuration: str) -> Definition:
+    """Return what sdss-tree's files say about the release of that name, which must be one of `configurations`."""
+    defaults, sections = _merged(configuration)
+    roots, templates = {}, {}
+    for section, options in sections.items():
+        names = {**defaults, **options}
+        for option, raw in options.items():
+            if option in defaults:
+                continue
+            text = _interpolated(raw, names)
+            if text is None:
+                continue  # as good as undefined: a template that wants it says so
+            if section == "PATHS":
+                templates[option] = text
+            else:
+                # Upper case and normpath: so sdss-tree exports them.
+                roots[option.upper()] = posixpath.normpath(text)
+    date = defaults.get("release_date", "None")
+    return Definition(
+        configuration,
+        "" if date == "None" else date,
+        MappingProxyType(roots),
+        MappingProxyType(dict(sorted(templates.items()))),
+    )
+
+
+_VARIABLE = re.compile(r"\$(\w+)")
+
+# What a root can lie below: the SAS, the folder of software products, or anywhere (only when a caller overrides it).
+SAS, PRODUCT, ELSEWHERE = "sas", "product", "elsewhere"
+
+
+def resolve(text: str, roots: Mapping[str, str], depth: int = 10) -> tuple[str, str]:
+    """Return where *text* (a root, or a template that begins with one) lies, and the rest relative to that place.
+
+    Raises UnresolvedRoot when it begins with a variable that *roots* does not define.
+    """
+    if text == FILESYSTEM or text.startswith(FILESYSTEM + "/"):
+        return SAS, text[len(FILESYSTEM) :].strip("/")
+    variable = _VARIABLE.match(text)
+    if variable is None:
+        if text.startswith("/"):
+            return ELSEWHERE, text
+        raise UnresolvedRoot(f"{text!r} begins with no root; a template begins with one, like $APOGEE_REDUX/")
+    name, rest = variable[1], text[variable.end() :]
+    if name in roots and depth:
+        return resolve(roots[name] + rest, roots, depth - 1)
+    if name == "SAS_BASE_DIR":
+        return SAS, rest.strip("/")
+    if name == "PRODUCT_ROOT":
+        return PRODUCT, rest.strip("/")
+    raise UnresolvedRoot(f"the release defines no root ${name}")

@@ -1,0 +1,387 @@
+"""A path template: the tree's notation for where a product lies, with `location` and `match`, inverse to each other.
+
+In ``$APOGEE_REDUX/{apred}/visit/{telescope}/@apgprefix|Visit-{fiber:0>3}.fits`` there are a root, three fields (one
+with a format) and a derived gap. A template is parsed once; then a location is one look-up, one format and one check.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from astra_registry import path_values
+from astra_registry.derived import DerivedGap
+from astra_registry.errors import (
+    AstraRegistryError,
+    BadValue,
+    InvalidParameter,
+    MissingParameter,
+    NotOnSas,
+    UnknownParameter,
+    UnresolvedRoot,
+    UnsafePath,
+    did_you_mean,
+)
+from astra_registry.parts import Derived, Field, Part, distinct
+from astra_registry.path_values import PathValue
+from astra_registry.roots import SAS, resolve
+
+_TOKEN = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}|@(\w+)\||([{}])")
+_TAGS = re.compile(r"tags/(v?[0-9._]+)")
+
+
+@attrs.frozen(eq=False, repr=False, slots=False)
+class PathTemplate:
+    """Where one product of one release lies. Immutable; made by `Tree.path_template` and `Tree.compile`."""
+
+    name: str
+    """The product's name: some derived gaps depend on it."""
+    text: str
+    place: str
+    """What the location is relative to: the SAS, the folder of software products, or nothing."""
+    parts: tuple[Part, ...]
+    subpaths: frozenset[str] = frozenset()
+    """The parameters whose values may hold ``/``."""
+
+    def __repr__(self) -> str:
+        return f"<PathTemplate {self.name}: {self.text}>"
+
+    # ------------------------------------------------------------ what it says about itself
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The parameters that it needs, in the order of the template."""
+        keys: list[str] = []
+        for part in self.parts:
+            if isinstance(part, Field):
+                keys.append(part.key)
+            elif isinstance(part, Derived):
+                keys += [key for _, gap in part.gaps for key in gap.reads]
+        return tuple(dict.fromkeys(keys))
+
+    @cached_property
+    def optional(self) -> tuple[str, ...]:
+        """The parameters that it takes besides: read by derived gaps, and may be empty or left out."""
+        listed = [key for gap in self._gaps for key in (*gap.optional, *gap.unlisted)]
+        return tuple(key for key in dict.fromkeys(listed) if key not in self.keys)
+
+    @cached_property
+    def lookup_keys(self) -> tuple[str, ...]:
+        """The parameters that sdss_access names for this path."""
+        listed = [key for gap in self._gaps for key in gap.optional if key not in self.keys]
+        return (*self.keys, *dict.fromkeys(listed))
+
+    @property
+    def on_sas(self) -> bool:
+        """Whether the product lies on the SAS; software products do not."""
+        return self.place == SAS
+
+    @cached_property
+    def prefix(self) -> str:
+        """The literal text of every location up to the first gap."""
+        first = self.parts[0] if self.parts else ""
+        if isinstance(first, Derived) and first.roots:
+            return os.path.commonprefix(  # noqa: RUF071 - as text, not as folders
+                [root for root in first.roots.values() if isinstance(root, str)]
+            )
+        return first if isinstance(first, str) else ""
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """A regular expression that every location matches; what else matches it, `match` sorts out."""
+        from astra_registry.matching import pattern
+
+        return pattern(self)
+
+    @cached_property
+    def _gaps(self) -> tuple[DerivedGap, ...]:
+        return tuple(gap for part in self.parts if isinstance(part, Derived) for _, gap in part.gaps)
+
+    # ------------------------------------------------------------ values → location
+
+    def location(self, values: Mapping[str, object]) -> str:
+        """Return the location, relative to the top of the SAS.
+
+        Raises MissingParameter, UnknownParameter, InvalidParameter for the values; UnresolvedRoot when they choose a
+        root that the release does not have; NotOnSas for a software product.
+        """
+        if self.place != SAS:
+            raise NotOnSas(f"{self.name or self.text} is a software product: it has no place on the SAS")
+        return self.below(values)
+
+    def below(self, values: Mapping[str, object]) -> str:
+        """Return the path relative to its place (the SAS, or the folder of software products)."""
+        return self._quick(values)
+
+    @cached_property
+    def _quick(self) -> Callable[[Mapping[str, object]], str]:
+        """Return the function that makes a location with as few steps as can be."""
+        careful = self._careful
+        if self.subpaths or self.is_tagged:
+            return careful
+        fields = [part for part in self.parts if isinstance(part, Field)]
+        derived = distinct(self.parts)
+        keys = self.keys
+        format_text, slashes = self._format_text({key: i for i, key in enumerate(keys)}, derived)
+        if not fields and not derived:
+            return lambda values: careful(values) if values else format_text
+        if not keys:
+            return careful
+        fill = format_text.format
+        pick: Callable[[Any], Any] = itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
+        count = len(keys)
+        known: set[tuple[type, ...]] = set()
+        plain_types = {str, int}
+        name = self.name
+
+        def quick(values: Mapping[str, object]) -> str:
+            try:
+                args = pick(values)
+                # Only types seen to do, text and integers, so that True, None, NaN and arrays never come this way.
+                if len(values) == count and tuple(map(type, args)) in known:
+                    text = fill(*args)
+                    if (
+                        text.count("/") == slashes
+                        and "" not in args
+                        and ".." not in text
+                        and "/." not in text
+                        and " " not in text
+                        and text.isprintable()
+                    ):
+                        return text
+            except (KeyError, ValueError):
+                pass
+            text = careful(values)
+            if len(values) == count and set(map(type, values.values())) <= plain_types:
+                known.add(tuple(type(values[key]) for key in keys))
+            return text
+
+        def quick_derived(values: Mapping[str, object]) -> str:
+            try:
+                args = pick(values)
+                if len(values) == count and tuple(map(type, args)) in known:
+                    text = fill(*args, *[part.text(name, values) for part in derived])
+                    given = ",".join(map(str, args))
+                    if (
+                        "/" not in given
+                        and "" not in args
+                        and ".." not in given
+                        and "/." not in text
+                        and " " not in given
+                        and given.isprintable()
+                    ):
+                        return text
+            except (KeyError, ValueError, AstraRegistryError):
+                pass
+            text = careful(values)
+            if len(values) == count and set(map(type, values.values())) <= plain_types:
+                known.add(tuple(type(values[key]) for key in keys))
+            return text
+
+        return quick_derived if derived else quick
+
+    def _format_text(self, positions: Mapping[str, int], derived: Sequence[Derived]) -> tuple[str, int]:
+        """Return a text for `str.format` with the parameters and the derived gaps by position, and its slashes."""
+        pieces, slashes = [], 0
+        for part in self.parts:
+            if isinstance(part, str):
+                pieces.append(part.replace("{", "{{").replace("}", "}}"))
+                slashes += part.count("/")
+            elif isinstance(part, Field):
+                pieces.append(f"{{{positions[part.key]}:{part.spec}}}" if part.spec else f"{{{positions[part.key]}}}")
+            else:
+                pieces.append(f"{{{len(positions) + derived.index(part)}}}")
+        return "".join(pieces), slashes
+
+    @cached_property
+    def is_tagged(self) -> bool:
+        """Whether it holds the folder `tags/` that sdss_access leaves out of local paths."""
+        return any("tags/" in part for part in self.parts if isinstance(part, str))
+
+    def _careful(self, values: Mapping[str, object]) -> str:
+        """Return the path relative to its place, with every value looked at; it makes the error messages."""
+        return self.assembled(self.checked(values))
+
+    def assembled(self, values: Mapping[str, PathValue], *, tagged: bool = False) -> str:
+        """Return the path relative to its place, of values that `checked` gave back.
+
+        The folder ``tags/`` of a software product's versions is left out, as sdss_access does, unless *tagged*.
+        """
+        pieces = []
+        for part in self.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+            elif isinstance(part, Field):
+                pieces.append(part.text(values[part.key]))
+            else:
+                pieces.append(self._derived_text(part, values))
+        text = "".join(pieces).rstrip("/")
+        if ("/" + text + "/").find("/./") >= 0:
+            raise InvalidParameter(f"{self.name or self.text}: a folder of {text!r} would be '.'")
+        return _TAGS.sub(r"\1", text, count=1) if self.is_tagged and not tagged else text
+
+    def _derived_text(self, part: Derived, values: Mapping[str, PathValue]) -> str:
+        try:
+            return part.text(self.name, values)
+        except AstraRegistryError:
+            raise
+        except ValueError as error:
+            given = ", ".join(f"{key} = {values[key]!r}" for key in part.keys if key in values)
+            what = f"{given}: " if given else ""
+            raise InvalidParameter(f"{self.name or self.text}: {what}no {part.notation} can be made: {error}") from None
+
+    def checked(self, values: Mapping[str, object]) -> dict[str, PathValue]:
+        """Return the values as plain text and numbers, those left empty on purpose taken out, or say what is wrong."""
+        self.check_names(values)
+        plain = {key: self.checked_value(key, given) for key, given in values.items()}
+        return {key: value for key, value in plain.items() if value is not None}
+
+    def check_names(self, names: Collection[str]) -> None:
+        """Raise UnknownParameter or MissingParameter unless these are the template's parameters."""
+        keys, optional = self.keys, self.optional
+        for key in names:
+            if key not in keys and key not in optional:
+                takes = ", ".join((*keys, *optional)) or "no parameters"
+                hint = did_you_mean(key, (*keys, *optional)) or f"; it takes {takes}"
+                raise UnknownParameter(f"{self.name or self.text} has no parameter {key!r}{hint}")
+        if missing := [key for key in keys if key not in names]:
+            raise MissingParameter(f"{self.name or self.text} needs {', '.join(missing)}")
+
+    def checked_value(self, key: str, given: object) -> PathValue | None:
+        """Return a value as plain text or a plain number; None for an optional one that is empty."""
+        if key in self.optional and (given is None or (isinstance(given, (str, bytes)) and not given)):
+            return None
+        value = path_values.plain(key, given)
+        if isinstance(value, str):
+            path_values.check(key, value, subpath=key in self.subpaths)
+        return value
+
+    # ------------------------------------------------------------ columns → locations
+
+    def locations(
+        self,
+        columns: Mapping[str, object],
+        size: int | None = None,
+        *,
+        before: str = "",
+        escape: Callable[[str], str] | None = None,
+    ) -> list[str]:
+        """Return the locations of many products at once, from a column (or one value for all) of each parameter.
+
+        *size* is their number; by default the columns tell it. *before* is put in front of each, *escape* changes
+        those that hold what a URL may not. Raises as `location` does, naming the row, and UnequalLengths.
+        """
+        if self.place != SAS:
+            raise NotOnSas(f"{self.name or self.text} is a software product: it has no place on the SAS")
+        from astra_registry.columns import Columns
+
+        return Columns(self, columns, size).paths(before, escape)
+
+    # ------------------------------------------------------------ location → values
+
+    def match(self, location: str) -> dict[str, str] | None:
+        """Return the values, as text without padding, that give this location, or None when none do."""
+        from astra_registry.matching import match
+
+        return match(self, location)
+
+
+def parse(
+    text: str,
+    roots: Mapping[str, str],
+    derived_gap: Callable[[str], DerivedGap],
+    *,
+    name: str = "",
+    subpaths: Sequence[str] = (),
+) -> PathTemplate:
+    """Return the template that *text* writes down, with the roots of a release.
+
+    *derived_gap* gives the meaning of a derived gap's name. Raises UnresolvedRoot when the root is not defined, and
+    BadValue for what is no template.
+    """
+    text = text.strip()
+    lead = _TOKEN.match(text)
+    if lead is not None and lead[3]:
+        gap = derived_gap(lead[3])
+        place, parts = SAS, _parsed(text[lead.end() :], derived_gap, text)
+        parts.insert(0, Derived(((lead[3], gap),), False, _chosen_roots(gap, roots)))
+    else:
+        # Fields come before roots: a root is literal text, braces or not.
+        variable = re.match(r"[^/{@]*", text)
+        end = variable.end() if variable else 0
+        place, root = resolve(text[:end], roots)
+        parts = [root, *_parsed(text[end:], derived_gap, text)]
+    return PathTemplate(name, text, place, _normal(parts, place), frozenset(subpaths))
+
+
+def _chosen_roots(gap: DerivedGap, roots: Mapping[str, str]) -> Mapping[str, str | UnresolvedRoot]:
+    chosen: dict[str, str | UnresolvedRoot] = {}
+    for variable in gap.roots:
+        try:
+            place, folder = resolve(f"${variable}", roots)
+        except UnresolvedRoot as error:
+            chosen[f"${variable}"] = error
+        else:
+            if place == SAS:
+                chosen[f"${variable}"] = folder
+            else:
+                chosen[f"${variable}"] = UnresolvedRoot(f"the root ${variable} does not lie on the SAS")
+    return MappingProxyType(chosen)
+
+
+def _parsed(text: str, derived_gap: Callable[[str], DerivedGap], whole: str) -> list[Part]:
+    parts: list[Part] = []
+    end = 0
+    for token in _TOKEN.finditer(text):
+        parts.append(text[end : token.start()])
+        end = token.end()
+        key, spec, function, stray = token.groups()
+        if stray:
+            raise BadValue(f"{whole!r} is no template: a brace stands alone")
+        if function:
+            parts.append(Derived(((function, derived_gap(function)),)))
+            continue
+        # The tree has one typo, {dib_model | None}: that key is dib_model.
+        key = key.split("|")[0].strip()
+        if not key.isidentifier():
+            raise BadValue(f"{whole!r} is no template: {{{key}}} is no name of a parameter")
+        parts.append(Field(key, spec or ""))
+    parts.append(text[end:])
+    return parts
+
+
+def _normal(parts: Sequence[Part], place: str) -> tuple[Part, ...]:
+    """Return the parts with neighbours joined, slashes single, and each derived folder marked with its slash."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, str) and isinstance(last, str):
+            joined[-1] = last + part
+        elif isinstance(part, Derived) and isinstance(last, Derived) and not last.roots:
+            joined[-1] = Derived((*last.gaps, *part.gaps))
+        elif part != "":
+            joined.append(part)
+    for i, part in enumerate(joined):
+        if isinstance(part, str):
+            joined[i] = re.sub("/+", "/", part)
+    if joined and isinstance(joined[0], str) and place == SAS:
+        joined[0] = joined[0].lstrip("/")
+    for i, part in enumerate(joined):
+        if not isinstance(part, Derived) or part.roots:
+            continue
+        before = joined[i - 1] if i else "/"
+        after = joined[i + 1] if i + 1 < len(joined) else ""
+        if isinstance(before, str) and before.endswith("/") and isinstance(after, str) and after.startswith("/"):
+            joined[i] = attrs.evolve(part, whole=True)
+            joined[i + 1] = after[1:]
+    literal = "".join(part if isinstance(part, str) else "x" for part in joined)
+    if any(segment in (".", "..") for segment in literal.split("/")):
+        raise UnsafePath(f"a template may not hold '.' or '..': {literal!r}")
+    return tuple(part for part in joined if part != "")
