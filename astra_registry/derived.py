@@ -59,7 +59,8 @@ class DerivedGap:
 
 def plateid6(name: str, plateid: Any) -> str:
     """``001234``; 10000 and above as they are."""
-    return f"{int(plateid):0>6d}"
+    plate = int(plateid)
+    return f"{plate:0>6d}" if plate < 10000 else f"{plate:d}"
 
 
 def platedir(name: str, plateid: Any) -> str:
@@ -360,7 +361,7 @@ GAPS: Mapping[str, DerivedGap] = MappingProxyType(
         ),
         "plategrp": DerivedGap(plategrp, ("plate",), integers=("plate",), unlisted=("plateid",), pattern=r"\d*XX"),
         "plateid6": DerivedGap(
-            plateid6, ("plateid",), integers=("plateid",), pattern=r"\d{6,}", inverse=_is("plateid")
+            plateid6, ("plateid",), integers=("plateid",), pattern=r"\d{5,}", inverse=_is("plateid")
         ),
         "sdss_id_groups": DerivedGap(
             sdss_id_groups, ("sdss_id",), integers=("sdss_id",), pattern=_TWO_FOLDERS, wildcard="*/*"

@@ -373,14 +373,18 @@ def _normal(parts: Sequence[Part], place: str) -> tuple[Part, ...]:
             joined[i] = re.sub("/+", "/", part)
     if joined and isinstance(joined[0], str) and place == SAS:
         joined[0] = joined[0].lstrip("/")
+    at_start = True  # of a folder's name
     for i, part in enumerate(joined):
-        if not isinstance(part, Derived) or part.roots:
-            continue
-        before = joined[i - 1] if i else "/"
         after = joined[i + 1] if i + 1 < len(joined) else ""
-        if isinstance(before, str) and before.endswith("/") and isinstance(after, str) and after.startswith("/"):
+        if isinstance(part, str):
+            at_start = part.endswith("/") or (at_start and not part)
+            continue
+        whole = isinstance(part, Derived) and not part.roots and at_start
+        at_start = False
+        if whole and isinstance(part, Derived) and isinstance(after, str) and after.startswith("/"):
             joined[i] = attrs.evolve(part, whole=True)
             joined[i + 1] = after[1:]
+            at_start = True
     literal = "".join(part if isinstance(part, str) else "x" for part in joined)
     if any(segment in (".", "..") for segment in literal.split("/")):
         raise UnsafePath(f"a template may not hold '.' or '..': {literal!r}")
