@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 BIN := .venv/bin
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) Makefile
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs bench dist clean
@@ -49,11 +49,13 @@ clean:  ## remove what make made
 
 # What a user has: the core and the bundled plugins. What a developer has: the extras, the tools and the documentation's too.
 .venv/user: $(PROJECTS) | .venv/made
-	$(INSTALL) $(addprefix -e ,$(PACKAGES))
+	@echo "Installing astra-registry and its plugins into .venv"
+	@$(INSTALL) $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
 .venv/developer: $(PROJECTS) | .venv/made
-	$(INSTALL) -e '.[dev,docs]' $(addprefix -e ,$(filter-out .,$(PACKAGES)))
+	@echo "Installing astra-registry, its plugins and what its developers need into .venv"
+	@$(INSTALL) -e '.[dev,docs]' $(addprefix -e ,$(filter-out .,$(PACKAGES)))
 	@touch $@ .venv/user
 
 .venv/made:

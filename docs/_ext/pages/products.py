@@ -1,0 +1,48 @@
+"""The hand-written products: parameters, templates of each release."""
+
+from __future__ import annotations
+
+import json
+
+import markdown
+import program
+
+
+def _shown(value: object) -> str:
+    return "" if value in (None, [], {}, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def page() -> str:
+    """One section a product, from `astra-registry show --json`, and how many the tree brings besides."""
+    every = json.loads(program.output("list", "--json"))
+    own = [product for product in every if product["plugin"] != "sdsstree"]
+    parts = []
+    for entry in own:
+        product = json.loads(program.output("show", entry["name"], "--json"))
+        if isinstance(product, list):
+            product = product[0]
+        rows = [
+            (f"`{p['name']}`", p["type"], _shown(p["default"]), "yes" if p["batch"] else "", p["doc"])
+            for p in product["parameters"]
+        ]
+        parts += [
+            f"## {product['name']}\n\n{product['summary']}\n\nBrought by the plugin `{entry['plugin']}`.\n",
+            markdown.table(("parameter", "type", "default", "batch", "meaning"), rows),
+            "Templates:\n",
+            markdown.table(("release", "template"), _templates(product["templates"])),
+        ]
+    if len(every) > len(own):
+        parts.append(
+            f"## The products of the tree\n\nThe plugin `sdsstree` brings {len(every) - len(own)} more: every other path name of every release. "
+            "`astra-registry list --plugin sdsstree` lists them.\n"
+        )
+    return "\n".join(parts)
+
+
+def _templates(templates: dict[str, object]) -> list[tuple[str, str]]:
+    """The rows of the table: releases with the same templates share one."""
+    shared: dict[str, list[str]] = {}
+    for release, template in templates.items():
+        texts = template if isinstance(template, list) else [template]
+        shared.setdefault(", then ".join(f"`{text}`" for text in texts), []).append(release)
+    return [(", ".join(releases), text) for text, releases in shared.items()]
