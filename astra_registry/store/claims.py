@@ -1,0 +1,299 @@
+"""Who works at what: tasks are claimed for a lease, which its process renews while it lives, and which ends with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from astra_registry.errors import StoreError
+from astra_registry.store.changes import change, clock
+from astra_registry.store.database import Database
+from astra_registry.store.process import lives, this_process
+from astra_registry.store.schema import lease, membership, task
+from astra_registry.store.states import Status
+
+#: How often, in seconds, one who claims looks for others who died; when nothing is left to claim, it looks at once.
+LOOK_AROUND = 1.0
+
+
+_log = logging.getLogger(__name__)
+
+
+class Claimed(NamedTuple):
+    """A task that is ours now."""
+
+    pk: int
+    task_id: str
+    reference: str
+    parameters: str
+
+
+class Among(NamedTuple):
+    """Which tasks may be claimed: all, a family, a batch's members, or what a query finds."""
+
+    name: object
+    batch_pk: int | None = None
+    where: ColumnElement[bool] | None = None
+
+    def candidates(self, unknown: Iterable[str]) -> tuple[Select[Any], tuple[ColumnElement[Any], ...]]:
+        """Return the query for what may be claimed, and the columns that order it."""
+        found = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters).where(
+            task.c.is_batch.is_(False),
+            task.c.status_code == Status.CREATED,
+            task.c.parameters.is_not(None),
+            *([task.c.reference.not_in(list(unknown))] if unknown else []),
+            *([self.where] if self.where is not None else []),
+        )
+        if self.batch_pk is None:
+            return found, (task.c.family, task.c.pk)
+        found = found.join_from(membership, task, membership.c.member_pk == task.c.pk)
+        return found.where(membership.c.batch_pk == self.batch_pk), (membership.c.position,)
+
+
+class Claims:
+    """The claims of this process on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._leases: dict[str, float] = {}  # name: seconds
+        self._keeper: _Keeper | None = None
+        self._looked = float("-inf")
+        # Where the last claim ended: what is before was claimed, and need not be looked through again.
+        self._cursors: dict[object, tuple[Any, ...]] = {}
+
+    def claim(
+        self, n: int, among: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
+    ) -> list[Claimed]:
+        """Return up to ``n`` tasks that are this process's now; ``can_load`` tells whether a class can be had here."""
+        if time.monotonic() - self._looked > LOOK_AROUND:
+            self.recover()
+        taken = self._try(n, among, owner, seconds, can_load)
+        if not taken and self.recover():
+            taken = self._try(n, among, owner, seconds, can_load)
+        return taken
+
+    def _try(
+        self, n: int, among: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
+    ) -> list[Claimed]:
+        name = uuid.uuid4().hex
+
+        def work(connection: Connection) -> list[Claimed]:
+            key = connection.execute(select(lease.c.pk).where(lease.c.name == name)).scalar()
+            if key is not None:
+                # The commit of an earlier try had succeeded; only its answer was lost.
+                held = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters)
+                return [Claimed(*row) for row in connection.execute(held.where(task.c.lease_pk == key))]
+            taken = self._pick(connection, n, among, can_load)
+            if taken:
+                _take(connection, taken, name, owner, seconds)
+            return taken
+
+        taken = self._database.write(work)
+        if taken:
+            self._keep(name, seconds)
+        return taken
+
+    def _pick(self, connection: Connection, n: int, among: Among, can_load: Callable[[str], bool]) -> list[Claimed]:
+        unknown = set[str]()
+        while True:
+            rows = self._next(connection, n, among, unknown)
+            strange = {row.reference for row in rows if not can_load(row.reference)}
+            if not strange:
+                # A member that a batch has twice is found twice.
+                return list({row.pk: Claimed(*row[:4]) for row in rows}.values())
+            # Their plugin is not installed here: they stay for those who have it.
+            unknown |= strange
+
+    def _next(self, connection: Connection, n: int, among: Among, unknown: Iterable[str]) -> list[Any]:
+        found, order = among.candidates(unknown)
+        found = found.add_columns(*(column.label(f"order_{i}") for i, column in enumerate(order))).order_by(*order)
+        found = found.with_for_update(of=task, skip_locked=True, key_share=True)
+        last = self._cursors.get(among.name)
+        if last is None:
+            rows = list(connection.execute(found.limit(n)))
+        else:
+            beyond = tuple_(*order) > tuple_(
+                *(literal(value, column.type) for value, column in zip(last, order, strict=True))
+            )
+            rows = list(connection.execute(found.where(beyond).limit(n)))
+            if len(rows) < n:
+                # Tasks that returned may be further up.
+                rows += connection.execute(found.where(~beyond).limit(n - len(rows)))
+        if rows and among.name is not None:
+            self._cursors[among.name] = tuple(rows[-1][4:])
+        return rows
+
+    # -- leases ------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> int:
+        """Return to the created state the tasks whose worker died or lost its lease otherwise; return how many."""
+        self._looked = time.monotonic()
+        ours = this_process().token
+
+        def lost(connection: Connection) -> list[int]:
+            over = (lease.c.until < clock(connection)).label("is_over")
+            found = connection.execute(select(lease.c.pk, lease.c.process, over).where(lease.c.process != ours)).all()
+            alive = {process: lives(process) for process in {row.process for row in found}}
+            # What is known is worth more than the clock: a busy database may keep one who lives from renewing in time.
+            return [row.pk for row in found if (row.is_over if alive[row.process] is None else not alive[row.process])]
+
+        keys = self._database.read(lost)
+        if not keys:
+            return 0
+
+        def work(connection: Connection) -> int:
+            # Whoever else looks around at this moment has those that are locked.
+            still = set(lost(connection))
+            held = select(lease.c.pk).where(_one_of(connection, lease.c.pk, keys)).with_for_update(skip_locked=True)
+            gone = [pk for pk in connection.scalars(held) if pk in still]
+            if not gone:
+                return 0
+            theirs = _one_of(connection, task.c.lease_pk, gone)
+            worker = select("the lease of " + lease.c.owner + " ended").where(lease.c.pk == task.c.lease_pk)
+            back = change(
+                connection,
+                theirs & (task.c.status_code == Status.RUNNING),
+                {"status_code": int(Status.CREATED)},
+                told={"error_type": "LeaseLost", "error_message": worker.scalar_subquery()},
+            )
+            connection.execute(update(task).where(theirs).values(lease_pk=None))
+            connection.execute(delete(lease).where(_one_of(connection, lease.c.pk, gone)))
+            return back
+
+        return self._database.write(work)
+
+    def _keep(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self._leases[name] = seconds
+            if self._keeper is None:
+                self._keeper = _Keeper(self)
+                self._keeper.start()
+            self._keeper.hurry(seconds / 3)
+
+    def renew(self) -> float | None:
+        """Renew the leases whose tasks still run and return when, in seconds, to do it again; None when none do."""
+        with self._lock:
+            leases = dict(self._leases)
+
+        def work(connection: Connection) -> set[str]:
+            named = lease.c.name.in_(leases)
+            runs = select(task.c.pk).where(task.c.lease_pk == lease.c.pk).exists()
+            connection.execute(delete(lease).where(named, ~runs))
+            for seconds in set(leases.values()):
+                names = [name for name, own in leases.items() if own == seconds]
+                connection.execute(
+                    update(lease).where(lease.c.name.in_(names)).values(until=clock(connection) + seconds)
+                )
+            return set(connection.scalars(select(lease.c.name).where(named)))
+
+        try:
+            kept = self._database.write(work)
+        except StoreError as error:
+            _log.warning("the leases of running tasks could not be renewed: %s", error)
+            kept = set(leases)
+        with self._lock:
+            for name in leases.keys() - kept:
+                del self._leases[name]
+            if not self._leases:
+                self._keeper = None
+                return None
+            return min(self._leases.values()) / 3
+
+    def give_up(self) -> None:
+        """End all leases: tasks of theirs that still run return to those who claim next."""
+        with self._lock:
+            names, self._leases, keeper, self._keeper = list(self._leases), {}, self._keeper, None
+        if keeper is not None:
+            keeper.stop()
+        if names:
+            ended = update(lease).where(lease.c.name.in_(names)).values(until=0.0, process="")
+            self._database.write(lambda connection: connection.execute(ended))
+
+    def forget(self) -> None:
+        """Know of no claims, as befits the child of a fork: they are its parent's."""
+        self._lock, self._leases, self._keeper = threading.Lock(), {}, None
+
+
+def _take(connection: Connection, taken: list[Claimed], name: str, owner: str | None, seconds: float) -> None:
+    who = this_process()
+    made = insert(lease).values(
+        name=name,
+        owner=owner or f"{who.user}@{who.host}:{who.pid}",
+        process=who.token,
+        host=who.host,
+        pid=who.pid,
+        until=clock(connection) + seconds,
+    )
+    key = connection.execute(made.returning(lease.c.pk)).scalar_one()
+    values = {"status_code": int(Status.RUNNING), "attempt": task.c.attempt + 1, "lease_pk": key, "duration": None}
+    values |= {"error_type": None, "error_message": None, "traceback": None}
+    change(connection, _one_of(connection, task.c.pk, [claimed.pk for claimed in taken]), values)
+
+
+class _Keeper(threading.Thread):
+    """The thread that renews leases; it ends with the last of them, or with the store."""
+
+    def __init__(self, claims: Claims) -> None:
+        super().__init__(name="astra-registry-leases", daemon=True)
+        self._claims = weakref.ref(claims, lambda _: self.stop())
+        self._changed = threading.Condition()
+        self._due = float("inf")
+        self._stopped = False
+
+    def hurry(self, seconds: float) -> None:
+        """See to it that the next renewal comes within that time."""
+        with self._changed:
+            self._due = min(self._due, time.monotonic() + seconds)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._stopped and (left := self._due - time.monotonic()) > 0:
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                if self._stopped:
+                    return
+                self._due = float("inf")
+            claims = self._claims()
+            pause = None if claims is None else claims.renew()
+            del claims
+            if pause is None:
+                return
+            self.hurry(pause)
+
+
+def _one_of(connection: Connection, column: ColumnElement[int], keys: list[int]) -> ColumnElement[bool]:
+    """Return the condition that a column is one of any number of keys, with a single parameter."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(keys, ARRAY(BigInteger)))
+    each = func.json_each(literal(json.dumps(keys), String)).table_valued("value")
+    return column.in_(select(each.c.value))

@@ -1,0 +1,339 @@
+"""The store of tasks and their states: one object for one database, shared by all who work at the same tasks."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Select, func, select
+from sqlalchemy.orm import Query
+
+from astra_registry.errors import InvalidParameter, StoreError, UnknownTask
+from astra_registry.store import changes, columns, recording
+from astra_registry.store.claims import Among, Claims
+from astra_registry.store.database import Database
+from astra_registry.store.model import TaskState, status_of
+from astra_registry.store.record import Record, find_class
+from astra_registry.store.schema import membership, task
+from astra_registry.store.states import Status, as_status
+
+_open: weakref.WeakSet[StateStore] = weakref.WeakSet()
+
+
+class StateStore:
+    """Tasks, batches and their states in one database: ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
+
+    An empty database gets its tables with the first write; reading never creates anything, and finds nothing there.
+    ``patience`` is how long, in seconds, a locked database or a restarting server is waited for. Every method raises
+    StoreError when the database cannot be used, SchemaMismatch when its schema is another's.
+    """
+
+    def __init__(self, url: str | URL, *, patience: float = 30.0) -> None:
+        self.database = Database(url, patience=patience)
+        self._claims = Claims(self.database)
+        _open.add(self)
+
+    @classmethod
+    def default(cls) -> StateStore:
+        """Return the store of the settings; the same object as long as they stay the same."""
+        from astra_registry.settings import setting
+
+        return _default(str(setting("database")))
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of the database."""
+        return self.database.engine
+
+    @property
+    def url(self) -> str:
+        """Where the database is, without the password."""
+        return self.database.url.render_as_string(hide_password=True)
+
+    def __repr__(self) -> str:
+        return f"<StateStore {self.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened, (self.database.url.render_as_string(hide_password=False), self.database.patience)
+
+    def close(self) -> None:
+        """Close the connections and give back what is claimed and still runs; the next use opens the store again."""
+        try:
+            self._claims.give_up()
+        finally:
+            self.database.close()
+
+    def __enter__(self) -> StateStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def create(self, item: Record) -> TaskState:
+        """Record a task, or a batch with its members in order, unless they are there; return its row.
+
+        The number of statements does not depend on the size, but for one more each few thousand members on SQLite.
+        """
+        return self.get_or_create(item)[0]
+
+    def create_all(self, items: Iterable[Record]) -> None:
+        """Record many tasks at once."""
+        items = list(items)
+        self.database.write(lambda connection: recording.record_many(connection, items))
+
+    def get_or_create(
+        self, item: Record, defaults: Mapping[str, object] | None = None, *, members: bool = True
+    ) -> tuple[TaskState, bool]:
+        """Return the task's row, and whether it was made just now, then with the values of ``defaults``."""
+        values = columns.checked(defaults or {})
+        _, created = self.database.write(lambda connection: recording.record(connection, item, values, members=members))
+        return self.query(item).one(), created
+
+    def query(self, item: Record | str) -> Query[TaskState]:
+        """Return the query for the task's row; it reads afresh whenever it is used, and holds no lock in between."""
+        return self.query_parts(item)[0]
+
+    def query_parts(self, item: Record | str) -> tuple[Query[TaskState], type[TaskState], dict[str, Any]]:
+        """Return the query for the task's row, the model that it is about, and the filter's keywords."""
+        keywords = {"task_id": _id(item)}
+        return self.session_query().filter_by(**keywords), TaskState, keywords
+
+    def session_query(self) -> Query[TaskState]:
+        """Return a query for all rows, to be filtered as SQLAlchemy does."""
+        return self.database.session().query(TaskState)
+
+    def update(self, item: Record | str, state: Mapping[str, object], *, cascade: bool = False) -> int:
+        """Set columns of the task's row, with ``cascade`` of a batch and of its members; return the number of rows.
+
+        IllegalMove when one of them may not get that state; then none has changed. UnknownTask when there is no row,
+        UnknownParameter for an unknown column, InvalidParameter for a value that cannot be.
+        """
+        values = columns.checked(state)
+        return self.database.write(
+            lambda connection: changes.update_row(connection, _id(item), values, cascade=cascade)
+        )
+
+    def delete(self, item: Record | str, *, cascade: bool = False) -> int:
+        """Delete the task's row with its links and events, with ``cascade`` also the members that no other batch has.
+
+        Returns the number of rows that went; 0 when there was none.
+        """
+        return self.database.write(lambda connection: changes.delete_rows(connection, [_id(item)], cascade=cascade))
+
+    def data_products(self, product: str, release: str, rows: Iterable[tuple[str, str]]) -> tuple[int, ...]:
+        """Return the keys of data products, made if need be, for rows of (identity, parameters as JSON).
+
+        The identity is what tells one data product from all others, whatever their product and release.
+        """
+        rows = list(rows)
+        return self.database.write(lambda connection: recording.data_product_keys(connection, product, release, rows))
+
+    # -- moves -------------------------------------------------------------------------------------------------------
+
+    def start(self, item: Record) -> None:
+        """Put the task, its row made if need be, into the running state and count the attempt; a batch with its members.
+
+        IllegalMove when another process has claimed it.
+        """
+
+        def work(connection: Connection) -> None:
+            recording.record(connection, item, {})
+            changes.start(connection, item.task_id)
+
+        self.database.write(work)
+
+    def finish(
+        self,
+        item: Record | str,
+        status: Status | int | str,
+        error: BaseException | str | None = None,
+        *,
+        duration: float | None = None,
+    ) -> None:
+        """Put the task into a state in which nobody works at it; of a batch, the members that are not there already.
+
+        ``error`` is kept with its type and traceback, ``duration`` in seconds. IllegalMove when the move is not in the
+        table, or when the task is another process's by now.
+        """
+        self._settle(item, status, error, duration, guarded=True)
+
+    def settle(self, item: Record, status: Status | int | str, error: BaseException | str | None = None) -> None:
+        """Put the task, its row made if need be, into a state in which nobody works at it, whoever has claimed it."""
+        self._settle(item, status, error, None, guarded=False)
+
+    def _settle(
+        self,
+        item: Record | str,
+        status: Status | int | str,
+        error: BaseException | str | None,
+        duration: float | None,
+        *,
+        guarded: bool,
+    ) -> None:
+        new = as_status(status)
+        if new is Status.RUNNING:
+            raise InvalidParameter("a task is not finished by being put into the running state; use start or claim")
+        given: dict[str, object] = {"status_code": new, **columns.of_error(error)}
+        if duration is not None:
+            given["duration"] = duration
+        values = columns.checked(given)
+
+        def work(connection: Connection) -> None:
+            if not guarded and not isinstance(item, str):
+                recording.record(connection, item, {})
+            changes.finish(connection, _id(item), values, guarded=guarded)
+
+        self.database.write(work)
+
+    def claim(self, n: int, of: object = None, *, owner: str | None = None, lease: float = 60.0) -> list[Any]:
+        """Return up to ``n`` tasks that are now this process's, and running; each goes to one claimer only.
+
+        ``of`` limits them to a batch, to what a query of :class:`TaskState` finds, or to a family. The lease, in
+        seconds, is renewed while the process lives; when it dies, its tasks return to the created state, with the
+        attempt counted. Tasks whose class cannot be imported here are left to others.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise InvalidParameter(f"the number of tasks to claim is a whole number, not {n!r}")
+        if not lease > 0:
+            raise InvalidParameter(f"a lease lasts some seconds, not {lease!r}")
+        if n == 0:
+            return []
+        taken = self._claims.claim(n, self._among(of), owner, lease, _can_load)
+        loaded = []
+        for claimed in taken:
+            try:
+                loaded.append(find_class(claimed.reference).from_str_params(json.loads(claimed.parameters)))
+            except Exception as error:  # noqa: BLE001 - the class's code may raise anything; the task is not to be lost
+                self.finish(claimed.task_id, Status.BROKEN, error)
+        return loaded
+
+    def recover(self) -> int:
+        """Return the tasks of workers that died, or lost their lease otherwise, to the created state; return how many.
+
+        Whoever claims does this anyhow.
+        """
+        return self._claims.recover()
+
+    def _among(self, of: object) -> Among:
+        if of is None:
+            return Among("everything")
+        if isinstance(of, str):
+            return Among(("family", of), where=task.c.family == of)
+        if isinstance(of, Query):
+            return Among(None, where=task.c.pk.in_(of.with_entities(TaskState.pk).order_by(None).subquery().select()))
+        if isinstance(of, Select):
+            inner = of.subquery()
+            return Among(None, where=task.c.pk.in_(select(inner.c.pk)))
+        if hasattr(of, "task_id"):
+            item: Any = of
+            if not item.is_batch_mode:
+                return Among(None, where=task.c.task_id == item.task_id)
+            key = self.database.read(
+                lambda connection: connection.execute(select(task.c.pk).where(task.c.task_id == item.task_id)).scalar()
+            )
+            if key is None:
+                key = self.create(item).pk
+            return Among(("batch", key), batch_pk=key)
+        raise InvalidParameter(f"tasks are claimed of a batch, a query or a family, not of {type(of).__name__}")
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def status(self, item: Record | str) -> Status:
+        """Return the state of a task; of a batch, that which follows from its members. UnknownTask without a row."""
+        task_id = _id(item)
+        code = self.database.read(
+            lambda connection: connection.execute(select(status_of(task)).where(task.c.task_id == task_id)).scalar()
+        )
+        if code is None:
+            raise _unknown(task_id)
+        return Status(code)
+
+    def counts(self) -> Counter[Status]:
+        """Return how many tasks are in each state that any is in; batches, which follow their members, do not count."""
+        asked = select(task.c.status_code, func.count()).where(task.c.is_batch.is_(False)).group_by(task.c.status_code)
+        found = self.database.read(lambda connection: connection.execute(asked).all())
+        return Counter({Status(code): number for code, number in sorted(map(tuple, found))})
+
+    def members(self, task_id: str) -> list[str]:
+        """Return the identifiers of a batch's members, in order, doubles kept."""
+        return [row.task_id for row in self.database.read(lambda connection: _members(connection, task_id))]
+
+    def load(self, task_id: str) -> Any:
+        """Return the task again, of a batch with its members in order, doubles kept.
+
+        UnknownTask when there is no such row; StoreError says what is missing when its class cannot be had.
+        """
+
+        def work(connection: Connection) -> tuple[Any, list[Any]]:
+            row = connection.execute(select(task).where(task.c.task_id == task_id)).one_or_none()
+            if row is None:
+                raise _unknown(task_id)
+            return row, _members(connection, task_id) if row.is_batch else []
+
+        row, members = self.database.read(work)
+        made_by = find_class(row.reference)
+        if len(members) != row.size and row.is_batch:
+            raise StoreError(f"{task_id} has {row.size} members, of which {len(members)} are recorded")
+        if members:
+            return made_by.from_members([member.parameters for member in members])
+        return made_by.from_str_params(json.loads(row.parameters))
+
+
+def _members(connection: Connection, task_id: str) -> list[Any]:
+    batch = task.alias()
+    return list(
+        connection.execute(
+            select(task.c.task_id, task.c.parameters)
+            .join_from(membership, task, task.c.pk == membership.c.member_pk)
+            .join(batch, batch.c.pk == membership.c.batch_pk)
+            .where(batch.c.task_id == task_id)
+            .order_by(membership.c.position)
+        )
+    )
+
+
+def _id(item: Record | str) -> str:
+    return item if isinstance(item, str) else item.task_id
+
+
+def _unknown(task_id: str) -> UnknownTask:
+    return UnknownTask(f"the database has no task {task_id!r}")
+
+
+def _can_load(reference: str) -> bool:
+    try:
+        find_class(reference)
+    except StoreError:
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=8)
+def _default(url: str) -> StateStore:
+    store = StateStore(url)
+    # Where the settings' own file goes by default is nobody's folder yet. Other folders are their owners' business.
+    store.database.makes_folder = True
+    return store
+
+
+def _opened(url: str, patience: float) -> StateStore:
+    return StateStore(url, patience=patience)
+
+
+def _forget_claims() -> None:
+    for store in list(_open):
+        store._claims.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_claims)

