@@ -1,7 +1,8 @@
 """The part of the reference that the program writes about itself, made anew at each build.
 
-Each module in `pages/` has a function `page()` that returns Markdown; it lands in `reference/generated/`, and a hand-written page
-of `reference/` includes it. A file is only written when it changed, so that Sphinx rebuilds no more than it must.
+Each module in `pages/` has a function `page()` that returns Markdown; it lands in `reference/generated/`, and a
+hand-written page of `reference/` includes it. A file is only written when it changed, so that Sphinx rebuilds no
+more than it must.
 """
 
 from __future__ import annotations

@@ -53,4 +53,6 @@ def docstring(thing: object) -> str:
 def _plain(line: str) -> str:
     # Outside `code`, a name like __init__ or a <tag> would be taken for Markdown or HTML.
     parts = re.split(r"(`[^`]*`)", line)
-    return "".join(p if p.startswith("`") else re.sub(r"([<>]|__)", lambda m: "".join("\\" + c for c in m[0]), p) for p in parts)
+    return "".join(
+        p if p.startswith("`") else re.sub(r"([<>]|__)", lambda m: "".join("\\" + c for c in m[0]), p) for p in parts
+    )

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import click
 import markdown
 import program
-
 from astra_registry.cli import main
 
-STAR = "--release dr17 --telescope apo25m --field K04_083+13 --obj 2M19485057+5005279".split()
+STAR = ["--release", "dr17", "--telescope", "apo25m", "--field", "K04_083+13", "--obj", "2M19485057+5005279"]
 
 # Commands whose output is worth seeing, with arguments that work on any machine.
 EXAMPLES: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -18,8 +18,10 @@ def every() -> list[tuple[str, object]]:
 
 def page() -> str:
     """A section a hook: its signature and its documentation."""
-    parts = [
-        f"## `{name}`\n\n{markdown.code(f'def {name}{inspect.signature(function)}', 'python')}\n{markdown.docstring(function)}\n"  # type: ignore[arg-type]
-        for name, function in every()
-    ]
+    parts = []
+    for name, function in every():
+        signature = inspect.signature(function)  # type: ignore[arg-type]
+        parts.append(
+            f"## `{name}`\n\n{markdown.code(f'def {name}{signature}', 'python')}\n{markdown.docstring(function)}\n"
+        )
     return "\n".join(parts)

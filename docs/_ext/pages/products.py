@@ -33,8 +33,8 @@ def page() -> str:
         ]
     if len(every) > len(own):
         parts.append(
-            f"## The products of the tree\n\nThe plugin `sdsstree` brings {len(every) - len(own)} more: every other path name of every release. "
-            "`astra-registry list --plugin sdsstree` lists them.\n"
+            f"## The products of the tree\n\nThe plugin `sdsstree` brings {len(every) - len(own)} more: every other "
+            "path name of every release. `astra-registry list --plugin sdsstree` lists them.\n"
         )
     return "\n".join(parts)
 

@@ -34,7 +34,9 @@ def members(cls: type) -> list[tuple[str, object]]:
         if not ancestor.__module__.startswith("astra_registry"):
             continue
         for name, member in vars(ancestor).items():
-            if not name.startswith("_") and (callable(member) or isinstance(member, property | classmethod | staticmethod)):
+            if not name.startswith("_") and (
+                callable(member) or isinstance(member, property | classmethod | staticmethod)
+            ):
                 found.setdefault(name, member)
     return sorted(found.items())
 
@@ -42,7 +44,11 @@ def members(cls: type) -> list[tuple[str, object]]:
 def _member(name: str, member: object) -> str:
     function = getattr(member, "__func__", member)
     function = function.fget if isinstance(function, property) else function
-    signature = "" if isinstance(member, property) else _signature(function).replace("(self, /, ", "(").replace("(self, ", "(").replace("(self)", "()")
+    signature = (
+        ""
+        if isinstance(member, property)
+        else _signature(function).replace("(self, /, ", "(").replace("(self, ", "(").replace("(self)", "()")
+    )
     return f"`.{name}{signature}`\n: {_indented(markdown.docstring(function)) or '(as its name says)'}\n"
 
 
@@ -59,7 +65,11 @@ def page() -> str:
             parts.append(f"## `{name}`\n\n{markdown.docstring(thing)}\n")
             parts += [_member(*pair) for pair in members(thing)]
         elif callable(thing):
-            parts.append(f"## `{name}`\n\n{markdown.code(f'{name}{_signature(thing)}', 'python')}\n{markdown.docstring(thing)}\n")
+            parts.append(
+                f"## `{name}`\n\n{markdown.code(f'{name}{_signature(thing)}', 'python')}\n{markdown.docstring(thing)}\n"
+            )
         else:
-            parts.append(f"## `{name}`\n\nThe process's own {type(thing).__name__}.\n\n{markdown.docstring(type(thing))}\n")
+            parts.append(
+                f"## `{name}`\n\nThe process's own {type(thing).__name__}.\n\n{markdown.docstring(type(thing))}\n"
+            )
     return "\n".join(parts)

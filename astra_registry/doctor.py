@@ -1,0 +1,290 @@
+"""What is wrong with this machine: checks that each look at one thing, and say what to do about it.
+
+A check that fails itself is a finding too: the doctor never dies of the patient's disease.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import re
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from astra_registry.errors import AstraRegistryError
+from astra_registry.settings import config_file, explain, setting
+
+OK, NOTE, WRONG = "ok", "note", "wrong"
+
+SERVERS = ("https://data.sdss.org", "https://data.sdss5.org", "https://data.mirror.sdss.org")
+_PATIENCE = 5.0  # seconds for one server; all are asked at once
+_ROOM = 10**9  # bytes: less is little, when one spectrum has a megabyte
+_CLOCK = datetime.timedelta(minutes=5)
+
+
+@attrs.frozen
+class Finding:
+    """What one check saw: `ok`, a `note`, or `wrong`; and for what is not ok, the remedy."""
+
+    check: str
+    status: str
+    message: str
+    remedy: str = ""
+
+
+def examine(*, network: bool = True) -> Iterator[Finding]:
+    """Yield the findings of every check, in order; with ``network=False`` no server is asked."""
+    for name, check in _CHECKS.items():
+        if name == "servers" and not network:
+            continue
+        try:
+            for status, message, *remedy in check():
+                yield Finding(name, status, message, *remedy)
+        except AstraRegistryError as error:
+            yield Finding(name, WRONG, str(error), "mend what the message names")
+        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding
+            yield Finding(name, WRONG, f"the check failed: {type(error).__name__}: {error}", "please report this")
+
+
+Seen = Iterator[tuple[str, ...]]
+
+
+def _python() -> Seen:
+    yield OK, f"Python {'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}"
+
+
+def _packages() -> Seen:
+    """Look at what the core requires: all there, none too old."""
+    good = True
+    for text in importlib.metadata.requires("astra-registry") or ():
+        requirement, _, marker = text.partition(";")
+        found = re.match(r"([\w.-]+)\s*>=\s*([\d.]+)", requirement)
+        if "extra" in marker or found is None:
+            continue
+        name, least = found.groups()
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            good = False
+            yield WRONG, f"{name} is not installed", f"pip install '{requirement.strip()}'"
+            continue
+        if _numbers(version) < _numbers(least):
+            good = False
+            yield WRONG, f"{name} {version} is older than {least}", f"pip install --upgrade '{requirement.strip()}'"
+    if good:
+        tree, access = (importlib.metadata.version(name) for name in ("sdss-tree", "sdss-access"))
+        yield (
+            OK,
+            f"astra-registry {importlib.metadata.version('astra-registry')}, sdss-tree {tree}, sdss-access {access}",
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def _tree() -> Seen:
+    """Look for the other package named tree, without importing either."""
+    from astra_registry.release import releases
+
+    known = releases()
+    try:
+        other = importlib.metadata.version("dm-tree")
+    except importlib.metadata.PackageNotFoundError:
+        yield OK, f"sdss-tree has {len(known)} releases, {known[0]} to {known[-1]}"
+        return
+    yield (
+        NOTE,
+        f"dm-tree {other} is installed too, and shares the import name 'tree' with sdss-tree; "
+        "astra-registry imports neither, but sdss_access would get the wrong one",
+        "keep sdss_access and dm-tree in different environments",
+    )
+
+
+def _configuration() -> Seen:
+    explain()
+    file = config_file()
+    yield OK, f"{file}{'' if os.path.exists(file) else ' (not there: the defaults hold)'}"
+
+
+def _sas() -> Seen:
+    """Look at the folder of the files, or where it would be made: there, writable, with room."""
+    folder = setting("sas_base_dir")
+    there = folder
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        yield WRONG, f"{there} is no folder", "set SAS_BASE_DIR to a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield WRONG, f"{there} cannot be written", "set SAS_BASE_DIR to a folder of yours, or ask for write permission"
+    elif (free := shutil.disk_usage(there).free) < _ROOM:
+        yield WRONG, f"{folder} has only {free / 1e6:.0f} MB left", "make room, or set SAS_BASE_DIR to another disk"
+    else:
+        missing = "" if there == folder else " (made by the first fetch)"
+        yield OK, f"{folder}{missing}, {free / 1e9:.0f} GB free"
+
+
+def _login() -> Seen:
+    """Look at the credentials for unreleased data: there, and nobody else's to read."""
+    import netrc
+
+    if os.environ.get("ASTRA_REGISTRY_USERNAME") and os.environ.get("ASTRA_REGISTRY_PASSWORD"):
+        yield OK, "from ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD"
+        return
+    file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+    host = "data.sdss5.org"
+    try:
+        mode = stat.S_IMODE(os.stat(file).st_mode)
+    except OSError:
+        yield (
+            NOTE,
+            f"{file} is not there: public releases only",
+            f"for unreleased data: machine {host} login … password …",
+        )
+        return
+    if mode & 0o077:
+        yield WRONG, f"{file} can be read by others, and so is not used", f"chmod 600 {file}"
+        return
+    try:
+        entry = netrc.netrc(file).authenticators(host)
+    except (netrc.NetrcParseError, UnicodeDecodeError, OSError) as error:
+        # The parser's own message may quote the password.
+        line = getattr(error, "lineno", None)
+        yield WRONG, f"{file} cannot be read{f' (line {line})' if line else ''}", "mend the file"
+        return
+    if entry is None:
+        yield NOTE, f"{file} has nothing for {host}: public releases only", f"add: machine {host} login … password …"
+    else:
+        yield OK, f"{file} has an entry for {host}"
+
+
+def _tls() -> Seen:
+    """Look at the certificates that are trusted, and at proxies."""
+    import ssl
+    import urllib.request
+
+    bundle = setting("ca_bundle")
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        yield (
+            WRONG,
+            f"the certificates of {bundle} cannot be used: {error}",
+            "set ca_bundle to a file of PEM certificates",
+        )
+        return
+    yield OK, f"{ssl.OPENSSL_VERSION}, certificates of {bundle or 'the system'}"
+    for scheme, proxy in sorted(urllib.request.getproxies().items()):
+        if scheme in ("http", "https", "all"):
+            yield NOTE, f"{scheme} goes through {re.sub(r'//[^/@]*@', '//…@', proxy)}", "unset it if that is not wanted"
+
+
+def _clock() -> Seen:
+    """Look at today's date: what is public depends on it."""
+    from astra_registry.release import is_public, release_date, releases
+
+    today = datetime.date.today()  # noqa: DTZ011 - what the program itself compares release dates with
+    built = datetime.date.fromtimestamp(os.stat(__file__).st_mtime)  # noqa: DTZ012
+    public = [release for release in releases() if is_public(release)]
+    if not public or today < built - datetime.timedelta(days=2):
+        yield WRONG, f"the clock says {today}, which is before this program was installed ({built})", "set the clock"
+        return
+    newest = max(public, key=lambda release: release_date(release) or datetime.date.min)
+    yield OK, f"{today}: {newest} is the newest public release"
+
+
+def _servers() -> Seen:
+    """Ask each server for its front page, all at once, and compare clocks."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    base = setting("remote_base")
+    urls = (base,) if base else (*SERVERS, *(url for url in setting("mirrors") if url not in SERVERS))
+    asked = [url for url in urls if url.startswith("http")]
+    bundle = setting("ca_bundle")
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
+        for url, answer in zip(asked, pool.map(lambda url: _ask(url, bundle), asked), strict=True):
+            if isinstance(answer, str):
+                yield (
+                    WRONG,
+                    f"{url}: {answer}",
+                    "look at the network, the proxy and the settings remote_base and ca_bundle",
+                )
+            elif answer is not None and abs(datetime.datetime.now(datetime.UTC) - answer) > _CLOCK:
+                yield (
+                    WRONG,
+                    f"{url} answers, but its clock says {answer:%Y-%m-%d %H:%M} UTC",
+                    "set this machine's clock",
+                )
+            else:
+                yield OK, f"{url} answers"
+    if "rsync" in (setting("transport"), *(url.split(":")[0] for url in urls)) and not shutil.which("rsync"):
+        yield WRONG, "the transport is rsync, and there is no program rsync", "install rsync, or use the transport http"
+
+
+def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
+    """Return the server's own time (None when it does not tell), or why it could not be asked."""
+    import email.utils
+    import ssl
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url + "/", method="HEAD")  # noqa: S310 - only http and https come here
+    try:
+        context = ssl.create_default_context(cafile=ca_bundle)
+        with urllib.request.urlopen(request, timeout=_PATIENCE, context=context) as answer:  # noqa: S310
+            date = answer.headers.get("Date")
+    except urllib.error.HTTPError as error:
+        date = error.headers.get("Date")
+        error.close()
+    except (OSError, ValueError) as error:
+        return f"not reached: {getattr(error, 'reason', error)}"
+    try:
+        return email.utils.parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
+
+
+def _database() -> Seen:
+    """Look at the state database: it can be opened, and its schema is ours. Nothing is created."""
+    from astra_registry.store import StateStore
+
+    with StateStore(setting("database"), patience=_PATIENCE) as store:
+        counted = sum(store.counts().values())
+        yield OK, f"{store.url}: {counted} tasks"
+
+
+def _plugins() -> Seen:
+    """Look at every plugin's health."""
+    from astra_registry.registries import registry
+
+    listed = registry.plugins
+    for plugin in listed:
+        if plugin.status in ("broken", "conflict"):
+            title = f"{plugin.name} ({plugin.distribution} {plugin.version})"
+            yield WRONG, f"{title} is {plugin.status}: {plugin.error}", "astra-registry plugins check"
+    good = [plugin.name for plugin in listed if plugin.status == "ok"]
+    if good:
+        yield OK, f"{', '.join(good)}: {len(registry)} products"
+    else:
+        yield NOTE, "no plugin is loaded, so there are no products", "pip install astra-registry-sdsstree"
+
+
+_CHECKS: dict[str, Callable[[], Iterator[Any]]] = {
+    "python": _python,
+    "packages": _packages,
+    "tree": _tree,
+    "configuration": _configuration,
+    "sas": _sas,
+    "login": _login,
+    "tls": _tls,
+    "clock": _clock,
+    "servers": _servers,
+    "database": _database,
+    "plugins": _plugins,
+}
