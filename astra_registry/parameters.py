@@ -49,6 +49,7 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
     check: Callable[[Any], object] | None = None
     aliases: tuple[str, ...] = ()
+    refine: tuple[Callable[[Any], Any], ...] = ()  # the functions of an ``Annotated[type, function]``
     in_path: bool = False  # it takes part in a path: no separators, no control characters
     subpath: bool = False  # it may hold ``/``: the tree's template wants a path below a folder
 
@@ -66,6 +67,8 @@ class Parameter:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""
         try:
             converted = _convert(value, self.type, keep_blanks=not self.in_path)
+            for function in self.refine:
+                converted = function(converted)
             self._validate(converted)
         except InvalidParameter:
             raise
@@ -94,7 +97,7 @@ class Parameter:
 
     def _is_clean(self, values: Sequence[object]) -> bool:
         """Whether a column is already what conversion would make of it, found without a step an item."""
-        if not values or self.choices or self.check or set(map(type, values)) != {self.type}:
+        if not values or self.choices or self.check or self.refine or set(map(type, values)) != {self.type}:
             return False
         if self.type is int:
             return True
@@ -295,12 +298,15 @@ def _other(value: object, wanted: Any) -> Any:
     raise ValueError(f"it takes {_TYPE_NAMES.get(wanted, getattr(wanted, '__name__', wanted))}")
 
 
-def plain_type(annotation: Any) -> Any:
-    """Return the type of an annotation without its ``| None``."""
+def plain_type(annotation: Any) -> tuple[Any, tuple[Callable[[Any], Any], ...]]:
+    """Return the type of an annotation without its ``| None``, and the functions that an ``Annotated`` adds."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        kind, *functions = typing.get_args(annotation)
+        return plain_type(kind)[0], tuple(functions)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         members = [member for member in typing.get_args(annotation) if member is not type(None)]
-        return members[0] if len(members) == 1 else object
-    return annotation
+        return plain_type(members[0]) if len(members) == 1 else (object, ())
+    return annotation, ()
 
 
 def _is_missing(value: object) -> bool:

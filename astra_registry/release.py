@@ -112,3 +112,12 @@ def default_version(release: str, parameter: str, survey: str | None = None) -> 
         return values.get(survey)
     distinct = set(values.values())
     return distinct.pop() if len(distinct) == 1 else None
+
+
+def versions_by_release(parameter: str, *, otherwise: str | None = None) -> Mapping[str, str]:
+    """Return the value of *parameter* that belongs to each release, for a parameter's default.
+
+    Releases without one have *otherwise*, or are left out.
+    """
+    found = {release: default_version(release, parameter) or otherwise for release in (*releases(), "sdss5")}
+    return MappingProxyType({release: value for release, value in found.items() if value is not None})

@@ -211,10 +211,8 @@ class Tree:
     def url(self, name: str, /, *, full: str | None = None, **parameters: Any) -> str:
         """Return the URL of a product, or of the path *full*; raises as `location` does."""
         if full is None:
-            template = self.path_template(name)
-            if template.is_tagged and template.on_sas:  # as sdss_access: only local paths leave tags/ out
-                return self.remote(template.assembled(template.checked(parameters), tagged=True))
-        return self.remote(self.location(name, full=full, **parameters))
+            return self.url_of(self.path_template(name), parameters)
+        return self.remote(self.location(name, full=full))
 
     def dir(self, name: str, /, *, full: str | None = None, **parameters: Any) -> str:
         """Return the folder of the file."""
@@ -340,12 +338,31 @@ class Tree:
 
         Raises as `full` does, with the row, and UnequalLengths.
         """
-        template = self.path_template(name)
-        return Columns(template, columns).paths(self._places[template.place])
+        return self.paths_of(self.path_template(name), columns)
 
     def urls(self, name: str, /, **columns: Any) -> list[str]:
         """Return the URLs of many products, as `fulls` returns their paths."""
-        return self.path_template(name).locations(columns, before=self._remote, escape=_quoted)
+        return self.urls_of(self.path_template(name), columns)
+
+    # ------------------------------------------------------------ paths of a template, a product's own among them
+
+    def path_of(self, template: PathTemplate, values: Mapping[str, Any]) -> str:
+        """Return the path on this machine that a template of this release gives; raises as `full` does."""
+        return self._places[template.place] + template.below(values)
+
+    def paths_of(self, template: PathTemplate, columns: Mapping[str, Any], size: int | None = None) -> list[str]:
+        """Return the paths on this machine of many products, as `fulls` does."""
+        return Columns(template, columns, size).paths(self._places[template.place])
+
+    def url_of(self, template: PathTemplate, values: Mapping[str, Any]) -> str:
+        """Return the URL that a template of this release gives; raises as `url` does."""
+        if template.is_tagged and template.on_sas:  # as sdss_access: only local paths leave tags/ out
+            return self.remote(template.assembled(template.checked(values), tagged=True))
+        return self.remote(template.location(values))
+
+    def urls_of(self, template: PathTemplate, columns: Mapping[str, Any], size: int | None = None) -> list[str]:
+        """Return the URLs of many products, as `urls` does."""
+        return template.locations(columns, size, before=self._remote, escape=_quoted)
 
     def locals(self, locations: Iterable[str]) -> list[str]:
         """Return the paths on this machine of many locations on the SAS."""

@@ -297,7 +297,6 @@ class Parameterised:
             declaration.name: getattr(self, attribute)
             for attribute, declaration in self._parameters.items()
             if declaration.name in target._spellings
-            and declaration.visibility == "public"
             and getattr(self, attribute, None) is not None
         }
 
@@ -311,7 +310,7 @@ class Parameterised:
         return [
             p.name
             for p in cls._parameters.values()
-            if p.name in theirs and p.visibility == "public" and (include_significant or p.significant)
+            if p.name in theirs and (include_significant or p.significant)
         ]
 
     def get_common_param_kwargs(self, klass: type[Parameterised], include_significant: bool = True) -> dict[str, Any]:
@@ -333,11 +332,12 @@ def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
             continue
         if attribute not in annotations:
             raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
-        kind = _resolved(cls, attribute, annotations[attribute])
+        kind, refine = plain_type(_resolved(cls, attribute, annotations[attribute]))
         made = Parameter(
             name=template_spelling(attribute),
             attribute=attribute,
-            type=plain_type(kind),
+            type=kind,
+            refine=refine,
             in_path=cls._parameters_are_in_paths(),
             **declaration,
         )

@@ -1,0 +1,434 @@
+"""Data products: the class is the data model, the instance is one file on the SAS, or a batch of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from astra_registry.errors import (
+    BadValue,
+    FileMissing,
+    InvalidParameter,
+    MissingParameter,
+    SuperfluousParameter,
+    UnknownRelease,
+)
+from astra_registry.parameters import Parameter, parameter
+from astra_registry.plugins import installed_plugins
+from astra_registry.release import canonical, releases
+from astra_registry.settings import setting
+from astra_registry.target import Target
+from astra_registry.task import Task
+from astra_registry.tree import Tree
+
+if TYPE_CHECKING:
+    from astra_registry.template import PathTemplate
+
+Templates = Mapping[str, "str | Sequence[str]"]
+TRANSPORTS = ("http", "rsync", "file")
+
+
+@attrs.frozen
+class ReleasePlan:
+    """What one release asks of a product: its templates, and which parameters fill them."""
+
+    release: str
+    templates: tuple[PathTemplate, ...]  # the first is the location; the others are where servers keep it too
+    keys: tuple[tuple[str, str], ...]  # (key of a template, attribute that fills it)
+    required: frozenset[str]
+    used: Mapping[str, None]  # attributes that may be given, in declaration order
+
+
+class DataProduct(Task):
+    """A kind of file, found by a path template of its release."""
+
+    sdss_data_model_name: ClassVar[str | None] = None
+    templates: ClassVar[Templates | None] = None
+    examples: ClassVar[Sequence[Any]] = ()
+    readers: ClassVar[Mapping[str, str]] = MappingProxyType({})  # kind -> "module:function"
+    writers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    subpaths: ClassVar[Sequence[str]] = ()  # parameters whose template wants a path below a folder
+    _version_is_significant: ClassVar[bool] = False  # a file of the survey does not depend on our version
+    _in_paths: ClassVar[frozenset[str]] = frozenset()
+
+    release: str = parameter("The data release.")
+    public: bool = parameter("Whether to treat the release as public.", default=False, significant=False, visibility="hidden")
+    mirror: bool = parameter("Whether to ask the mirror server.", default=False, significant=False, visibility="hidden")
+    verbose: bool = parameter("Whether to tell what is done.", default=True, significant=False, visibility="hidden")
+    use_remote: bool = parameter("Whether to bring the file when it is opened.", default=False, significant=False, visibility="hidden")
+    remote_access_method: str = parameter("The transport that brings it.", default="http", significant=False, visibility="hidden")
+    strict_output_checking: bool = parameter("Whether complete means whole.", default=False, significant=False, visibility="hidden")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._plans = {}
+        cls._in_paths = frozenset(a for a, p in cls._parameters.items() if p.in_path)
+
+    _plans: ClassVar[dict[str, ReleasePlan]] = {}
+
+    @classmethod
+    def _parameters_are_in_paths(cls) -> bool:
+        if cls.__module__ == __name__:
+            return False  # the release and the other parameters that all products have
+        # An analysis task may mix a product in, and keep parameters of its own that no template names.
+        return "sdss_data_model_name" in cls.__dict__ or cls.sdss_data_model_name is None
+
+    @classmethod
+    def _family_name(cls) -> str:
+        own = cls.__dict__.get("sdss_data_model_name")
+        return own or cls.__name__
+
+    @classmethod
+    def _label(cls) -> str:
+        return cls.sdss_data_model_name or cls.__name__
+
+    @classmethod
+    def product_parameters(cls) -> dict[str, Parameter]:
+        """Return the product's own parameters by attribute: all but the release and the other common ones."""
+        return {a: p for a, p in cls._parameters.items() if a not in DataProduct._parameters}
+
+    # -- releases ------------------------------------------------------------------------------------
+
+    @classmethod
+    def releases(cls) -> tuple[str, ...]:
+        """Return the releases that have the product, oldest first."""
+        if cls.templates is not None:
+            own = {canonical(release) for release in cls.templates}
+            return tuple(release for release in (*releases(), "sdss5") if release in own)
+        return _releases_of(cls._label())
+
+    @classmethod
+    def template_texts(cls, release: str) -> tuple[str, ...]:
+        """Return the path templates of a release, the location first. Raises UnknownRelease."""
+        release = canonical(release)
+        if cls.templates is None:
+            tree = Tree(release)
+            if not tree.has_name(cls._label()):
+                raise cls._no_release(release)
+            return (tree.templates[cls._label()],)
+        for spelled, value in cls.templates.items():
+            if canonical(spelled) == release:
+                return (value,) if isinstance(value, str) else tuple(value)
+        raise cls._no_release(release)
+
+    @classmethod
+    def _no_release(cls, release: str) -> UnknownRelease:
+        listed = releases_in_words(cls.releases()) or "none"
+        return UnknownRelease(f"{cls._label()} has no release '{release}'; it has {listed}")
+
+    @classmethod
+    def plan(cls, release: str) -> ReleasePlan:
+        """Return what a release asks of the product. Raises UnknownRelease."""
+        release = canonical(release)
+        try:
+            return cls._plans[release]
+        except KeyError:
+            plan = cls._plans[release] = cls._planned(release)
+            return plan
+
+    @classmethod
+    def _planned(cls, release: str) -> ReleasePlan:
+        tree = Tree(release)
+        if cls.templates is None and tree.has_name(cls._label()):
+            compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
+        else:
+            compiled = tuple(tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths)) for text in cls.template_texts(release))
+        keys: dict[str, str] = {}
+        required: set[str] = set()
+        for template in compiled:
+            for key in (*template.keys, *template.optional):
+                attribute = cls._spellings.get(key)
+                if attribute is None and key in template.keys:
+                    raise BadValue(f"{cls._label()}: its template in {release} names '{key}', which is no parameter")
+                if attribute is not None:
+                    keys[key] = attribute
+                    if key in template.keys and template is compiled[0]:
+                        required.add(attribute)
+        filled = set(keys.values())
+        feeding = {cls._spellings[n] for a in filled for n in cls._parameters[a].reads if n in cls._spellings}
+        idle = cls._in_paths - filled - feeding
+        return ReleasePlan(
+            release=release,
+            templates=compiled,
+            keys=tuple(keys.items()),
+            required=frozenset(required),
+            used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
+        )
+
+    # -- binding -------------------------------------------------------------------------------------
+
+    def __init__(self, **given: Any) -> None:
+        if type(self).sdss_data_model_name is None:
+            raise BadValue(f"{type(self).__name__} is no concrete product: it has no sdss_data_model_name")
+        super().__init__(**given)
+
+    @classmethod
+    def _converted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        values = super()._converted(given)
+        if "release" in values:
+            values["release"] = canonical(values["release"])
+        if "remote_access_method" in values:
+            _check_transport(values["remote_access_method"])
+        return values
+
+    @classmethod
+    def _release_of(cls, values: Mapping[str, Any]) -> str:
+        release = values.get("release", cls._parameters["release"].default)
+        if not isinstance(release, str):
+            raise MissingParameter(f"{cls._label()} needs a release; it has {releases_in_words(cls.releases())}")
+        return canonical(release)
+
+    @classmethod
+    def _used_parameters(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return cls.plan(cls._release_of(values)).used
+
+    @classmethod
+    def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
+        default = cls._parameters[attribute].default
+        if isinstance(default, Mapping):
+            return default.get(cls._release_of(values))
+        return default
+
+    @classmethod
+    def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:
+        return values.get(attribute) is None and attribute in cls.plan(cls._release_of(values)).required
+
+    @classmethod
+    def _superfluous(cls, attribute: str, values: Mapping[str, Any]) -> SuperfluousParameter:
+        release = cls._release_of(values)
+        names = ", ".join(cls._parameters[a].name for a in cls.plan(release).used if a in cls._in_paths)
+        return SuperfluousParameter(
+            f"{cls._label()} in {release} does not use {cls._parameters[attribute].name}; it uses {names or 'none'}"
+        )
+
+    @classmethod
+    def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
+        release = cls._release_of(values)
+        names = ", ".join(
+            p.name + (f" (or {', '.join(p.reads)})" if p.reads else "")
+            for p in (cls._parameters[a] for a in attributes)
+        )
+        return MissingParameter(f"{cls._label()} in {release} needs {names}")
+
+    # -- where it is ---------------------------------------------------------------------------------
+
+    @property
+    def tree(self) -> Tree:
+        """The tree of this product's release: roots, templates and servers."""
+        return Tree(self.release, public=self.public or None, mirror=self.mirror)
+
+    def _template_values(self) -> dict[str, Any]:
+        values = self.__dict__
+        return {key: values[a] for key, a in self.plan(self.release).keys if values[a] is not None}
+
+    @property
+    def location(self) -> Any:
+        """The path relative to the top of the SAS; of a batch, a list of them."""
+        if self._size is not None:
+            return self.locations
+        return self.plan(self.release).templates[0].location(self._template_values())
+
+    @property
+    def locations(self) -> list[str]:
+        """The locations of all members, in order; made from columns."""
+        return self._locations(self.plan(self.release).templates[0])
+
+    @property
+    def further_locations(self) -> list[list[str]]:
+        """The other places where servers and mirrors keep the file: a list for each, with a location a member."""
+        return [self._locations(template) for template in self.plan(self.release).templates[1:]]
+
+    def _locations(self, template: PathTemplate) -> list[str]:
+        if self._size is None:
+            return [template.location(self._template_values())]
+        return template.locations(self._template_values(), self._size)
+
+    @property
+    def local_path(self) -> Any:
+        """The path on this machine, below ``$SAS_BASE_DIR`` or ``~/sas``; of a batch, a list of them.
+
+        Pure: the disk is not looked at, so that the answer is the same before and after a download.
+        """
+        if self._size is not None:
+            return self.local_paths
+        return self.tree.path_of(self.plan(self.release).templates[0], self._template_values())
+
+    @property
+    def local_paths(self) -> list[str]:
+        """The local paths of all members, in order; made from columns."""
+        if self._size is None:
+            return [self.local_path]
+        return self.tree.paths_of(self.plan(self.release).templates[0], self._template_values(), self._size)
+
+    @property
+    def remote_path(self) -> Any:
+        """The URL; of a batch, a list of them. Needs no network and no login."""
+        if self._size is not None:
+            return self.remote_paths
+        return self.tree.url_of(self.plan(self.release).templates[0], self._template_values())
+
+    @property
+    def remote_paths(self) -> list[str]:
+        """The URLs of all members, in order; made from columns."""
+        return self._urls(self.plan(self.release).templates[0])
+
+    @property
+    def further_remote_paths(self) -> list[list[str]]:
+        """The URLs at the further locations: a list for each place, with a URL a member."""
+        return [self._urls(template) for template in self.plan(self.release).templates[1:]]
+
+    def _urls(self, template: PathTemplate) -> list[str]:
+        if self._size is None:
+            return [self.tree.url_of(template, self._template_values())]
+        return self.tree.urls_of(template, self._template_values(), self._size)
+
+    @classmethod
+    def get_local_path(
+        cls, release: str, public: bool = True, mirror: bool = False, verbose: bool = True, **parameters: Any
+    ) -> Any:
+        """Return the local path of the product with these parameters: what an instance's `local_path` is."""
+        return cls(release=release, public=public, mirror=mirror, verbose=verbose, **parameters).local_path
+
+    def output(self) -> Any:
+        """Return the target of the local file; of a batch, a list of them. Touches neither disk nor network."""
+        if self._size is None:
+            return Target(self.local_path, bring=self.get_remote if self.use_remote else None)
+        return [member.output() for member in self.get_batch_tasks()]
+
+    # -- bringing and reading ------------------------------------------------------------------------
+
+    def get_remote(self) -> Any:
+        """Bring the file (of a batch: all, together) and return its path(s); raises with the reason.
+
+        The transport is `remote_access_method`.
+        """
+        return self._brought(self.remote_access_method)
+
+    def get_remote_http(self) -> Any:
+        """Bring the file over HTTP and return its path; raises with the reason."""
+        return self._brought("http")
+
+    def get_remote_rsync(self) -> Any:
+        """Bring the file with rsync and return its path; raises with the reason."""
+        return self._brought("rsync")
+
+    def _brought(self, transport: str) -> Any:
+        from astra_registry.fetching import fetch
+
+        report = fetch(self, transport=transport)
+        report.raise_for_failures()
+        return self.local_path
+
+    def read(self, kind: str | None = None, **options: Any) -> Any:
+        """Return the file's content; it is brought first when `use_remote` is true.
+
+        Without a `kind` an `astropy.io.fits.HDUList`, which the caller closes; with one what the product's reader
+        of that kind makes (``"spectrum"``: a `specutils.Spectrum`). A batch is read member by member into a list,
+        or by the readers into a collection.
+        """
+        from astra_registry.reading import read
+
+        readers = {key: named for _, brought in installed_plugins().call("astra_registry_readers") for key, named in brought.items()}
+        return read(self, kind, readers=readers, **options)
+
+    @classmethod
+    def writer(cls, spectrum: Any, path: str, **kwargs: Any) -> Any:
+        """Write a spectrum in this product's layout, atomically; never over an existing file unless ``overwrite=True``."""
+        from astra_registry.reading import writer_of
+
+        return writer_of(cls)(spectrum, path, **kwargs)
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    def complete(self) -> bool:
+        """Whether the file is here and not empty; with `strict_output_checking`, whether it is whole.
+
+        A batch is complete when all its members are, an empty one always.
+        """
+        if self._size is not None:
+            return len(self.bulk_complete(self.get_batch_tasks())) == self._size
+        try:
+            found = Target(self.local_path).find()
+            return found is not None and (not self.strict_output_checking or _is_whole(found))
+        except (OSError, ValueError):
+            return False
+
+    @classmethod
+    def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
+        """Return those of the given products, or mappings of parameters, whose files are here; each folder is listed once."""
+        from astra_registry.target import present
+
+        given = list(parameter_tuples)
+        products = [cls(**item) if isinstance(item, Mapping) else item for item in given]
+        found = present([product.local_path for product in products])
+        return [
+            item
+            for item, product, path in zip(given, products, found, strict=True)
+            if path is not None and (not product.strict_output_checking or _is_whole(path))
+        ]
+
+    def run(self) -> None:
+        """Bring the file when `use_remote` is true; else raise FileMissing when it is not here."""
+        if self.complete():
+            return
+        if not self.use_remote:
+            raise FileMissing(f"{self._label()} is not here: {self.local_path}; use_remote=True brings it")
+        self.get_remote()
+
+    @property
+    def output_base_dir(self) -> str:
+        """Where analysis tasks put outputs: ``$SAS_BASE_DIR/sdsswork/mwm/astra/<version>/<family>`` unless configured."""
+        import os
+
+        if configured := setting("output_base_dir"):
+            return str(configured)
+        version = f"{self.astra_version_major}.{self.astra_version_minor}.{self.astra_version_micro}"
+        return os.path.join(setting("sas_base_dir"), "sdsswork", "mwm", "astra", version, self.get_task_family())
+
+
+class SDSS5DataModelTask(DataProduct):
+    """A data product as SDSS-V's pipelines use it: the release is the work in progress unless another is named."""
+
+    release: str = parameter("The data release.", default="sdss5")
+
+
+def _check_transport(name: str) -> None:
+    """Raise InvalidParameter for a transport that neither we nor a plugin bring; plugins are asked only when need be."""
+    if name in TRANSPORTS:
+        return
+    brought = [name for _, named in installed_plugins().call("astra_registry_transports") for name in named]
+    if name not in brought:
+        known = ", ".join([*TRANSPORTS, *brought])
+        raise InvalidParameter(f"remote_access_method = '{name}': there is no such transport; there are {known}")
+
+
+def _is_whole(path: str) -> bool:
+    from astra_registry.fetching.verify import is_whole
+
+    return is_whole(path)
+
+
+@functools.cache
+def _releases_of(name: str) -> tuple[str, ...]:
+    """Return the releases whose tree has a path of that name; the 2021 name of the work release comes with it."""
+    found = [release for release in releases() if Tree(release).has_name(name)]
+    return (*found, "sdss5") if "sdsswork" in found else tuple(found)
+
+
+def releases_in_words(names: Sequence[str]) -> str:
+    """Return a list of releases as text, runs drawn together: ``dr10 … dr17, ipl1, sdsswork``."""
+    order = {release: i for i, release in enumerate(releases())}
+    runs: list[list[str]] = []
+    for name in names:
+        family = name.rstrip("0123456789")
+        previous = runs[-1][-1] if runs else ""
+        adjoining = order.get(name, -9) == order.get(previous, -99) + 1 and previous.rstrip("0123456789") == family
+        if adjoining:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

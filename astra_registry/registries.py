@@ -1,0 +1,337 @@
+"""Data products by name: from plugins, asked one by one, none of which can break the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import attrs
+
+from astra_registry.declarations import Declaration, is_product
+from astra_registry.errors import BrokenPlugin, PluginConflict, UnknownProduct, did_you_mean
+from astra_registry.plugins import BROKEN, CONFLICT, DISABLED, OK, Plugin, PluginInfo, PluginSet, installed_plugins
+from astra_registry.product import DataProduct
+from astra_registry.release import canonical
+from astra_registry.settings import setting
+
+if TYPE_CHECKING:
+    from astra_registry.identification import Identification
+
+
+@attrs.define
+class Claim:
+    """A product as one plugin brings it: a class, a declaration, or an entry point that names a class."""
+
+    plugin: Plugin
+    brought: Any
+
+    def declaration(self) -> Declaration:
+        """Return the product as data, without making a class of it."""
+        return self.brought if isinstance(self.brought, Declaration) else Declaration.of(self.brought)
+
+
+class Registry(Mapping[str, type[DataProduct]]):
+    """Data-product classes by name, as plugins bring them; `registry` is this process's own.
+
+    ``Registry(plugins=[…])`` takes modules, objects with hooks, names of modules or paths of ``products.toml`` files,
+    and nothing else: for tests, and for applications that bring their own.
+    """
+
+    def __init__(self, plugins: Iterable[Any] | None = None) -> None:
+        self._given = None if plugins is None else list(plugins)
+        self._forget()
+
+    def _forget(self, *, refresh: bool = False) -> None:
+        self._set: PluginSet | None = None if not refresh or self._given is not None else installed_plugins(refresh=True)
+        self._claims: dict[str, list[Claim]] = {}
+        self._read: set[int] = set()  # plugins whose products are among the claims, by id()
+        self._sources: list[tuple[Plugin, Mapping[str, Declaration]]] | None = None
+        self._classes: dict[str, type[DataProduct]] = {}
+
+    @property
+    def plugin_set(self) -> PluginSet:
+        """The plugins behind this registry."""
+        if self._set is None:
+            self._set = installed_plugins() if self._given is None else PluginSet(self._given)
+        return self._set
+
+    # -- look-up -------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> type[DataProduct]:
+        if name not in self._classes:
+            self._classes[name] = self._class_of(self._claim(name))
+        return self._classes[name]
+
+    def __getattr__(self, name: str) -> type[DataProduct]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except UnknownProduct as error:
+            raise AttributeError(str(error)) from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self.names() if name.isidentifier())]
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        try:
+            self._claim(name)
+        except UnknownProduct:
+            return False
+        except PluginConflict:
+            return True
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def __repr__(self) -> str:
+        return f"<Registry({len(self)} products from {len(list(self.plugin_set))} plugins)>"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def names(self) -> list[str]:
+        """Return the names of all products, in alphabetical order, whatever their case."""
+        self._read_all()
+        known = set(self._claims)
+        for _, source in self._all_sources():
+            known.update(source)
+        visible = (name for name in known if self._is_visible(name))
+        return sorted(visible, key=lambda name: (name.casefold(), name))
+
+    def _is_visible(self, name: str) -> bool:
+        return all(getattr(claim.brought, "_visible_in_registry", True) for claim in self._claims.get(name, ()))
+
+    def declaration(self, name: str) -> Declaration:
+        """Return a product as data: its summary, parameters, releases and templates. Raises UnknownProduct."""
+        claim = self._claim(name)
+        return claim.declaration()
+
+    def plugin_of(self, name: str) -> Plugin:
+        """Return the plugin that brings a product."""
+        return self._claim(name).plugin
+
+    def create(self, name: str, /, **parameters: Any) -> DataProduct:
+        """Return the product of that name with these parameters, the release among them."""
+        return self[name](**parameters)
+
+    def search(self, text: str = "", *, release: str | None = None, plugin: str | None = None) -> list[type[DataProduct]]:
+        """Return the classes whose name, summary or parameters hold every word of `text`, the closest first."""
+        return [self[name] for name in self.search_names(text, release=release, plugin=plugin)]
+
+    def search_names(self, text: str = "", *, release: str | None = None, plugin: str | None = None) -> list[str]:
+        """Return the names of the products that `search` finds, without making a class of any."""
+        words = text.casefold().split()
+        wanted = None if release is None else canonical(release)
+        found: list[tuple[int, str]] = []
+        for name in self.names():
+            try:
+                claim = self._claim(name)
+            except PluginConflict:
+                continue
+            if plugin is not None and plugin not in (claim.plugin.name, claim.plugin.distribution):
+                continue
+            declaration = claim.declaration()
+            rank = _rank(words, declaration)
+            if rank is not None and (wanted is None or wanted in declaration.releases):
+                found.append((rank, name))
+        return [name for _, name in sorted(found, key=lambda item: item[0])]
+
+    @overload
+    def identify(self, path: str, *, all: Literal[False] = False) -> DataProduct: ...
+    @overload
+    def identify(self, path: str, *, all: Literal[True]) -> list[Identification]: ...
+    def identify(self, path: str, *, all: bool = False) -> Any:  # noqa: A002 - the contract's word
+        """Return the product that lives at a path or URL; with ``all=True`` every candidate, best first.
+
+        Raises NotIdentified when no known product lives there.
+        """
+        from astra_registry.identification import identify
+
+        return identify(self, path, every=all)
+
+    # -- plugins -------------------------------------------------------------------------------------
+
+    @property
+    def plugins(self) -> list[PluginInfo]:
+        """Every installed plugin, its health, and the products it brings; broken and disabled ones too."""
+        self._read_all()
+        conflicts = {name: claims for name, claims in self._claims.items() if len(claims) > 1 and not self._preferred(claims)}
+        listed: list[PluginInfo] = []
+        for plugin in self.plugin_set.plugins:
+            products = [name for name, claims in self._claims.items() if any(c.plugin is plugin for c in claims)]
+            for owner, source in self._all_sources():
+                if owner is plugin:
+                    products += [name for name in source if name not in self._claims]
+            clashes = [_clash(name, claims) for name, claims in conflicts.items() if any(c.plugin is plugin for c in claims)]
+            error = plugin.error or plugin.conflict or ("; ".join(clashes) or None)
+            status = (
+                DISABLED if not plugin.enabled else BROKEN if plugin.error else CONFLICT if error else OK
+            )
+            listed.append(
+                PluginInfo(plugin.name, plugin.distribution, plugin.version, status, error, tuple(sorted(products)))
+            )
+        return listed
+
+    def refresh(self) -> None:
+        """See what was installed or removed since; products of plugins that stay keep their classes."""
+        self._forget(refresh=True)
+
+    def _claim(self, name: str) -> Claim:
+        """Return who brings a product, asking no more plugins than needed. Raises UnknownProduct, PluginConflict."""
+        claims = self._claims.get(name) if len(self._read) == len(self.plugin_set.plugins) else self._asked(name)
+        if claims:
+            chosen = claims[0] if len(claims) == 1 else self._preferred(claims)
+            if chosen is None:
+                raise PluginConflict(_clash(name, claims))
+            return chosen
+        for plugin, source in self._all_sources():
+            if name in source:
+                return Claim(plugin, source[name])
+        self._read_all()
+        broken = [plugin for plugin in self.plugin_set.plugins if plugin.error and name in plugin.product_points]
+        if broken:
+            raise BrokenPlugin(f"the plugin that brings '{name}', {broken[0].title}, is broken: {broken[0].error}")
+        raise UnknownProduct(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
+        names = self.names()
+        if not names:
+            return f"no data product named '{name}': no plugin is installed; pip install astra-registry-sdsstree brings all of the tree"
+        return f"no data product named '{name}'{did_you_mean(name, names) or '; `astra-registry list` shows them'}"
+
+    def _asked(self, name: str) -> list[Claim]:
+        """Return the claims to a name by the plugins that say so, and by those that do not say what they bring."""
+        for plugin in self.plugin_set:
+            if name in plugin.product_points or not plugin.product_points:
+                self._read_plugin(plugin, only=name)
+        claims = self._claims.get(name, [])
+        if not claims:
+            self._read_all()
+            claims = self._claims.get(name, [])
+        return claims
+
+    def _read_all(self) -> None:
+        for plugin in self.plugin_set:
+            self._read_plugin(plugin)
+
+    def _read_plugin(self, plugin: Plugin, only: str | None = None) -> None:
+        """Add what a plugin brings to the claims; of one that names its products, just the one asked for."""
+        if id(plugin) in self._read:
+            return
+        if only is not None and only in plugin.product_points:
+            if any(claim.plugin is plugin for claim in self._claims.get(only, ())):
+                return
+            if plugin.module is not None:
+                self._add(plugin, _loaded(plugin, only))
+            return
+        self._read.add(id(plugin))
+        for brought in _products_of(plugin):
+            self._add(plugin, brought)
+        for name in plugin.product_points if plugin.error is None else ():
+            if not any(claim.plugin is plugin for claim in self._claims.get(name, ())):
+                self._add(plugin, _loaded(plugin, name))
+
+    def _add(self, plugin: Plugin, brought: Any) -> None:
+        if brought is None:
+            return
+        name = brought.name if isinstance(brought, Declaration) else brought.sdss_data_model_name
+        claims = self._claims.setdefault(name, [])
+        if not any(claim.plugin is plugin for claim in claims):
+            claims.append(Claim(plugin, brought))
+
+    def _all_sources(self) -> list[tuple[Plugin, Mapping[str, Declaration]]]:
+        if self._sources is None:
+            self._sources = [
+                (plugin, source)
+                for plugin, sources in self.plugin_set.call("astra_registry_product_sources")
+                for source in sources
+            ]
+        return self._sources
+
+    def _preferred(self, claims: list[Claim]) -> Claim | None:
+        name = claims[0].declaration().name
+        prefer = setting("prefer").get(name)
+        return next((claim for claim in claims if prefer in (claim.plugin.name, claim.plugin.distribution)), None)
+
+    def _class_of(self, claim: Claim) -> type[DataProduct]:
+        return claim.brought.build() if isinstance(claim.brought, Declaration) else claim.brought
+
+
+def _products_of(plugin: Plugin) -> list[Any]:
+    """Return the products that a plugin's hook or TOML file brings; what is no product makes the plugin broken."""
+    if plugin.toml is not None:
+        from astra_registry.product_files import read_product_file
+
+        try:
+            return list(read_product_file(plugin.toml))
+        except Exception as error:  # noqa: BLE001 - a file with a mistake harms nobody but itself
+            plugin.fail(str(error))
+            return []
+    brought = plugin.call("astra_registry_products")
+    if brought is None:
+        return []
+    if isinstance(brought, (str, bytes, Mapping)) or not isinstance(brought, Iterable):
+        plugin.fail(f"astra_registry_products returned {type(brought).__name__}, not a list of products")
+        return []
+    products = list(brought)
+    for product in products:
+        if not (isinstance(product, Declaration) or is_product(product)):
+            plugin.fail(f"astra_registry_products returned {product!r}, which is no data product (a class with sdss_data_model_name)")
+            return []
+    return products
+
+
+def _loaded(plugin: Plugin, name: str) -> Any:
+    """Return the class that an entry point of the group ``astra_registry.products`` names."""
+    try:
+        product = plugin.product_points[name].load()
+    except Exception as error:  # noqa: BLE001
+        plugin.fail(f"its product '{name}' cannot be imported: {type(error).__name__}: {error}")
+        return None
+    if not is_product(product) or product.sdss_data_model_name != name:
+        plugin.fail(f"its entry point '{name}' names {product!r}, which is no data product of that name")
+        return None
+    return product
+
+
+def _clash(name: str, claims: list[Claim]) -> str:
+    titles = sorted(claim.plugin.title for claim in claims)
+    choice = " or ".join(sorted(claim.plugin.distribution for claim in claims))
+    return (
+        f"'{name}' is claimed by {' and by '.join(titles)}; say which to use: "
+        f"astra-registry plugins prefer {name} {choice}"
+    )
+
+
+def _rank(words: list[str], declaration: Declaration) -> int | None:
+    """Return how well a product fits the words (0 best), None when one of them is nowhere in it."""
+    name, summary = declaration.name.casefold(), declaration.summary.casefold()
+    parameters = " ".join((*declaration.parameter_names, *(p.doc for p in declaration.parameters))).casefold()
+    rank = 0
+    for word in words:
+        if word == name:
+            continue
+        if name.startswith(word):
+            rank += 1
+        elif word in name:
+            rank += 2
+        elif word in summary:
+            rank += 3
+        elif word in parameters:
+            rank += 4
+        else:
+            return None
+    return rank
+
+
+registry = Registry()

@@ -1,0 +1,83 @@
+"""A product's file on this machine: whether it is there, under which spelling, and opening it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import attrs
+
+# A file may lie compressed where the template names it plain, and the other way round.
+COMPRESSIONS = (".gz", ".bz2", ".fz", ".zip")
+
+
+@attrs.frozen
+class Target:
+    """Where one file is, or will be. Making one touches neither disk nor network."""
+
+    path: str
+    bring: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def exists(self) -> bool:
+        """Whether the file is here, plain or compressed, and not empty."""
+        return self.find() is not None
+
+    def find(self) -> str | None:
+        """Return the path under which the file lies on disk, in either compression; None when it does not, or is empty."""
+        for spelling in spellings(self.path):
+            try:
+                if os.stat(spelling).st_size > 0:
+                    return spelling
+            except OSError:
+                continue
+        return None
+
+    def open(self, mode: str = "rb") -> IO[Any]:
+        """Open the file as it lies; it is brought first when the product asks for that."""
+        found = self.find()
+        if found is None and self.bring is not None and "r" in mode:
+            self.bring()
+            found = self.find()
+        return builtins.open(found or self.path, mode)
+
+
+def spellings(path: str) -> list[str]:
+    """Return the path, and the other spellings under which it may lie: compressed, or plain."""
+    stem, extension = os.path.splitext(path)
+    if extension in COMPRESSIONS:
+        return [path, stem]
+    return [path, *(path + compression for compression in COMPRESSIONS)]
+
+
+def present(paths: Sequence[str]) -> list[str | None]:
+    """Return for each path the spelling under which it lies and is not empty, else None; each folder is listed once."""
+    listings: dict[str, dict[str, bool]] = {}
+    found: list[str | None] = []
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in listings:
+            listings[folder] = _listing(folder)
+        names = listings[folder]
+        found.append(next((s for s in spellings(path) if names.get(os.path.basename(s))), None))
+    return found
+
+
+def _listing(folder: str) -> dict[str, bool]:
+    """Return the names in a folder, and whether each is a file with something in it."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _has_content(entry) for entry in entries}
+    except OSError:
+        return {}
+
+
+def _has_content(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat().st_size > 0
+    except OSError:  # a link that leads nowhere
+        return False
