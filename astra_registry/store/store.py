@@ -141,7 +141,7 @@ class StateStore:
     # -- moves -------------------------------------------------------------------------------------------------------
 
     def start(self, item: Record) -> None:
-        """Put the task, its row made if need be, into the running state and count the attempt; a batch with its members.
+        """Put the task, its row made if need be, into the running state, count the attempt; a batch with members.
 
         IllegalMove when another process has claimed it.
         """

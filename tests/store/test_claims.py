@@ -1,0 +1,270 @@
+"""Tasks are claimed once, for as long as their claimer lives."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from astra_registry.errors import IllegalMove, InvalidParameter
+from astra_registry.store import StateStore, Status
+from astra_registry.store.model import TaskState
+from astra_registry.store.schema import event, lease, task
+from store.records import Comet, Planet, Star, Vanished, stars
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def worker(url: str, *arguments: str) -> subprocess.Popen[str]:
+    """Another process that works at the tasks of the database."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), url, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str], *, kill: bool = False) -> None:
+    if kill:
+        process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
+
+
+def events(store: StateStore, status: Status) -> Counter[str]:
+    """How often each task was told to have that state."""
+    asked = select(task.c.task_id).join(event, task.c.pk == event.c.task_pk).where(event.c.status_code == status)
+    with store.engine.connect() as connection:
+        return Counter(connection.scalars(asked))
+
+
+def test_each_task_is_claimed_once_and_in_the_order_of_the_batch(store: StateStore, url: str) -> None:
+    batch = stars(10)
+    store.create(batch)
+
+    with StateStore(url) as other:
+        first, second = store.claim(4, of=batch, owner="night"), other.claim(10, of=batch)
+
+        assert [star.names for star in first] == ["s0", "s1", "s2", "s3"]
+        assert [star.names for star in second] == ["s4", "s5", "s6", "s7", "s8", "s9"]
+        assert store.claim(1, of=batch) == other.claim(1) == []
+        assert store.counts() == {Status.RUNNING: 10}
+        assert store.query(Star("s0")).one().attempt == 1
+
+
+def test_a_claimed_task_is_the_task_itself(store: StateStore) -> None:
+    store.create(Star("Vega"))
+
+    assert store.claim(1) == [Star("Vega")]
+
+
+def test_claims_keep_to_a_family_a_batch_a_query_or_a_task(store: StateStore) -> None:
+    batch = stars(2)
+    store.create_all([batch, Star("Vega"), Planet("Mars"), Planet("Venus")])
+
+    assert store.claim(1, of="planet") == [Planet("Mars")]
+    assert store.claim(5, of="moon") == []
+    assert store.claim(5, of=Star("Vega")) == [Star("Vega")]
+    assert {star.names for star in store.claim(5, of=batch)} == {"s0", "s1"}
+    query = store.session_query().filter(TaskState.family == "planet")
+    assert store.claim(5, of=query) == [Planet("Venus")]
+    assert store.claim(5, of=select(task.c.pk)) == []
+    with pytest.raises(InvalidParameter, match="a batch, a query or a family"):
+        store.claim(1, of=7)
+
+
+def test_a_batch_that_is_not_recorded_yet_is_recorded_when_claimed(store: StateStore) -> None:
+    assert len(store.claim(2, of=stars(3))) == 2
+    assert store.counts() == {Status.RUNNING: 2, Status.CREATED: 1}
+
+
+def test_a_member_that_a_batch_has_twice_is_claimed_once(store: StateStore) -> None:
+    assert store.claim(5, of=Star(("Vega", "Vega"))) == [Star("Vega")]
+
+
+@pytest.mark.parametrize(("number", "lease_seconds"), [(-1, 60), (True, 60), (1.5, 60), (1, 0), (1, float("nan"))])
+def test_an_impossible_claim_is_refused(store: StateStore, number: int, lease_seconds: float) -> None:
+    with pytest.raises(InvalidParameter):
+        store.claim(number, lease=lease_seconds)
+
+
+def test_to_start_what_one_has_claimed_counts_no_second_attempt(store: StateStore) -> None:
+    store.create(Star("Vega"))
+    store.claim(1)
+
+    store.start(Star("Vega"))
+
+    assert store.query(Star("Vega")).one().attempt == 1
+    assert sum(events(store, Status.RUNNING).values()) == 1
+
+
+def test_what_returns_can_be_claimed_again(store: StateStore) -> None:
+    batch = stars(3)
+    store.create(batch)
+    store.claim(3, of=batch)
+
+    store.finish(Star("s1"), Status.CREATED)
+
+    assert store.claim(3, of=batch) == [Star("s1")]
+    assert store.query(Star("s1")).one().attempt == 2
+
+
+def test_tasks_whose_plugin_is_not_here_are_left_to_others(store: StateStore) -> None:
+    store.create_all([Vanished("Vulcan"), Star("Vega"), Vanished("Nemesis")])
+
+    assert store.claim(5) == [Star("Vega")]
+    assert store.status(Vanished("Vulcan")) is Status.CREATED
+
+
+def test_a_task_that_cannot_be_made_again_is_broken_and_tells_why(store: StateStore) -> None:
+    store.create_all([Comet("Biela"), Star("Vega")])
+
+    assert store.claim(5) == [Star("Vega")]
+
+    row = store.query(Comet("Biela")).one()
+    assert (row.status, row.error_type, row.error_message) == (Status.BROKEN, "ValueError", "comets do not return")
+
+
+def test_a_store_that_closes_gives_back_what_it_claimed(url: str) -> None:
+    with StateStore(url) as store:
+        store.create(Star("Vega"))
+        store.claim(1)
+    with StateStore(url) as other:
+        assert other.claim(1) == [Star("Vega")]
+        assert other.query(Star("Vega")).one().attempt == 2
+
+
+def test_a_lease_is_renewed_while_its_process_lives(url: str) -> None:
+    with StateStore(url) as store:
+        store.create(Star("Vega"))
+        process = worker(url, "hold", "0.6")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+
+        time.sleep(2)
+
+        assert store.claim(1) == []
+        with store.engine.connect() as connection:
+            assert connection.execute(select(lease.c.until)).scalar_one() > time.time()
+        with pytest.raises(IllegalMove, match="is claimed by 'holder'"):
+            store.finish(Star("Vega"), Status.SUCCEEDED)
+        with pytest.raises(IllegalMove, match="is claimed by 'holder'"):
+            store.start(Star("Vega"))
+        end(process, kill=True)
+
+
+def test_the_tasks_of_the_dead_return_at_once_on_the_same_machine(url: str) -> None:
+    with StateStore(url) as store:
+        store.create(Star("Vega"))
+        process = worker(url, "hold", "3600")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        assert store.claim(1) == []
+
+        end(process, kill=True)
+
+        assert store.claim(1) == [Star("Vega")]
+        assert store.query(Star("Vega")).one().attempt == 2
+        assert events(store, Status.CREATED)[Star("Vega").task_id] == 2
+
+
+def test_a_lease_that_ended_elsewhere_returns_its_tasks_once(store: StateStore, url: str) -> None:
+    """Of a process on another machine, only its lease is known."""
+    batch = stars(20)
+    store.create(batch)
+    store.claim(20, of=batch)
+    with store.engine.begin() as connection:
+        connection.execute(lease.update().values(process="another/pid:[1]/1/1", until=time.time() - 1))
+    with StateStore(url) as one, StateStore(url) as two:
+        returned: list[int] = []
+        threads = [threading.Thread(target=lambda s=s: returned.append(s.recover())) for s in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(returned) == [0, 20]
+    assert store.counts() == {Status.CREATED: 20}
+    assert set(events(store, Status.CREATED).values()) == {2, 1}
+
+
+def test_a_lease_ends_with_its_last_task(store: StateStore) -> None:
+    store.create(stars(2))
+    for star in store.claim(2, lease=0.3):
+        store.finish(star, Status.SUCCEEDED)
+
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with store.engine.connect() as connection:
+            if connection.execute(select(lease.c.pk)).first() is None:
+                break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("the lease is still there")
+    deadline = time.monotonic() + 5
+    while any(thread.name == "astra-registry-leases" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_fork_claims_nothing_of_its_parent(url: str) -> None:
+    with StateStore(url) as store:
+        store.create_all([Star("Vega"), Star("Deneb")])
+        (mine,) = store.claim(1)
+        child = os.fork()
+        if child == 0:
+            try:
+                others = store.claim(5)
+                store.finish(others[0], Status.SUCCEEDED)
+                store.close()
+                os._exit(0 if len(others) == 1 and others[0] != mine else 1)
+            except BaseException:  # noqa: BLE001
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        assert store.status(mine) is Status.RUNNING
+        store.finish(mine, Status.SUCCEEDED)
+        assert store.counts() == {Status.SUCCEEDED: 2}
+
+
+def test_workers_killed_at_random_moments_lose_and_double_nothing(url: str) -> None:
+    """Eight processes, of which one is killed every now and then: each task is done exactly once in the store."""
+    batch, chance = stars(800), random.Random(1)
+    with StateStore(url) as store:
+        store.create(batch)
+        workers = [worker(url, "work", "7") for _ in range(8)]
+        killed = 0
+        deadline = time.monotonic() + 240
+        while store.counts()[Status.SUCCEEDED] < 800:
+            assert time.monotonic() < deadline, store.counts()
+            time.sleep(chance.uniform(0.05, 0.4))
+            if killed < 12:
+                i = chance.randrange(8)
+                if workers[i].poll() is None:
+                    os.kill(workers[i].pid, signal.SIGKILL)
+                    end(workers[i])
+                    killed += 1
+                    workers[i] = worker(url, "work", "7")
+        for process in workers:
+            end(process)
+
+        assert killed >= 5
+        assert store.status(batch) is Status.SUCCEEDED
+        assert set(events(store, Status.SUCCEEDED).values()) == {1}
+        assert len(events(store, Status.SUCCEEDED)) == 800
+        attempts, runs = store.session_query(), events(store, Status.RUNNING)
+        assert all(row.attempt == runs[row.task_id] for row in attempts.filter(TaskState.is_batch.is_(False)))

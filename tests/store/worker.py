@@ -1,0 +1,36 @@
+"""A process that claims tasks and finishes them, or holds them until it is killed."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from astra_registry.store import StateStore, Status
+
+
+def hold(store: StateStore, seconds: float) -> None:
+    assert store.claim(1, owner="holder", lease=seconds)
+    print("claimed", flush=True)
+    time.sleep(3600)
+
+
+def work(store: StateStore, number: int) -> None:
+    idle = 0
+    while idle < 100:
+        tasks = store.claim(number, lease=30)
+        idle = 0 if tasks else idle + 1
+        for task in tasks:
+            time.sleep(0.0005)
+            store.finish(task, Status.SUCCEEDED, duration=0.0005)
+        if not tasks:
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    url, action, value = sys.argv[1:]
+    opened = StateStore(url)
+    if action == "hold":
+        hold(opened, float(value))
+    else:
+        work(opened, int(value))
+    opened.close()
