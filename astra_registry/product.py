@@ -208,10 +208,9 @@ class DataProduct(Task):
     @classmethod
     def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
         release = cls._release_of(values)
-        names = ", ".join(
-            p.name + (f" (or {', '.join(p.reads)})" if p.reads else "")
-            for p in (cls._parameters[a] for a in attributes)
-        )
+        # What follows from another that is missing as well needs no mention of its own.
+        first = [a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)]
+        names = ", ".join(cls._parameters[a].name for a in first or attributes)
         return MissingParameter(f"{cls._label()} in {release} needs {names}")
 
     # -- where it is ---------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""The command line: one table of commands, each in a file of its own that is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from astra_registry import __version__
+
+# name -> (where the command is, what `--help` says of it): so that neither needs the command's own imports.
+COMMANDS = {
+    "list": ("list_command", "List the installed data products."),
+    "search": ("search", "Find data products by words, parameters, release or plugin."),
+    "show": ("show", "Show a product's parameters, and its template in every release."),
+    "resolve": ("resolve", "Print the paths, URLs or locations of products."),
+    "explain": ("explain", "Tell how a product's path comes about."),
+    "translate": ("translate", "Say what a product is in another release."),
+    "identify": ("identify", "Tell which product lives at a path or URL."),
+    "fetch": ("fetch_command", "Bring files, whole or not at all."),
+    "verify": ("verify", "Check files on disk, and repair what is bad."),
+    "info": ("info", "Tell what a file is and what it holds."),
+    "plot": ("plot", "Draw a spectrum."),
+    "plugins": ("plugins", "List, check, install and begin plugins."),
+    "state": ("state", "Tasks and batches in the database: what is done, what failed."),
+    "db": ("db", "The database's schema."),
+    "config": ("config", "What is configured, and where it comes from."),
+    "doctor": ("doctor", "Find out what is wrong with this machine."),
+    "catalogue": ("catalogue", "Write the installed products as searchable HTML."),
+    "stubs": ("stubs", "Write type stubs, so that editors complete product names and parameters."),
+    "completion": ("completion", "Print the shell's completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """The commands of the table above, and those of plugins, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; one that is not ours may be a plugin's."""
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+            command: click.Command = module.command
+            return command
+        return _plugin_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the close matches of a command that does not exist."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from astra_registry.errors import did_you_mean
+
+            error.message += did_you_mean(args[0], COMMANDS) if args else ""
+            raise
+
+
+def _plugin_command(name: str) -> click.Command | None:
+    from astra_registry.plugins import installed_plugins
+
+    for plugin, commands in installed_plugins().call("astra_registry_commands"):
+        if name in commands:
+            module, _, attribute = commands[name].partition(":")
+            try:
+                found: click.Command = getattr(importlib.import_module(module), attribute)
+            except Exception as error:  # noqa: BLE001 - a plugin's fault is reported as one
+                plugin.fail(f"its command '{name}' cannot be imported: {error}")
+                return None
+            return found
+    return None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="astra-registry")
+@click.option("--sas-base-dir", metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR.")
+@click.option("--remote-base", metavar="URL", help="A server in the place of the SDSS one.")
+@click.option("--database", metavar="URL", help="The database of states, as an SQLAlchemy URL.")
+@click.option("--products", metavar="FILE", multiple=True, help="A products.toml to use besides the plugins.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugin.")
+@click.option("--strict", is_flag=True, help="Make a broken plugin an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def command(
+    ctx: click.Context, *, products: tuple[str, ...], no_plugins: bool, strict: bool, debug: bool, **given: str | None
+) -> None:
+    """Find, resolve, fetch and read the files of the SDSS Science Archive Server."""
+    ctx.obj = {"debug": debug}
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if products:
+        values["products"] = list(products)
+    if no_plugins:
+        values["plugins"] = []
+    if strict:
+        values["strict"] = True
+    if values:
+        from astra_registry.settings import override
+
+        ctx.with_resource(override(**values))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line, and exit: 0 done, 1 something failed, 2 a wrong request, 130 interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = _told_in_a_line
+    try:
+        code = command.main(words, prog_name="astra-registry", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        code = 130
+    except Exception as error:  # noqa: BLE001 - the one place where an error becomes a line for a person
+        code = _told(error, debug="--debug" in words)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception, *, debug: bool) -> int:
+    """Write an error as one line to stderr, with its traceback when asked, and return the exit code."""
+    from astra_registry.errors import AstraRegistryError
+
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, AstraRegistryError):
+        click.echo(f"astra-registry: {error}", err=True)
+        return error.exit_code
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        click.echo(f"astra-registry: {error.strerror or error}{place}", err=True)
+        return 1
+    click.echo(f"astra-registry: {type(error).__name__}: {error} (--debug shows where)", err=True)
+    return 1
+
+
+def _told_in_a_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"warning: {message}", err=True)

@@ -1,0 +1,45 @@
+"""``astra-registry list``: the installed products."""
+
+from __future__ import annotations
+
+import click
+
+from astra_registry.cli.output import as_json, table
+from astra_registry.cli.products import ReleaseType
+from astra_registry.registries import registry
+
+
+@click.command("list")
+@click.option("--release", type=ReleaseType(), metavar="R", help="Those that the release has.")
+@click.option("--search", "text", default="", metavar="TEXT", help="Those that hold every word of a text.")
+@click.option("--plugin", metavar="NAME", help="Those that a plugin or distribution brings.")
+@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+def command(release: str | None, text: str, plugin: str | None, in_json: bool) -> None:
+    """List the installed data products: name, releases and summary."""
+    print_products(registry.search_names(text, release=release, plugin=plugin), in_json=in_json)
+
+
+def print_products(names: list[str], *, in_json: bool) -> None:
+    """Print products by name, as a table or as JSON."""
+    declarations = [registry.declaration(name) for name in names]
+    if in_json:
+        as_json(
+            {
+                "name": d.name,
+                "summary": d.summary,
+                "parameters": d.parameter_names,
+                "releases": list(d.releases),
+                "plugin": registry.plugin_of(d.name).name,
+            }
+            for d in declarations
+        )
+    elif declarations:
+        table([(d.name, d.summary or "-", d.releases_in_words) for d in declarations], ("product", "what it is", "releases"))
+    elif not len(registry):
+        click.echo(
+            "no data product is installed; `astra-registry plugins install astra-registry-apstar` brings one, "
+            "astra-registry-sdsstree all of the tree",
+            err=True,
+        )
+    else:
+        click.echo("no installed product is like that; `astra-registry list` shows all", err=True)
