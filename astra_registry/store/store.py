@@ -165,28 +165,45 @@ class StateStore:
         ``error`` is kept with its type and traceback, ``duration`` in seconds. IllegalMove when the move is not in the
         table, or when the task is another process's by now.
         """
-        self._settle(item, status, error, duration, guarded=True)
+        self._settle(item, status, error, {} if duration is None else {"duration": duration}, guarded=True)
 
-    def settle(self, item: Record, status: Status | int | str, error: BaseException | str | None = None) -> None:
-        """Put the task, its row made if need be, into a state in which nobody works at it, whoever has claimed it."""
-        self._settle(item, status, error, None, guarded=False)
+    def settle(
+        self,
+        item: Record,
+        status: Status | int | str,
+        error: BaseException | str | None = None,
+        *,
+        report: str | None = None,
+    ) -> None:
+        """Put the task, its row made if need be, into a state in which nobody works at it, whoever has claimed it.
+
+        ``report`` is kept in place of the error's traceback.
+        """
+        self._settle(item, status, error, {} if report is None else {"traceback": report}, guarded=False)
+
+    def took(self, item: Record, duration: float) -> None:
+        """Note how many seconds the task took, its row made if need be."""
+        values = columns.checked({"duration": duration})
+
+        def work(connection: Connection) -> None:
+            recording.record(connection, item, {})
+            changes.update_row(connection, item.task_id, values, cascade=False)
+
+        self.database.write(work)
 
     def _settle(
         self,
         item: Record | str,
         status: Status | int | str,
         error: BaseException | str | None,
-        duration: float | None,
+        more: Mapping[str, object],
         *,
         guarded: bool,
     ) -> None:
         new = as_status(status)
         if new is Status.RUNNING:
             raise InvalidParameter("a task is not finished by being put into the running state; use start or claim")
-        given: dict[str, object] = {"status_code": new, **columns.of_error(error)}
-        if duration is not None:
-            given["duration"] = duration
-        values = columns.checked(given)
+        values = columns.checked({"status_code": new, **columns.of_error(error), **more})
 
         def work(connection: Connection) -> None:
             if not guarded and not isinstance(item, str):
