@@ -96,6 +96,11 @@ def urls(value: object, folder: str) -> tuple[str, ...]:
     return tuple(url(part, folder) for part in names(value, folder))
 
 
+def paths(value: object, folder: str) -> tuple[str, ...]:
+    """Several paths, like names."""
+    return tuple(path(part, folder) for part in names(value, folder))
+
+
 def pairs(value: object, folder: str) -> Mapping[str, str]:
     """Names for names: a TOML table, or text like 'spec=astra-registry-spec,apStar=mine'."""
     wanted = "pairs such as spec=astra-registry-spec"

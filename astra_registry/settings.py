@@ -105,6 +105,7 @@ SETTINGS: Mapping[str, Setting] = _table(
         "The plugins (or distributions) to load, and no others; empty: none.",
         empty_counts=True,
     ),
+    Setting("products", kinds.paths, (), "Files like products.toml that bring products besides the plugins."),
     Setting("prefer", kinds.pairs, {}, "Which plugin brings a product that two of them claim: product=plugin."),
     Setting("strict", kinds.switch, False, "Whether a broken plugin is an error, and not only a warning."),
     # fetching

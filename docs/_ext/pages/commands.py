@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 import markdown
 import program
-from astra_registry.cli import main
+from astra_registry.cli import command as root
+from astra_registry.cli.products import ProductGroup
 
 STAR = ["--release", "dr17", "--telescope", "apo25m", "--field", "K04_083+13", "--obj", "2M19485057+5005279"]
 
@@ -27,12 +28,13 @@ EXAMPLES: dict[tuple[str, ...], tuple[str, ...]] = {
 
 def every() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Each command's words and the command, groups before what they hold."""
-    yield from _below((), main)
+    yield from _below((), root)
 
 
 def _below(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield words, command
-    if isinstance(command, click.Group):
+    # What takes a product has one command for each of them, made when it is called.
+    if isinstance(command, click.Group) and not isinstance(command, ProductGroup):
         context = click.Context(command, info_name=words[-1] if words else "astra-registry")
         for name in command.list_commands(context):
             found = command.get_command(context, name)
