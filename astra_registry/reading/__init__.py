@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from astra_registry.reading.readers import Reader, load, read
+from astra_registry.reading.products import paths_of, read, writer_of
+from astra_registry.reading.readers import Reader, load, reads_many
 
-__all__ = ["Reader", "load", "read"]
+__all__ = ["Reader", "load", "paths_of", "read", "reads_many", "writer_of"]

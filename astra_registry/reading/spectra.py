@@ -94,6 +94,11 @@ def together(spectra: Iterable[Spectrum]) -> SpectrumList | SpectrumCollection:
     )
 
 
+def as_list(spectra: Iterable[Spectrum]) -> SpectrumList:
+    """Return the spectra as a SpectrumList, whatever their wavelengths."""
+    return SpectrumList(spectra)
+
+
 def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "ra", "dec", "snr")) -> Any:
     """Return an astropy Table of one row a spectrum: what ``meta`` tells, then wavelength, flux, error and mask.
 

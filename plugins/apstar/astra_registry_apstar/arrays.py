@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from astra_registry.errors import FileFailed, FileMissing, WrongLayout
-from astra_registry.reading import structure
+from astra_registry.reading import reads_many, structure
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, bits_of
 from astra_registry.reading.wavelengths import log_linear
 from astra_registry_apstar.spectrum import gaps
@@ -41,8 +41,10 @@ class StarArrays:
         return ((self.bitmask & bits_of(APOGEE_BAD, APOGEE_PIXMASK)) != 0) | gaps(self.flux, self.error)
 
 
+@reads_many
 def read_arrays(
     paths: Iterable[str | os.PathLike[str]],
+    /,
     *,
     dtype: Any = np.float32,
     on_failure: Literal["raise", "mask"] = "raise",

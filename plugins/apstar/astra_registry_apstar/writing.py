@@ -30,7 +30,7 @@ _BUNITS = (
 )
 
 
-def write(
+def write_spectrum(
     spectrum: Spectrum,
     path: str | os.PathLike[str],
     *,

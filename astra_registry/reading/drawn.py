@@ -1,0 +1,162 @@
+"""One spectrum as it is drawn: its arrays without bad pixels, its parts, and the flux worth showing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from astra_registry.reading.bitmasks import flagged
+from astra_registry.reading.wavelengths import SPEED_OF_LIGHT
+
+_SKY_BITS = ("SIG_SKYLINE", "BRIGHTSKY")  # measured, but what is seen is a sky line that was not subtracted well
+_GAP = 60  # neighbouring bad pixels that part a spectrum into panels: APOGEE's chips have 200 and more between them
+
+
+class Drawn:
+    """The arrays of one spectrum that are drawn: its bad pixels are NaN, and kept apart."""
+
+    def __init__(self, one: Any, limits: tuple[float, float] | None) -> None:
+        import numpy as np
+
+        from astra_registry.reading.spectra import FLUX_UNIT, error_of
+
+        self.meta = one.meta if isinstance(one.meta, dict) else {}
+        wavelength = one.spectral_axis.to_value("Angstrom")
+        inside = np.isfinite(wavelength)
+        if limits is not None:
+            inside = (wavelength >= limits[0]) & (wavelength <= limits[1])
+        self.wavelength = wavelength[inside]
+        scale = one.flux.unit.to(FLUX_UNIT) if one.flux.unit.is_equivalent(FLUX_UNIT) else 1.0
+        flux = one.flux.value[inside] * scale
+        self.bad = np.zeros(len(flux), bool) if one.mask is None else np.asarray(one.mask)[inside]
+        self.flux = np.where(self.bad, np.nan, flux)
+        self.error = np.where(self.bad, np.nan, error_of(one)[inside] * scale)
+        self.sky = np.zeros(len(flux), bool)
+        bits, mask = self.meta.get("bits", {}), self.meta.get("bitmask")
+        if mask is not None and len(mask) == len(inside):
+            self.sky = flagged(mask[inside], [name for name in _SKY_BITS if name in bits], bits)
+        fitted = self.meta.get("model")
+        self.model = None if fitted is None else np.asarray(fitted.value)[inside]
+
+    @property
+    def size(self) -> int:
+        """The number of pixels."""
+        return len(self.wavelength)
+
+    @property
+    def start(self) -> float:
+        """The first wavelength, in Å."""
+        return float(self.wavelength[0])
+
+    @property
+    def stop(self) -> float:
+        """The last wavelength, in Å."""
+        return float(self.wavelength[-1])
+
+    @property
+    def label(self) -> str:
+        """What tells this spectrum from the others of a picture."""
+        told = self.meta
+        if "exposure" in told:
+            return "-".join(str(told["exposure"]).split("-")[:2])  # the arm and the exposure, without its calibrations
+        if "visit" in told:
+            night = str(told.get("date", told.get("jd", "")))[:10]
+            snr = f"  S/N {told['snr']:.0f}" if told.get("snr") else ""
+            return f"{night}{snr}"
+        return " ".join(str(told[name]) for name in ("object", "mjd", "chip") if name in told)
+
+    @property
+    def factor(self) -> float:
+        """1 + redshift of the lines, in the frame in which the spectrum is given."""
+        if self.meta.get("frame") == "rest":
+            return 1.0
+        if "redshift" in self.meta:
+            return 1.0 + float(self.meta["redshift"])
+        return 1.0 + float(self.meta.get("radial_velocity", 0.0)) / SPEED_OF_LIGHT
+
+    def level(self) -> float:
+        """Return the median flux of the right end, where the label stands."""
+        import numpy as np
+
+        good = self.flux[np.isfinite(self.flux)]
+        return float(np.median(good[-len(good) // 10 :])) if len(good) else 0.0
+
+    def scaled(self, offset: float) -> Drawn:
+        """Return a copy divided by its median, plus an offset."""
+        import numpy as np
+
+        copy = object.__new__(Drawn)
+        copy.__dict__.update(self.__dict__)
+        good = self.flux[np.isfinite(self.flux)]
+        median = float(np.median(good)) if len(good) else 1.0
+        copy.flux = self.flux / (median or 1.0) + offset
+        copy.error = self.error / abs(median or 1.0)
+        copy.model = None
+        return copy
+
+    def parts(self) -> list[Drawn]:
+        """Return the parts between wide gaps, those of bad pixels and those of wavelengths alike."""
+        import numpy as np
+
+        good = np.flatnonzero(~self.bad)
+        if not len(good):
+            return [self]
+        step = np.median(np.diff(self.wavelength)) if self.size > 1 else 1.0
+        apart = (np.diff(good) > _GAP) | (np.diff(self.wavelength[good]) > _GAP * step)
+        edges = [0, *(np.flatnonzero(apart) + 1), len(good)]
+        made = []
+        for first, last in itertools.pairwise(edges):
+            if last - first < _GAP and len(edges) > 2:
+                continue
+            copy = object.__new__(Drawn)
+            copy.__dict__.update(self.__dict__)
+            # A few pixels of the gap remain, so that what is marked bad at an edge is seen.
+            inside = slice(max(0, good[first] - 5), good[last - 1] + 6)
+            for name in ("wavelength", "flux", "error", "bad", "sky", "model"):
+                values = getattr(self, name)
+                setattr(copy, name, None if values is None else values[inside])
+            made.append(copy)
+        return made or [self]
+
+
+def gaps(bad: Any) -> Any:
+    """Return where bad pixels are a gap between detectors, not pixels that went wrong."""
+    import numpy as np
+
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], bad.astype(int), [0]])))
+    wide = np.zeros(len(bad), bool)
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        wide[first:last] = last - first > _GAP
+    return wide
+
+
+def step_between(drawn: Sequence[Drawn]) -> float:
+    """Return by how much to part scaled spectra so that they do not cross much."""
+    import numpy as np
+
+    spreads = [0.1]
+    for one in drawn:
+        flux = one.scaled(0.0).flux[~one.sky]
+        flux = flux[np.isfinite(flux)]
+        if len(flux):
+            spreads.append(float(np.subtract(*np.percentile(flux, [99, 1]))))
+    return round(1.1 * max(spreads), 2)
+
+
+def flux_range(one: Drawn) -> tuple[float, float]:
+    """Return the flux between which a spectrum is worth seeing: of pixels that are measured, without lone spikes."""
+    import numpy as np
+
+    good = np.isfinite(one.flux) & np.isfinite(one.error) & ~one.sky
+    if not good.any():
+        return 0.0, 1.0
+    flux, error = one.flux[good], one.error[good]
+    # The error of an emission line is large too, but not for its flux.
+    trusted = flux[(error <= 4 * np.median(error)) | (flux > 20 * error)]
+    flux = trusted if len(trusted) > 10 else flux
+    if len(flux) > 10:
+        # The median of three neighbours: an emission line is wider than a cosmic ray.
+        middle = np.median(np.stack([flux[:-2], flux[1:-1], flux[2:]]), axis=0)
+        return float(np.percentile(middle, 0.05)), float(np.max(middle))
+    return float(np.min(flux)), float(np.max(flux))

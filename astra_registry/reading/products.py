@@ -1,0 +1,124 @@
+"""Reading the file of a product, or the files of a batch, with the reader of a kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from astra_registry.errors import BadValue, FileMissing, did_you_mean
+from astra_registry.reading.readers import load
+
+
+def read(
+    product: Any,
+    kind: str | None = None,
+    *,
+    readers: Mapping[tuple[str, str], str] | None = None,
+    into: Literal["list", "collection", "table"] | None = None,
+    **options: Any,
+) -> Any:
+    """Return the content of a product's file, which is brought first when the product's `use_remote` is true.
+
+    Without a kind it is an open HDUList (of a batch, a list of them) for the caller to close; with one, what the
+    reader of the kind makes. ``readers`` are those of other plugins, by product and kind. The spectra of a batch come
+    as a SpectrumCollection when they share their wavelengths and else as a SpectrumList; ``into`` chooses a
+    ``"list"``, a ``"collection"`` or a ``"table"`` of one row a member. ``options`` go to the reader.
+
+    A spectrum's ``meta`` tells product, release and parameters. Raises `FileMissing`, `CorruptFile` or `WrongLayout`
+    when a file cannot be read, `BadValue` for a kind that the product has no reader of.
+    """
+    if kind is None:
+        from astropy.io import fits
+
+        opened = [fits.open(path) for path in paths_of(product)]
+        return opened if product.is_batch_mode else opened[0]
+    name = product.sdss_data_model_name
+    reader = load(_reader_of(product, kind, readers or {}))
+    if getattr(reader, "reads_many", False):
+        return reader(paths_of(product), **options)
+    contents = []
+    for member, path in zip(product.get_batch_tasks(), paths_of(product), strict=True):
+        content = reader(path, **options)
+        _tell(content, name, member)
+        contents.append(content)
+    if not product.is_batch_mode:
+        return contents[0]
+    return _gathered(contents, into)
+
+
+def paths_of(product: Any) -> list[str]:
+    """Return where the file of each member lies on this disk, at its location or a further one, brought if need be.
+
+    Raises `FileMissing` when one is not here and the product does not ask for it to be brought.
+    """
+    found = [_found(member) for member in product.get_batch_tasks()]
+    if None in found and product.use_remote:
+        product.get_remote()
+        found = [_found(member) for member in product.get_batch_tasks()]
+    for path, member in zip(found, product.get_batch_tasks(), strict=True):
+        if path is None:
+            raise FileMissing(f"{member.local_path!r} is not here; fetch it, or ask with use_remote=True")
+    return [path for path in found if path is not None]
+
+
+def writer_of(product: Any, kind: str = "spectrum") -> Any:
+    """Return the function that writes contents of a kind in the layout of the product (a class, or an instance).
+
+    Raises `BadValue` when the product has no writer of that kind.
+    """
+    writers: Mapping[str, str] = product.writers
+    if kind not in writers:
+        has = f"it writes {_listed(writers)}" if writers else "it has none"
+        raise BadValue(f"{product.sdss_data_model_name} has no writer of the kind {kind!r}; {has}")
+    return load(writers[kind])
+
+
+def _reader_of(product: Any, kind: str, readers: Mapping[tuple[str, str], str]) -> str:
+    name = product.sdss_data_model_name
+    known = {**{k: reference for (owner, k), reference in readers.items() if owner == name}, **product.readers}
+    if kind not in known:
+        has = f"it reads {_listed(known)}" if known else "it has none, and reads as HDUs without a kind"
+        raise BadValue(f"{name} has no reader of the kind {kind!r}{did_you_mean(kind, known)}; {has}")
+    return known[kind]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
+
+
+def _found(member: Any) -> str | None:
+    target = member.output()
+    path: str | None = target.find()
+    if path is None:
+        # Servers and mirrors may keep the file at a second place, and so does a copy of theirs.
+        root: str = target.path.removesuffix(member.location)
+        candidates = [root + further for (further,) in member.further_locations]
+        path = next((p for c in candidates for p in (c, f"{c}.gz") if os.path.isfile(p)), None)
+    return path
+
+
+def _tell(content: Any, name: str, member: Any) -> None:
+    """Write product, release and parameters into the meta of each spectrum."""
+    significant = set(member.get_param_names()) - {"release"}
+    values = {key: value for key, value in member.param_kwargs.items() if key in significant and value is not None}
+    for part in content if isinstance(content, list) else [content]:
+        meta = getattr(part, "meta", None)
+        if isinstance(meta, dict):
+            meta.update(product=name, release=member.release, parameters=values)
+
+
+def _gathered(contents: list[Any], into: str | None) -> Any:
+    # Whoever has read a spectrum has specutils; other contents, and no content at all, do not need it.
+    if into is None and not all(hasattr(content, "spectral_axis") for content in contents):
+        return contents
+    from astra_registry.reading import spectra
+
+    if into == "table":
+        return spectra.as_table(contents)
+    if into == "list":
+        return spectra.as_list(contents)
+    gathered = spectra.together(contents)
+    if into == "collection" and isinstance(gathered, list):
+        raise BadValue("these spectra do not share their wavelengths, as a collection must: read them into 'list'")
+    return gathered
