@@ -237,9 +237,9 @@ class DataProduct(Task):
         return self._locations(self.plan(self.release).templates[0])
 
     @property
-    def further_locations(self) -> list[list[str]]:
-        """The other places where servers and mirrors keep the file: a list for each, with a location a member."""
-        return [self._locations(template) for template in self.plan(self.release).templates[1:]]
+    def further_locations(self) -> list[Any]:
+        """The other locations where servers and mirrors keep the file; of a batch, a list of them for each member."""
+        return self._each([self._locations(template) for template in self.plan(self.release).templates[1:]])
 
     def _locations(self, template: PathTemplate) -> list[str]:
         if self._size is None:
@@ -276,9 +276,15 @@ class DataProduct(Task):
         return self._urls(self.plan(self.release).templates[0])
 
     @property
-    def further_remote_paths(self) -> list[list[str]]:
-        """The URLs at the further locations: a list for each place, with a URL a member."""
-        return [self._urls(template) for template in self.plan(self.release).templates[1:]]
+    def further_remote_paths(self) -> list[Any]:
+        """The URLs of the further locations; of a batch, a list of them for each member. Empty when there are none."""
+        return self._each([self._urls(template) for template in self.plan(self.release).templates[1:]])
+
+    def _each(self, places: list[list[str]]) -> list[Any]:
+        """Return what the places give: of a single product a flat list, of a batch a list for each member."""
+        if self._size is None:
+            return [place[0] for place in places]
+        return [list(member) for member in zip(*places, strict=True)]
 
     def _urls(self, template: PathTemplate) -> list[str]:
         if self._size is None:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
 
-from astra_registry.errors import BadValue
+from astra_registry.errors import BadTable, BadValue, MissingParameter
 from astra_registry.task.identity import Identified
-from astra_registry.task.parameterised import GIVEN
 
 INFINITY = float("inf")
 
@@ -149,21 +148,25 @@ class Batched(Identified):
 
         Raises BadTable when a needed column lacks, InvalidParameter (naming the row) for a cell that cannot be used.
         """
-        from astra_registry.tables import match_columns, read_columns
+        from astra_registry.tables import column_names, read_columns
 
         fixed = cls._by_attribute(constants)
+        columns = read_columns(table, columns=cls.wanted_columns(constants))
+        given = {**{name: columns[name] for name in columns if cls._spellings[name] not in fixed}, **constants}
+        if not columns:  # constants alone: as many equal rows as the table has
+            name = next(name for name in cls.batch_param_names() if cls._spellings[name] in fixed)
+            given[name] = [given[name]] * columns.size
+        try:
+            return cls(**given)
+        except MissingParameter as error:
+            raise BadTable(f"{columns.origin}: {error}; its columns are {', '.join(column_names(table))}") from None
+
+    @classmethod
+    def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Return the parameters that a table may give besides these constants, each with the names a column may have."""
+        fixed = cls._by_attribute(constants)
         used = cls._used_parameters(cls._converted(fixed))
-        wanted = {
-            p.name: (a, *p.aliases)
-            for a, p in cls._parameters.items()
-            if p.batch and a in used and a not in fixed
-        }
-        columns = read_columns(table)
-        matched = match_columns(list(columns), wanted)
-        batch = cls(**{name: columns[column] for name, column in matched.items()}, **constants)
-        if batch.is_batch_mode:
-            return batch
-        return cls(**{**constants, **{name: [getattr(batch, cls._spellings[name])] * len(columns) for name in wanted}})
+        return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
 
     def to_table(self) -> Any:
         """Return an astropy Table with one row a member and a column for each parameter that has values."""
@@ -180,6 +183,3 @@ class Batched(Identified):
             if declaration.unit:
                 table[declaration.name].unit = declaration.unit
         return table
-
-    def _given_columns(self) -> list[str]:
-        return [a for a in self._columns() if self._origins.get(a) == GIVEN]

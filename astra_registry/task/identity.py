@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from astra_registry import __version__
 from astra_registry.errors import BrokenPlugin, InvalidParameter, UnknownParameter
 from astra_registry.parameters import Parameter
+from astra_registry.plugins import installed_plugins
 from astra_registry.task.parameterised import Parameterised
 
 # The payload's layout. It is part of every identifier: to change it is to rename every task.
@@ -383,8 +384,11 @@ def _woven(pieces: Sequence[str | Iterator[str]], size: int) -> Iterator[str]:
 
 @functools.cache
 def _version_of(package: str) -> str:
-    """Return the version of the distribution that brings a top-level package."""
+    """Return the version of the distribution that brings a top-level package; empty when none does."""
     from importlib import metadata
 
+    for plugin in installed_plugins().plugins:
+        if plugin.value.partition(":")[0].partition(".")[0] == package:
+            return plugin.version
     names = metadata.packages_distributions().get(package, [])
     return metadata.version(names[0]) if names else ""

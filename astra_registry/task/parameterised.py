@@ -32,6 +32,8 @@ class Parameterised:
     _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})  # by attribute, in declaration order
     _spellings: ClassVar[Mapping[str, str]] = MappingProxyType({})  # every name and alias -> attribute
 
+    _converted_defaults: ClassVar[dict[str, tuple[Any, Any]]] = {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         declared = _declared_here(cls)
@@ -41,6 +43,7 @@ class Parameterised:
             for attribute, declaration in base.__dict__.get("_parameters", {}).items()
         }
         cls._parameters = MappingProxyType({**inherited, **declared})
+        cls._converted_defaults = {}
         cls._spellings = MappingProxyType(_spellings(cls.__name__, cls._parameters))
         attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
 
@@ -64,7 +67,7 @@ class Parameterised:
         for attribute in waiting:
             default = cls._default(attribute, values)
             if default is not REQUIRED and not callable(default):
-                values[attribute] = cls._convert(attribute, default) if default is not None else None
+                values[attribute] = None if default is None else cls._convert_default(attribute, default)
                 origins[attribute] = DEFAULT
         for attribute in waiting:
             if attribute not in values and callable(cls._parameters[attribute].default):
@@ -118,6 +121,14 @@ class Parameterised:
             return declaration.convert(value)
         except InvalidParameter as error:
             raise InvalidParameter(f"{cls._label()}: {error}") from None
+
+    @classmethod
+    def _convert_default(cls, attribute: str, default: Any) -> Any:
+        """Return a default as the parameter's type; each is converted once."""
+        known = cls._converted_defaults
+        if attribute not in known or known[attribute][0] is not default:
+            known[attribute] = (default, cls._convert(attribute, default))
+        return known[attribute][1]
 
     @classmethod
     def _is_column(cls, attribute: str, value: object) -> bool:

@@ -1,0 +1,130 @@
+"""From the rows of any table to products: batch by batch, each row that cannot be used told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
+from astra_registry.product import DataProduct
+from astra_registry.registries import Registry
+from astra_registry.tables import Columns, column_names, iter_columns, match_columns
+
+
+class UnusableRow(BadTable):
+    """A row of a table from which no product can be made; `row` counts from 0."""
+
+    exit_code = 1
+
+    def __init__(self, row: int, reason: object) -> None:
+        super().__init__(f"row {row}: {reason}")
+        self.row = row
+
+
+def products_of(
+    table: Any,
+    registry: Registry,
+    *,
+    product: str | None = None,
+    release: str | None = None,
+    **constants: Any,
+) -> Iterator[DataProduct | UnusableRow]:
+    """Yield batches of products, and an UnusableRow for each row that none can be made of.
+
+    The table is read in parts, so that its length does not matter. Without `product` or `release` its columns of
+    those names tell them, row by row. Raises BadTable when the table cannot be used at all.
+    """
+    names = column_names(table)
+    told = match_columns(names, {"product": (), "release": ()})
+    if product is None and "product" not in told:
+        raise BadTable(f"{_origin(table)} has no column 'product', and no product was named")
+    if product is not None:
+        told.pop("product", None)
+        _check_columns(registry[product], release, names, table, told, constants)
+    if release is not None:
+        told.pop("release", None)
+    first = 0
+    for part in iter_columns(table):
+        for (name, its_release), rows in _groups(part, told, product, release).items():
+            yield from _batches(registry, name, its_release, part, rows, first, constants)
+        first += part.size
+
+
+def _check_columns(
+    cls: type[DataProduct], release: str | None, names: Sequence[str], table: Any, told: Mapping[str, str], constants: Any
+) -> None:
+    """Refuse a table that lacks a needed column, once and before anything is brought."""
+    if "release" in told and release is None:
+        return  # each row has its own needs
+    given = constants if release is None else {"release": release, **constants}
+    wanted = cls.wanted_columns(given)
+    found = match_columns(names, wanted, origin=_origin(table))
+    probe = {**given, **{name: () for name in found}}
+    try:
+        cls(**probe)
+    except MissingParameter as error:
+        raise BadTable(f"{_origin(table)}: {error}; its columns are {', '.join(names)}") from None
+
+
+def _groups(
+    part: Columns, told: Mapping[str, str], product: str | None, release: str | None
+) -> dict[tuple[Any, Any], Sequence[int]]:
+    """Return the rows of each product and release."""
+    if not told:
+        return {(product, release): range(part.size)}
+    products = part[told["product"]] if "product" in told else [product] * part.size
+    releases = part[told["release"]] if "release" in told else [release] * part.size
+    groups: dict[tuple[Any, Any], list[int]] = {}
+    for row, key in enumerate(zip(products, releases, strict=True)):
+        groups.setdefault(key, []).append(row)
+    return dict(groups)
+
+
+def _batches(
+    registry: Registry, name: Any, release: Any, part: Columns, rows: Sequence[int], first: int, constants: Mapping[str, Any]
+) -> Iterator[DataProduct | UnusableRow]:
+    given = dict(constants) if release is None else {"release": release, **constants}
+    try:
+        cls = registry[name]
+        wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
+    except (AstraRegistryError, TypeError) as error:
+        yield from (UnusableRow(first + row, error) for row in rows)
+        return
+    everything = isinstance(rows, range) and len(rows) == part.size
+    columns = {
+        parameter: part[column] if everything else [part[column][row] for row in rows]
+        for parameter, column in wanted.items()
+    }
+    yield from _usable(cls, columns, given, rows, first)
+
+
+def _usable(
+    cls: type[DataProduct], columns: Mapping[str, Sequence[Any]], given: Mapping[str, Any], rows: Sequence[int], first: int
+) -> Iterator[DataProduct | UnusableRow]:
+    """Yield the rows as one batch; when one of them cannot be used, look for it by halves."""
+    if not rows:
+        return
+    try:
+        if len(rows) > 1:
+            batch = cls(**columns, **given)
+            _ = batch.local_paths  # a value may be fine by itself, and not in a path
+            yield batch
+            return
+        single = cls(**{name: column[0] for name, column in columns.items()}, **given)
+        _ = single.local_path
+        yield single
+        return
+    except BadValue as error:
+        if len(rows) == 1:
+            yield UnusableRow(first + rows[0], error)
+            return
+    except AstraRegistryError as error:
+        yield from (UnusableRow(first + row, error) for row in rows)
+        return
+    half = len(rows) // 2
+    for part in (slice(None, half), slice(half, None)):
+        yield from _usable(cls, {name: column[part] for name, column in columns.items()}, given, rows[part], first)
+
+
+def _origin(table: Any) -> str:
+    return str(table) if isinstance(table, str) else "the table"
