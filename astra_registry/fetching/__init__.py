@@ -1,0 +1,118 @@
+"""Fetching: files come whole or not at all, as fast as the line, with one result a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sized
+from typing import Any
+
+from astra_registry.fetching.credentials import Login
+from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.progress import Progress, ProgressLine
+from astra_registry.fetching.report import FetchReport, FetchResult
+from astra_registry.fetching.transport import Fetched, Transport
+from astra_registry.fetching.wanted import Wanted, wanted_items
+
+__all__ = [
+    "FetchReport",
+    "FetchResult",
+    "Fetched",
+    "Progress",
+    "ProgressLine",
+    "Transport",
+    "Wanted",
+    "fetch",
+    "iter_fetch",
+    "wanted_items",
+]
+
+
+def fetch(products: Any, **options: Any) -> FetchReport:
+    """Bring the files of products, and return one result a file; see `iter_fetch` for the options.
+
+    Nothing is raised for a file that could not be had: look at ``report.failed``, or call
+    ``report.raise_for_failures()``.
+    """
+    return FetchReport(iter_fetch(products, **options))
+
+
+def iter_fetch(
+    products: Any,
+    *,
+    jobs: int | None = None,
+    overwrite: bool | None = None,
+    transport: str | Transport | None = None,
+    sas_base_dir: str | os.PathLike[str] | None = None,
+    remote_base: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_result: Callable[[FetchResult], None] | None = None,
+    timeout: float | None = None,
+    connect_timeout: float | None = None,
+    retries: int | None = None,
+    checksums: str | None = None,
+    ca_bundle: str | os.PathLike[str] | None = None,
+    limit_rate: float | str | None = None,
+    mirrors: tuple[str, ...] | None = None,
+    link: bool = False,
+    login: Login | None = None,
+    total: int | None = None,
+) -> Iterator[FetchResult]:
+    """Bring the files of products, and give one result a file as they come: for lists too large for memory.
+
+    ``products`` is a product, a batch, a `Wanted` item, or an iterable of them. What is not given follows from the
+    settings of the same name; ``limit_rate`` is in bytes a second, or text (``"2M"``). ``link`` makes links instead of
+    copies (transport ``file``); ``login`` is a function from a host's name to a user's name and password, called when
+    a server asks for them and none are found; ``total`` is the number of files, for progress, where it is known.
+    ``on_progress`` and ``on_result`` are called in the thread that takes the results.
+    """
+    from astra_registry.settings import override, setting
+
+    given = {
+        "jobs": jobs,
+        "overwrite": overwrite,
+        "transport": transport if isinstance(transport, str) else None,
+        "timeout": timeout,
+        "connect_timeout": connect_timeout,
+        "retries": retries,
+        "checksums": checksums,
+        "ca_bundle": ca_bundle,
+        "limit_rate": limit_rate,
+        "mirrors": mirrors,
+        "remote_base": remote_base,
+    }
+    with override(**{name: value for name, value in given.items() if value is not None}):
+        chosen = {name: setting(name) for name in given}
+    if transport is not None and not isinstance(transport, str):
+        chosen["transport"] = transport
+    chosen["mirrors"] = tuple(chosen["mirrors"])
+    items = wanted_items(
+        products, sas_base_dir=None if sas_base_dir is None else os.fspath(sas_base_dir), remote_base=remote_base
+    )
+    options = Options(**chosen, link=link, login=login)
+    if total is None:
+        total = _count(products)
+    return _stream(options, items, total, on_progress, on_result)
+
+
+def _stream(
+    options: Options,
+    items: Iterator[Wanted],
+    total: int | None,
+    on_progress: Callable[[Progress], None] | None,
+    on_result: Callable[[FetchResult], None] | None,
+) -> Iterator[FetchResult]:
+    # Nothing is opened before somebody takes the first result: an iterator that is dropped unused leaves nothing open.
+    yield from Fetcher(options).results(items, total=total, on_progress=on_progress, on_result=on_result)
+
+
+def _count(products: Any) -> int | None:
+    """Return how many files there will be at most, when that can be told without making them."""
+    if isinstance(products, Wanted):
+        return 1
+    if getattr(products, "is_batch_mode", False):
+        return len(products)
+    if hasattr(products, "local_path"):
+        return 1
+    if not isinstance(products, Sized) or not isinstance(products, (list, tuple)):
+        return None
+    return sum(len(one) if getattr(one, "is_batch_mode", False) else 1 for one in products)

@@ -1,0 +1,376 @@
+"""One file's way: take a turn, bring it to a private name, see that it is whole, move it into place."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import hashlib
+import os
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from astra_registry.errors import CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching import parts, whole
+from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.hosts import Host, Hosts
+from astra_registry.fetching.ledger import Entry, entry_of
+from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.origin import split, without_password
+from astra_registry.fetching.patience import Patience
+from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.setbacks import Setback, Stopped
+from astra_registry.fetching.transport import Errand, Fetched, Transport
+from astra_registry.fetching.turns import Turn
+from astra_registry.fetching.wanted import Wanted
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ADVICE_FOR = 100  # missing files a run whose folder on the server is looked at
+
+
+@attrs.frozen
+class Delivery:
+    """A result, and what the ledger is to remember."""
+
+    result: FetchResult
+    entry: Entry | None = None
+
+
+class Courier:
+    """Brings single files; its methods may be called from many threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        hosts: Hosts,
+        listings: Listings,
+        *,
+        retries: int = 5,
+        mirrors: tuple[str, ...] = (),
+        overwrite: bool = False,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.transport = transport
+        self._hosts = hosts
+        self._listings = listings
+        self._retries = retries
+        self._mirrors = mirrors
+        self._overwrite = overwrite
+        self._on_bytes = on_bytes
+        self._leftovers = parts.Leftovers()
+        self._advised = 0
+        self._lock = threading.Lock()
+
+    def bring(self, item: Wanted, *, sums: bool = False) -> Delivery:
+        """Bring one file, and say what came of it; only Stopped is raised. ``sums``: compare with the server's sha1."""
+        started = time.monotonic()
+        errand = Errand(public=is_public(item.urls[0], item.product), on_bytes=self._on_bytes)
+        return self.delivered(item, errand, lambda: self._bring(item, errand, sums=sums), started)
+
+    def delivered(
+        self, item: Wanted, errand: Errand, bring: Callable[[], tuple[Entry, str | None]], started: float
+    ) -> Delivery:
+        """Return what comes of ``bring``, whatever it is."""
+
+        def outcome(status: str, url: str | None = None, error: Exception | None = None, **known: Any) -> FetchResult:
+            told = _one_line(error) if error is not None else None
+            return FetchResult(
+                without_password(url or item.urls[0]),
+                item.path,
+                status,
+                seconds=time.monotonic() - started,
+                attempts=errand.requests,
+                error=told,
+                cause=error,
+                source=item.product,
+                **known,
+            )
+
+        try:
+            with _Folder(item.path):
+                entry, url = bring()
+        except FileMissing as error:
+            return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice(item)}")))
+        except Unauthorized as error:
+            return Delivery(outcome("unauthorized", error=error))
+        except FileFailed as error:
+            return Delivery(outcome("failed", error=error))
+        except OSError as error:
+            return Delivery(outcome("failed", error=_disk_trouble(error, item.path)))
+        status = "present" if url is None else "fetched"
+        if url is None:
+            errand.requests = 0
+        result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
+        return Delivery(result, entry)
+
+    def _bring(self, item: Wanted, errand: Errand, *, sums: bool) -> tuple[Entry, str | None]:
+        turn = Turn(item.path)
+        waited = turn.take(self._hosts.sleep)
+        try:
+            if not self._overwrite or waited:
+                entry = whole_entry(item)
+                if entry is not None:
+                    self._clear(item.path)
+                    return entry, None
+            part = parts.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
+            errand.part = part
+            try:
+                _ = part.file  # a folder that cannot be written to is known before anything is asked for
+                errand.on_bytes = self._touching(turn)
+                fetched, url = self._transfer(item, part, errand, sums=sums)
+                part.settle(fetched.mtime)
+                part.place()
+            except BaseException:
+                part.leave()
+                raise
+            return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
+        finally:
+            turn.give_up()
+
+    def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Entry:
+        """Verify what another way brought to a part, and move it into place."""
+        try:
+            fetched = self._verified(url, item, part, fetched, sums=sums)
+            part.settle(fetched.mtime)
+            part.place()
+        except BaseException:
+            part.leave()
+            raise
+        self._clear(item.path)
+        return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url))
+
+    def _touching(self, turn: Turn) -> Callable[[int], None]:
+        def on_bytes(count: int) -> None:
+            turn.touch()
+            self._on_bytes(count)
+
+        return on_bytes
+
+    def _clear(self, path: str) -> None:
+        for leftover in self._leftovers.of(path):
+            parts.remove(leftover)
+
+    # From server to part
+
+    def _transfer(self, item: Wanted, part: parts.Part, errand: Errand, *, sums: bool) -> tuple[Fetched, str]:
+        patience = Patience(self._retries)
+        routes = self._routes(item)
+        at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
+        tried_in_a_row = 1
+        before: bytes | None = None
+        while True:
+            errand.deadline = patience.deadline
+            host = self._host(routes[at][0])
+            size_before = _size(part)
+            try:
+                return self._from_one_of(routes[at], item, part, errand, sums=sums)
+            except CorruptFile as error:
+                digest = _sha1(part.path).digest()
+                part.restart()
+                if digest == before:
+                    raise  # the server has it so
+                before = digest
+                setback = Setback(str(error))
+                if len(routes) == 1:
+                    patience.progress(0)
+            except Setback as error:
+                setback = error
+                patience.progress(_size(part) - size_before)
+                if setback.unreachable and host is not None:
+                    host.unreachable()
+            except FileMissing:
+                if at == 0:
+                    raise
+                setback = Setback(f"{routes[at][0]} is not there, and the first server cannot be reached")
+            if tried_in_a_row < len(routes):
+                tried_in_a_row += 1
+                at = (at + 1) % len(routes)
+                continue
+            wait = patience.wait_after(setback)
+            if wait is None:
+                if host is not None and setback.unreachable:
+                    host.gave_up(str(setback))
+                if before is not None and not setback.unreachable:
+                    raise CorruptFile(f"{setback}; {patience.reason}")
+                raise TransferFailed(f"{setback}; {patience.reason}")
+            tried_in_a_row = 1
+            at = (at + 1) % len(routes)
+            if setback.pause_host and host is not None:
+                host.pause(wait)
+            self._hosts.sleep(wait)
+
+    def _from_one_of(
+        self, urls: tuple[str, ...], item: Wanted, part: parts.Part, errand: Errand, *, sums: bool
+    ) -> tuple[Fetched, str]:
+        """Bring the file from the first of the locations that has it; FileMissing when none does."""
+        missing: FileMissing | None = None
+        for url in urls:
+            host = self._host(url)
+            if host is not None:
+                host.check()
+            try:
+                fetched = self._ask(url, part, errand)
+            except FileMissing as error:
+                if host is not None:
+                    host.answered()
+                missing = missing or error
+                continue
+            if host is not None:
+                host.answered()
+            return self._verified(url, item, part, fetched, sums=sums), url
+        raise missing or FileMissing("there is no URL for it")
+
+    def _ask(self, url: str, part: parts.Part, errand: Errand) -> Fetched:
+        if getattr(self.transport, "takes_errands", False):
+            return self.transport.fetch(url, part.path, errand)  # type: ignore[call-arg, return-value]
+        errand.requests += 1
+        part.close()
+        return self.transport.fetch(url, part.path) or Fetched()
+
+    def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Fetched:
+        """Return what is known of a part that is whole; CorruptFile for one that is not."""
+        name = os.path.basename(item.path)
+        whole.check(part.path, name)
+        if fetched.sha1 is None:
+            fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
+        listed = self._listings.sha1(url) if sums else None
+        if listed is not None and listed != fetched.sha1:
+            raise CorruptFile(
+                f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"
+            )
+        if not fetched.proven and listed is None and item.sha1 is None and not whole.tells_its_end(name):
+            raise CorruptFile("the server did not tell its length, and a file of this kind does not show where it ends")
+        if item.size is not None and os.stat(part.path).st_size != item.size:
+            raise CorruptFile(f"the server's file has {os.stat(part.path).st_size} bytes, the locked one {item.size}")
+        if item.sha1 is not None and fetched.sha1 != item.sha1:
+            raise CorruptFile(f"the server's file has the sha1 {fetched.sha1}, the locked one {item.sha1}")
+        return fetched
+
+    # Hosts
+
+    def _routes(self, item: Wanted) -> list[tuple[str, ...]]:
+        """Return the item's locations at its own server, then the same at each mirror."""
+        routes = [item.urls]
+        for mirror in self._mirrors:
+            there = tuple(
+                f"{mirror.rstrip('/')}/sas/{url.partition('/sas/')[2]}" for url in item.urls if "/sas/" in url
+            )
+            if there and there != item.urls:
+                routes.append(there)
+        return routes
+
+    def _host(self, url: str) -> Host | None:
+        return self._hosts[split(url)[0]] if url.startswith(("http://", "https://")) else None
+
+    def _is_down(self, url: str) -> bool:
+        host = self._host(url)
+        return host is not None and host.is_down
+
+    def _advice(self, item: Wanted) -> str:
+        """Return what the server has in place of a file that it does not have."""
+        url = item.urls[0]
+        with self._lock:
+            self._advised += 1
+            if self._advised > _ADVICE_FOR or self._host(url) is None:
+                return ""
+        folder, _, coded = url.rpartition("/")
+        name = urllib.parse.unquote(coded)
+        try:
+            there = self._listings.folder(folder + "/")
+        except (FileFailed, Stopped):
+            return ""
+        if not there.there:
+            return " (nor its folder)"
+        other = [
+            n for n in (name + ".gz", name + ".bz2", name.removesuffix(".gz"), name.removesuffix(".bz2")) if n != name
+        ]
+        for spelling in other:
+            if spelling in there.names:
+                return f"; it has {spelling}"
+        close = difflib.get_close_matches(name, there.names[:5000], n=3, cutoff=0.6)
+        files = sum(not n.endswith("/") for n in there.names)
+        return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
+
+
+class _Folder:
+    """The target's folder, made when need be; what was made is removed again after a failure, when nothing is in it."""
+
+    def __init__(self, path: str) -> None:
+        self._folder = os.path.dirname(path)
+        self._made: list[str] = []
+
+    def __enter__(self) -> None:
+        folder = self._folder
+        while folder and not os.path.isdir(folder):
+            self._made.append(folder)
+            folder = os.path.dirname(folder)
+        if self._made:
+            os.makedirs(self._folder, exist_ok=True)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for folder in self._made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
+
+def whole_entry(item: Wanted) -> Entry | None:
+    """Return the entry of a file that lies there, and is whole and what is wanted; None else."""
+    try:
+        status = os.stat(item.path)
+        if status.st_size == 0 or (item.size is not None and status.st_size != item.size):
+            return None
+        whole.check(item.path)
+        sha1 = _sha1(item.path).hexdigest() if item.sha1 is not None else None
+        if sha1 != item.sha1:
+            return None
+        return entry_of(item.path, sha1=sha1)
+    except (FileNotFoundError, CorruptFile):
+        return None
+
+
+def present_entry(item: Wanted) -> Entry | None:
+    """Return `whole_entry`, or None for a place that cannot even be looked at: the transfer will tell why."""
+    try:
+        return whole_entry(item)
+    except OSError:
+        return None
+
+
+def _size(part: parts.Part) -> int:
+    try:
+        return os.stat(part.path).st_size
+    except OSError:
+        return 0
+
+
+def _sha1(path: str) -> Any:
+    with open(path, "rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha1")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _disk_trouble(error: OSError, path: str) -> TransferFailed:
+    """Return an error of this disk in the words of this package."""
+    folder = os.path.dirname(path)
+    if error.errno in _NO_ROOM:
+        reason = f"no room on the disk for {path}"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        reason = f"may not write to {folder} ({error.strerror})"
+    elif error.errno == errno.ENAMETOOLONG:
+        reason = f"the name is too long for this file system: {os.path.basename(path)}"
+    elif error.errno == errno.ENOENT:
+        reason = f"the folder vanished: {folder}"
+    else:
+        reason = f"{path}: {error.strerror or error}"
+    trouble = TransferFailed(reason)
+    trouble.errno = error.errno
+    return trouble

@@ -1,0 +1,154 @@
+"""Who may log in where: credentials are looked up late, sent to one host, and never shown."""
+
+from __future__ import annotations
+
+import base64
+import netrc
+import os
+import re
+import stat
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from astra_registry.fetching.origin import Origin
+
+Login = Callable[[str], tuple[str, str]]
+"""Asks a person: from a host's name to a user's name and password."""
+
+_RELEASE_FOLDER = re.compile(r"/sas/(dr\d+)/")
+SDSS_HOSTS = frozenset({Origin("https", "data.sdss5.org", 443), Origin("https", "data.sdss.org", 443)})
+
+
+@attrs.frozen
+class Credentials:
+    """A user's name and password, and where they were found."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+    origin: str
+
+    @property
+    def header(self) -> str:
+        """The value of an Authorization header."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+def is_public(url: str, product: Any = None) -> bool:
+    """Whether a file is everybody's: its product says so, or the release in the first folder of its URL is out."""
+    from astra_registry.release import is_public as release_is_public
+
+    if getattr(product, "public", False):
+        return True
+    release = getattr(product, "release", None)
+    if not isinstance(release, str):
+        found = _RELEASE_FOLDER.search(url)
+        if found is None:
+            return False
+        release = found[1]
+    try:
+        return bool(release_is_public(release))
+    except LookupError:
+        return False
+
+
+class Keys:
+    """The credentials of one run: for the hosts that were configured, and for no other."""
+
+    def __init__(self, hosts: frozenset[Origin], login: Login | None = None) -> None:
+        self._hosts = hosts
+        self._login = login
+        self._found: dict[str, Credentials | None] = {}
+        self._remarks: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def for_origin(self, origin: Origin) -> Credentials | None:
+        """Return what to log in with, or None: unknown host, open line, nothing found."""
+        if self._refusal(origin) is not None:
+            return None
+        with self._lock:
+            if origin.host not in self._found:
+                self._found[origin.host] = self._look_up(origin.host)
+            return self._found[origin.host]
+
+    def ask(self, origin: Origin, refused: Credentials | None) -> Credentials | None:
+        """Return credentials that a person types, when one may be asked; once a host."""
+        if self._login is None or self._refusal(origin) is not None:
+            return None
+        with self._lock:
+            known = self._found.get(origin.host)
+            if known is not None and known != refused:
+                return known  # another thread has asked meanwhile
+            username, password = self._login(origin.host)
+            self._found[origin.host] = Credentials(username, password, "your answer")
+            self._login = None
+            return self._found[origin.host]
+
+    def advice(self, origin: Origin, used: Credentials | None, *, public: bool, status: int = 401) -> str:
+        """Return what a person can do about a 401 or 403."""
+        if status == 403 and (public or used is not None):
+            return f"{origin.host} does not let {f'{used.username!r} ' if used else 'anybody '}have this file (403)"
+        if public:
+            return (
+                f"{origin.host} wants a login, although the release is public and needs none; "
+                "look at --remote-base, or tell the server's keepers"
+            )
+        if used is not None:
+            return f"{origin.host} refused the credentials of {used.origin} (user {used.username!r})"
+        refusal = self._refusal(origin)
+        if refusal is not None:
+            return f"{origin.host} wants a login, and {refusal}"
+        remark = self._remarks.get(origin.host)
+        return (
+            f"{origin.host} wants a login (the release is not public), and no credentials were found"
+            f"{f': {remark}' if remark else ''}; put them into ~/.netrc (chmod 600), "
+            "or ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD, or use --login"
+        )
+
+    def _refusal(self, origin: Origin) -> str | None:
+        if origin not in self._hosts:
+            return "it is not the configured server, so that no credentials were sent there"
+        # rsync never sends the password itself, only an answer to the server's challenge.
+        if origin.scheme not in ("https", "rsync") and not origin.is_loopback:
+            return "credentials are only sent over https"
+        return None
+
+    def _look_up(self, host: str) -> Credentials | None:
+        username, password = os.environ.get("ASTRA_REGISTRY_USERNAME"), os.environ.get("ASTRA_REGISTRY_PASSWORD")
+        if username and password:
+            return Credentials(username, password, "ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD")
+        return self._from_netrc(host) or _from_keyring(host, username)
+
+    def _from_netrc(self, host: str) -> Credentials | None:
+        file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+        try:
+            status = os.stat(file)
+        except OSError:
+            return None
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            self._remarks[host] = f"{file} was not read, because others can (chmod 600 {file})"
+            return None
+        try:
+            entry = netrc.netrc(file).authenticators(host)
+        except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
+            # The parser's message may quote a token, and that may be the password.
+            line = getattr(error, "lineno", None)
+            self._remarks[host] = f"{file} cannot be read{f' (line {line})' if line else ''}"
+            return None
+        if entry is None or not entry[2]:
+            return None
+        return Credentials(entry[0] or entry[1] or "", entry[2], file)
+
+
+def _from_keyring(host: str, username: str | None) -> Credentials | None:
+    try:
+        import keyring
+
+        found = keyring.get_credential(host, username)
+    except Exception:  # noqa: BLE001 -- absent, locked, without a desktop: each back end fails in its own way
+        return None
+    if found is None or not found.password:
+        return None
+    return Credentials(found.username or "", found.password, "the keyring")

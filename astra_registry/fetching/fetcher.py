@@ -1,0 +1,353 @@
+"""Many files at once: a few threads, a stream of results, and memory that does not grow with the list."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import urllib.parse
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import attrs
+
+from astra_registry.errors import BadSetting, TransferFailed
+from astra_registry.fetching.convoy import Convoy
+from astra_registry.fetching.courier import Courier, Delivery
+from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
+from astra_registry.fetching.hosts import Hosts
+from astra_registry.fetching.http import HttpTransport
+from astra_registry.fetching.ledger import Entry, Ledger
+from astra_registry.fetching.line import Line
+from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.origin import PORTS, Origin, split
+from astra_registry.fetching.progress import Progress
+from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.rsync import RsyncTransport
+from astra_registry.fetching.setbacks import Stopped
+from astra_registry.fetching.transport import Transport
+from astra_registry.fetching.wanted import Seen, Wanted
+
+_AHEAD = 1000  # items that are looked at before the first is fetched, to know how many a folder holds
+_AHEAD_SECONDS = 0.25
+_CHUNK = 250
+_FEW = 100  # "auto" asks for listings when no more files than this are fetched …
+_MANY_IN_A_FOLDER = 4  # … or when a folder holds so many
+_FOLDERS_COUNTED = 50_000
+TRANSPORTS = ("http", "file", "rsync")
+_GROUPS = 4  # runs of rsync at once …
+_GROUP = 500  # … and the most files of one
+_PROGRESS_EVERY = 0.2  # seconds
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How to fetch; the settings of the same names say more."""
+
+    jobs: int = 16
+    overwrite: bool = False
+    transport: str | Transport = "http"
+    timeout: float = 30.0
+    connect_timeout: float = 10.0
+    retries: int = 5
+    checksums: str = "auto"
+    ca_bundle: str | None = None
+    limit_rate: float | None = None
+    mirrors: tuple[str, ...] = ()
+    remote_base: str | None = None
+    link: bool = False
+    login: Login | None = None
+    ledger: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.checksums not in ("auto", "always", "never"):
+            raise BadSetting(f"checksums is {self.checksums!r}, and must be auto, always or never")
+        if isinstance(self.transport, str) and self.transport not in TRANSPORTS:
+            raise BadSetting(f"there is no transport {self.transport!r}; there are {', '.join(TRANSPORTS)}")
+        for name in ("jobs", "timeout", "connect_timeout"):
+            if not getattr(self, name) > 0:
+                raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
+
+
+class Fetcher:
+    """The machinery of one run: give it items, take results; `close` ends it at any moment."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
+        base = options.remote_base
+        keys = Keys(frozenset({configured_origin(base)}) if base else SDSS_HOSTS, options.login)
+        self._hosts = Hosts(line, options.jobs)
+        http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
+        self._listings = Listings(http.get)
+        self._tally = _Tally()
+        self._rsync = self._rsync_transport(keys) if options.transport == "rsync" else None
+        self._courier = Courier(
+            _transport(options, http),
+            self._hosts,
+            self._listings,
+            retries=options.retries,
+            mirrors=options.mirrors,
+            overwrite=options.overwrite,
+            on_bytes=self._tally.receive,
+        )
+        self._convoy = (
+            Convoy(
+                self._courier,
+                self._rsync,
+                retries=options.retries,
+                overwrite=options.overwrite,
+                on_bytes=self._tally.receive,
+                sleep=self._hosts.sleep,
+            )
+            if self._rsync is not None
+            else None
+        )
+        self._ledger = Ledger(options.ledger)
+        self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Delivery | Wanted] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._outstanding = 0
+        self._absent = 0
+        self._folders: Counter[str] = Counter()
+        self._listed: set[str] = set()
+
+    def _rsync_transport(self, keys: Keys) -> RsyncTransport:
+        options = self._options
+        return RsyncTransport(
+            keys, timeout=options.timeout, connect_timeout=options.connect_timeout, stop=self._hosts.stop
+        )
+
+    def results(
+        self,
+        items: Iterator[Wanted],
+        *,
+        total: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_result: Callable[[FetchResult], None] | None = None,
+    ) -> Iterator[FetchResult]:
+        """Give a result for each file, as they come; whoever stops taking them ends the run."""
+        self._tally.total = total
+        try:
+            for result in self._stream(items, on_progress):
+                if result is None:
+                    continue
+                self._tally.note(result)
+                if on_result is not None:
+                    on_result(result)
+                if on_progress is not None:
+                    on_progress(self._tally.progress())
+                yield result
+        finally:
+            self.close()
+
+    def _stream(
+        self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None
+    ) -> Iterator[FetchResult | None]:
+        source = self._sorted_out(items)
+        ready: deque[Wanted] = deque()
+        ended = False
+        while True:
+            since = time.monotonic()
+            while not ended and len(ready) < _AHEAD and (not ready or time.monotonic() - since < _AHEAD_SECONDS):
+                outcome = next(source, None)
+                if outcome is None:
+                    ended = True
+                elif isinstance(outcome, Wanted):
+                    ready.append(outcome)
+                else:
+                    yield outcome
+            if self._convoy is not None and self._rsync is not None and not self._rsync.closed:
+                self._dispatch_groups(ready, self._convoy)
+            else:
+                while ready and self._outstanding < 2 * self._options.jobs:
+                    self._dispatch(ready.popleft())
+            if not self._outstanding:
+                if ended and not ready:
+                    return
+                continue
+            try:
+                delivery = self._done.get(timeout=_PROGRESS_EVERY if on_progress is not None else None)
+            except queue.Empty:
+                if on_progress is not None:
+                    on_progress(self._tally.progress())
+                continue
+            if isinstance(delivery, Wanted):  # rsync did not get through: each by itself, over https
+                self._outstanding -= 1
+                self._dispatch(delivery)
+                continue
+            self._outstanding -= 1
+            if delivery.entry is not None:
+                self._ledger.remember(delivery.entry)
+            yield delivery.result
+
+    def _sorted_out(self, items: Iterator[Wanted]) -> Iterator[Wanted | FetchResult]:
+        """Give what has to be fetched, and results for what has not: doubles once, in neither."""
+        seen = Seen()
+        size = 1  # growing chunks: the first item is not kept waiting for the others
+        while chunk := list(islice(items, size)):
+            size = min(_CHUNK, 2 * size)
+            fresh = []
+            for item in chunk:
+                if item.error is not None or not item.urls:
+                    yield _unusable(item)
+                elif seen.add(item.path):
+                    fresh.append(item)
+            known = {} if self._options.overwrite else self._ledger.known(os.path.abspath(item.path) for item in fresh)
+            for item in fresh:
+                entry = known.get(os.path.abspath(item.path))
+                if entry is not None and _still_there(item, entry):
+                    yield FetchResult(
+                        entry.url or item.urls[0],
+                        item.path,
+                        "present",
+                        bytes=entry.size,
+                        sha1=entry.sha1,
+                        source=item.product,
+                    )
+                    continue
+                self._absent += 1
+                if self._options.checksums == "auto":
+                    if len(self._folders) > _FOLDERS_COUNTED:
+                        self._folders.clear()
+                    self._folders[os.path.dirname(item.path)] += 1
+                yield item
+
+    def _dispatch(self, item: Wanted) -> None:
+        sums = self._wants_sums(item)
+        if sums:
+            self._list_early(item)
+        self._outstanding += 1
+        self._todo.put(lambda: (self._courier.bring(item, sums=sums),))
+        self._employ()
+
+    def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
+        """Hand out what is ready in a few groups, each for one run of rsync."""
+        size = min(_GROUP, -(-len(ready) // _GROUPS))
+        while ready and self._outstanding < _GROUPS * _GROUP:
+            group = [ready.popleft() for _ in range(min(size, len(ready)))]
+            sums = [self._wants_sums(item) for item in group]
+            self._outstanding += len(group)
+            self._todo.put(lambda group=group, sums=sums: convoy.bring(group, sums))  # type: ignore[misc]
+            self._employ()
+
+    def _employ(self) -> None:
+        if len(self._threads) < min(self._options.jobs, self._outstanding):
+            thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _wants_sums(self, item: Wanted) -> bool:
+        if self._options.checksums != "auto":
+            return self._options.checksums == "always"
+        return self._absent <= _FEW or self._folders[os.path.dirname(item.path)] >= _MANY_IN_A_FOLDER
+
+    def _list_early(self, item: Wanted) -> None:
+        """Ask for a folder's listing beside its first files, so that they need not wait for it."""
+        url = item.urls[0]
+        folder = url[: url.rindex("/") + 1]
+        if folder in self._listed or not _is_http(url):
+            return
+        if len(self._listed) > _FOLDERS_COUNTED:
+            self._listed.clear()
+        self._listed.add(folder)
+
+        def ask() -> tuple[()]:
+            self._listings.folder(folder, sums=True)
+            return ()
+
+        self._todo.put(ask)
+
+    def _work(self) -> None:
+        while (job := self._todo.get()) is not None:
+            try:
+                deliveries = job()
+            except Stopped:
+                return
+            for delivery in deliveries:
+                self._done.put(delivery)
+
+    def close(self) -> None:
+        """End the run: transfers that are under way are cut, and may be resumed by the next run."""
+        if self._outstanding:
+            self._hosts.end()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join(timeout=5.0)  # one that waits for a dead file system cannot be woken
+        self._threads.clear()
+        self._hosts.close()
+        self._ledger.close()
+
+
+class _Tally:
+    """The numbers of a run as they grow."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self._started = time.monotonic()
+        self._received = 0
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def receive(self, count: int) -> None:
+        with self._lock:
+            self._received += count
+
+    def note(self, result: FetchResult) -> None:
+        self._counts[result.status] += 1
+
+    def progress(self) -> Progress:
+        counts = self._counts
+        done = counts.total()
+        fetched, present = counts["fetched"], counts["present"]
+        return Progress(
+            done=done,
+            total=self.total,
+            fetched=fetched,
+            present=present,
+            failed=done - fetched - present,
+            bytes=self._received,
+            seconds=time.monotonic() - self._started,
+        )
+
+
+def _still_there(item: Wanted, entry: Entry) -> bool:
+    if item.sha1 is not None and entry.sha1 != item.sha1:
+        return False
+    try:
+        return entry.is_about(os.stat(item.path))
+    except (OSError, ValueError):
+        return False
+
+
+def _unusable(item: Wanted) -> FetchResult:
+    error = item.error or TransferFailed("there is no URL for it")
+    return FetchResult(
+        None, item.path or None, "failed", error=" ".join(str(error).split()), cause=error, source=item.product
+    )
+
+
+def _is_http(url: str | None) -> bool:
+    return url is not None and url.startswith(("http://", "https://"))
+
+
+def _transport(options: Options, http: HttpTransport) -> Transport:
+    chosen = options.transport
+    if not isinstance(chosen, str):
+        return chosen
+    if chosen == "file":
+        from astra_registry.fetching.mounted import FileTransport
+
+        return FileTransport(link=options.link)
+    return http
+
+
+def configured_origin(base: str) -> Origin:
+    """Return the host that a remote base names, for credentials."""
+    if _is_http(base):
+        return split(base)[0]
+    parts = urllib.parse.urlsplit(base)
+    return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0))

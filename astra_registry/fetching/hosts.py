@@ -1,0 +1,158 @@
+"""The hosts of one run: their kept-alive connections, and whether they are worth asking."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+
+from astra_registry.errors import TransferFailed
+from astra_registry.fetching.line import Line, proxy_for
+from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.setbacks import Stopped
+from astra_registry.fetching.wire import Connection
+
+# So many files in a row that were given up because of the host, and it is left alone for a while.
+BREAKS_AFTER = 10
+PROBE_EVERY = 30.0  # seconds
+DOWN_FOR = 60.0  # seconds that a host with a substitute (a mirror) is passed over after it could not be reached
+
+
+class Host:
+    """One origin: at most so many connections, those at rest ready to be asked again."""
+
+    def __init__(self, origin: Origin, line: Line, connections: int) -> None:
+        self.origin = origin
+        self._line = line
+        self._proxy = proxy_for(origin)
+        self._slots = threading.Semaphore(connections)
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self._given_up = 0
+        self._reason = ""
+        self._next_probe = 0.0
+        self._pause_until = 0.0
+        self._down_until = 0.0
+
+    def take(self, patience: float, *, fresh: bool = False) -> Connection:
+        """Return a connection, waiting for a free place: one at rest (unless it must be ``fresh``), else a new one."""
+        self._slots.acquire()
+        try:
+            if not fresh:
+                with self._lock:
+                    idle = self._idle.pop() if self._idle else None
+                if idle is not None:
+                    return idle
+            return Connection(self.origin, self._line, self._proxy, patience)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def give_back(self, connection: Connection, *, reusable: bool) -> None:
+        """Return a connection that `take` gave."""
+        if reusable:
+            with self._lock:
+                self._idle.append(connection)
+        else:
+            connection.close()
+        self._slots.release()
+
+    def spare(self, most: int) -> int:
+        """Return how many connections (of ``most``) nobody uses now; they are not kept for the caller."""
+        held = 0
+        while held < most and self._slots.acquire(blocking=False):
+            held += 1
+        for _ in range(held):
+            self._slots.release()
+        return held
+
+    def close(self) -> None:
+        """Close what is at rest."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    # Is it worth asking?
+
+    def check(self) -> None:
+        """Raise TransferFailed while the host is left alone, except for one file now and then that tries."""
+        if self._given_up < BREAKS_AFTER:
+            return
+        with self._lock:
+            now = time.monotonic()
+            if self._given_up < BREAKS_AFTER or now >= self._next_probe:
+                self._next_probe = now + PROBE_EVERY
+                return
+            raise TransferFailed(
+                f"not tried: {self._given_up} files in a row failed at {self.origin.authority} ({self._reason}); "
+                "run it again when the server is back"
+            )
+
+    def gave_up(self, reason: str) -> None:
+        """Note that a file was given up, and the host is to blame."""
+        with self._lock:
+            self._given_up += 1
+            self._reason = reason
+            if self._given_up >= BREAKS_AFTER:
+                self._next_probe = time.monotonic() + PROBE_EVERY
+
+    def answered(self) -> None:
+        """Note that the host works."""
+        if self._given_up or self._down_until:
+            with self._lock:
+                self._given_up = 0
+                self._down_until = 0.0
+
+    def unreachable(self) -> None:
+        """Note that it could not be reached."""
+        self._down_until = time.monotonic() + DOWN_FOR
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it could not be reached just now."""
+        return time.monotonic() < self._down_until
+
+    def pause(self, seconds: float) -> None:
+        """Ask nothing of it for so long, because it wants that."""
+        with self._lock:
+            self._pause_until = max(self._pause_until, time.monotonic() + seconds)
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds until it may be asked again; 0 now."""
+        until = self._pause_until
+        return max(0.0, until - time.monotonic()) if until else 0.0
+
+
+class Hosts:
+    """The hosts by origin; `end` wakes everybody who waits for one."""
+
+    def __init__(self, line: Line, connections: int) -> None:
+        self.line = line
+        self._connections = connections
+        self._hosts: OrderedDict[Origin, Host] = OrderedDict()
+        self._lock = threading.Lock()
+        self.stop = threading.Event()
+
+    def __getitem__(self, origin: Origin) -> Host:
+        host = self._hosts.get(origin)
+        if host is None:
+            with self._lock:
+                host = self._hosts.setdefault(origin, Host(origin, self.line, self._connections))
+        return host
+
+    def end(self) -> None:
+        """Stop: whoever sleeps or waits in a transfer is woken."""
+        self.stop.set()
+        self.line.cut()
+
+    def close(self) -> None:
+        """Close every connection at rest."""
+        for host in list(self._hosts.values()):
+            host.close()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; Stopped when the run ends meanwhile."""
+        if self.stop.wait(seconds):
+            raise Stopped

@@ -1,0 +1,213 @@
+"""Bringing a file over HTTP: redirects, logins, and what an answer's head means."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+import urllib.parse
+
+from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.credentials import Credentials, Keys
+from astra_registry.fetching.hosts import Host, Hosts
+from astra_registry.fetching.origin import split, without_password
+from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.transport import Errand, Fetched, Throttle
+from astra_registry.fetching.wire import Answer, Connection, StaleConnection
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOST_REDIRECTS = 10
+_SMALL = 1 << 16  # bytes of an error's page that are read, to keep the connection
+_PAGE_LIMIT = 64 << 20  # bytes of a folder's index: 20,000 files take 3 MB
+
+
+class Reply:
+    """An answer, and the duty to give its connection back; a context manager."""
+
+    def __init__(self, answer: Answer, host: Host, connection: Connection) -> None:
+        self.answer = answer
+        self.host = host
+        self._connection = connection
+        self._held = True
+
+    def done(self) -> None:
+        """Give the connection back: for reuse when the body was read to its end."""
+        if self._held:
+            self._held = False
+            try:
+                reusable = self.answer.reusable()
+            except Setback:
+                self.host.give_back(self._connection, reusable=False)
+                raise
+            self.host.give_back(self._connection, reusable=reusable)
+
+    def drop(self) -> None:
+        """Give it back without more ado: closed."""
+        if self._held:
+            self._held = False
+            self.host.give_back(self._connection, reusable=False)
+
+    def skip_body(self) -> None:
+        """Read the rest when that is less than a new connection costs, and give the connection back."""
+        try:
+            if self.answer.promises and (self.answer.length or 0) <= _SMALL:
+                self.answer.read(_SMALL)
+            self.done()
+        except Setback:
+            self.drop()
+
+    def __enter__(self) -> Reply:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.done()
+        else:
+            self.drop()
+
+
+class HttpTransport:
+    """Brings files over http and https; of a part file that it began earlier, what is missing."""
+
+    takes_errands = True
+
+    def __init__(self, hosts: Hosts, keys: Keys, *, limit_rate: float | None = None, user_agent: str = "") -> None:
+        self.hosts = hosts
+        self.throttle = Throttle(limit_rate, hosts.sleep)
+        self._keys = keys
+        self._headers = [
+            ("User-Agent", user_agent or _user_agent()),
+            ("Accept-Encoding", "identity"),
+            ("Accept", "*/*"),
+        ]
+
+    def fetch(self, url: str, destination: str, errand: Errand | None = None) -> Fetched:
+        """Bring the file; see `Transport.fetch`."""
+        from astra_registry.fetching.download import Download
+
+        return Download(self, url, destination, errand or Errand()).run()
+
+    def get(self, url: str) -> bytes:
+        """Return the body of a small page; FileFailed when there is none."""
+        from astra_registry.fetching.credentials import is_public
+
+        errand = Errand(public=is_public(url), deadline=time.monotonic() + 60)
+        with self.ask(url, errand) as reply:
+            if reply.answer.status != 200:
+                reply.skip_body()
+                raise self.refusal(url, reply, errand)
+            return reply.answer.read(_PAGE_LIMIT)
+
+    def head(self, url: str, *, public: bool) -> dict[str, str]:
+        """Return the headers with which the server would send a file; raises as `fetch` does."""
+        errand = Errand(public=public, deadline=time.monotonic() + 60)
+        with self.ask(url, errand, method="HEAD") as reply:
+            if reply.answer.status != 200:
+                reply.skip_body()
+                raise self.refusal(url, reply, errand)
+            return reply.answer.headers
+
+    def ask(self, url: str, errand: Errand, headers: tuple[tuple[str, str], ...] = (), method: str = "GET") -> Reply:
+        """Return the answer after redirects and a login; whatever its status else, it is the caller's."""
+        trusted = True  # until the first redirect to another host; never again after it
+        used: Credentials | None = None
+        seen = {url}
+        while True:
+            origin, target = split(url)
+            extra = list(headers)
+            used = self._keys.for_origin(origin) if trusted and not errand.public else None
+            if used is not None:
+                extra.append(("Authorization", used.header))
+            reply = self._ask_once(url, method, target, extra, errand)
+            status = reply.answer.status
+            if status == 401 and trusted and not errand.public:
+                typed = self._keys.ask(origin, used)
+                if typed is not None and typed != used:
+                    reply.skip_body()
+                    continue
+            if status not in _REDIRECTS or "location" not in reply.answer.headers:
+                return reply
+            reply.skip_body()
+            following = urllib.parse.urljoin(url, reply.answer.headers["location"])
+            shown = without_password(following)[:200]
+            if not following.lower().startswith(("http://", "https://")):
+                raise TransferFailed(f"{origin.authority} redirects to {shown}, which is not followed")
+            there = split(following)[0]
+            if origin.scheme == "https" and there.scheme == "http":
+                raise TransferFailed(f"{origin.authority} redirects from https to {shown}, which is not followed")
+            if following in seen or len(seen) > _MOST_REDIRECTS:
+                raise TransferFailed(f"{origin.authority} redirects in a loop, by way of {shown}")
+            seen.add(following)
+            trusted = trusted and there == origin
+            url = following
+
+    def _ask_once(self, url: str, method: str, target: str, headers: list[tuple[str, str]], errand: Errand) -> Reply:
+        host = self.hosts[split(url)[0]]
+        if host.pause_left:
+            self.hosts.sleep(host.pause_left)
+        fresh = False
+        while True:
+            connection = host.take(errand.patience, fresh=fresh)
+            errand.requests += 1
+            try:
+                answer = connection.ask(method, target, self._headers + headers, errand.patience)
+            except StaleConnection:
+                # The server closed it while it rested; that says nothing about the file.
+                host.give_back(connection, reusable=False)
+                fresh = True
+            except BaseException:
+                host.give_back(connection, reusable=False)
+                raise
+            else:
+                return Reply(answer, host, connection)
+
+    def refusal(self, url: str, reply: Reply, errand: Errand) -> FileFailed:
+        """Return the error that an answer's status means."""
+        origin = reply.host.origin
+        status = reply.answer.status
+        if status in (404, 410):
+            return FileMissing(f"{origin.authority} has no {urllib.parse.unquote(split(url)[1])}")
+        if status in (401, 403):
+            asked_origin = split(url)[0]
+            used = None if errand.public else self._keys.for_origin(asked_origin)
+            return Unauthorized(self._keys.advice(origin, used, public=errand.public, status=status))
+        if status in _TRY_AGAIN or status >= 520:
+            after = retry_after(reply.answer.headers.get("retry-after"))
+            return Setback(
+                f"{origin.authority} answered {status}",
+                retry_after=after,
+                unreachable=True,
+                pause_host=status == 429 and after is not None,
+            )
+        return TransferFailed(f"{origin.authority} answered {status}")
+
+
+def retry_after(text: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks to wait, or None."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def modified(headers: dict[str, str]) -> float | None:
+    """Return the time of a Last-Modified header in seconds since 1970, or None."""
+    text = headers.get("last-modified")
+    if not text:
+        return None
+    try:
+        seconds = email.utils.mktime_tz(email.utils.parsedate_tz(text) or (0,) * 10)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return float(seconds) if 0 < seconds < math.inf else None
+
+
+def _user_agent() -> str:
+    from astra_registry import __version__
+
+    return f"astra-registry/{__version__}"

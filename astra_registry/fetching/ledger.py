@@ -1,0 +1,110 @@
+"""What is known of the files on this disk: which were found whole, and their sha1.
+
+A file is walked to its last block once; afterwards its size and times tell that it is the same, so that a run with
+nothing to do costs a stat and a look-up a file. The ledger is a cache in the user's own folder (an archive is often
+read-only, and shared): without it everything works, only slower. That is why each error of its database means: unknown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+_SCHEMA = """CREATE TABLE IF NOT EXISTS whole (
+    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, sha1 TEXT, etag TEXT, url TEXT
+) WITHOUT ROWID"""
+_WRITE_EVERY = 1.0  # seconds
+_WRITE_AT = 500  # rows
+
+
+class Entry(NamedTuple):
+    """One file that was found whole. Times are in nanoseconds, as the file system gives them."""
+
+    path: str
+    size: int
+    mtime: int
+    ctime: int
+    sha1: str | None = None
+    etag: str | None = None
+    url: str | None = None
+
+    def is_about(self, status: os.stat_result) -> bool:
+        """Whether the file has not been touched since."""
+        return (self.size, self.mtime, self.ctime) == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def entry_of(path: str, *, sha1: str | None = None, etag: str | None = None, url: str | None = None) -> Entry:
+    """Return the entry for a file that has just been found whole."""
+    status = os.stat(path)
+    return Entry(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, sha1, etag, url)
+
+
+class Ledger:
+    """The entries by path; used by one thread at a time."""
+
+    def __init__(self, file: str | None = None) -> None:
+        self._waiting: list[Entry] = []
+        self._written = time.monotonic()
+        self._database: sqlite3.Connection | None = None
+        try:
+            if file is None:
+                import platformdirs
+
+                folder = platformdirs.user_cache_path("astra-registry", appauthor=False)
+                os.makedirs(folder, exist_ok=True)
+                file = os.path.join(folder, "whole-1.sqlite")
+            self._database = sqlite3.connect(file, timeout=2.0, check_same_thread=False)
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(_SCHEMA)
+            self._database.commit()
+        except (OSError, sqlite3.Error):
+            self._forsake()
+
+    def _forsake(self) -> None:
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+        self._database = None
+
+    def known(self, paths: Iterable[str]) -> Mapping[str, Entry]:
+        """Return the entries of some files (at most 500 at a time), by absolute path."""
+        if self._database is None:
+            return {}
+        wanted = list(paths)
+        marks = ",".join("?" * len(wanted))
+        try:
+            rows = self._database.execute(
+                f"SELECT path, size, mtime, ctime, sha1, etag, url FROM whole WHERE path IN ({marks})",  # noqa: S608
+                wanted,
+            ).fetchall()
+        except (sqlite3.Error, UnicodeError):
+            return {}
+        return {row[0]: Entry(*row) for row in rows}
+
+    def remember(self, entry: Entry) -> None:
+        """Note that a file is whole; written with others, soon."""
+        self._waiting.append(entry)
+        if len(self._waiting) >= _WRITE_AT or time.monotonic() - self._written > _WRITE_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        self._written = time.monotonic()
+        if self._database is None or not waiting:
+            return
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO whole VALUES (?,?,?,?,?,?,?)", waiting)
+        except (sqlite3.Error, UnicodeError):
+            with contextlib.suppress(sqlite3.Error):
+                self._database.rollback()
+
+    def close(self) -> None:
+        """Write what waits, and close the database."""
+        self.write()
+        self._forsake()

@@ -1,0 +1,161 @@
+"""A line to a server: sockets, TLS and proxies."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import socket
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+
+import attrs
+
+from astra_registry.errors import BadSetting, TransferFailed
+from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.setbacks import Setback, Stopped
+
+# Where people who use requests or curl have named their certificates.
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+@attrs.frozen
+class Proxy:
+    """A proxy server and how to log in to it."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+
+def proxy_for(origin: Origin) -> Proxy | None:
+    """Return the proxy that the environment names for a host (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+    if origin.is_loopback:
+        return None
+    proxies = urllib.request.getproxies()
+    url = proxies.get(origin.scheme) or proxies.get("all")
+    if not url or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
+        return None
+    parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise BadSetting(
+            f"the proxy for {origin.scheme} is of a kind that is not supported ({parts.scheme}): use http://"
+        )
+    authorization = ""
+    if parts.username is not None:
+        login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(login.encode()).decode()
+    return Proxy(parts.hostname, parts.port or 3128, authorization)
+
+
+class Line:
+    """Opens sockets to servers, with the time-outs and certificates of one run; `cut` ends them all at once."""
+
+    def __init__(self, *, connect_timeout: float, timeout: float, ca_bundle: str | None = None) -> None:
+        self.connect_timeout = connect_timeout
+        self.timeout = timeout
+        self._ca_bundle = ca_bundle
+        self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
+        self._open: set[socket.socket] = set()
+        self._cut = False
+
+    def open(self, origin: Origin, proxy: Proxy | None, patience: float) -> socket.socket:
+        """Return a connected socket; a Setback tells why not, a TransferFailed that it never will (certificates)."""
+        at = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
+        timeout = max(0.1, min(self.connect_timeout, patience))
+        through = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+        try:
+            plain = socket.create_connection(at, timeout)
+        except TimeoutError:
+            raise Setback(
+                f"{origin.authority} did not accept a connection within {timeout:g} s{through}", unreachable=True
+            ) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Setback(f"cannot connect to {origin.authority}: {reason}{through}", unreachable=True) from None
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if origin.scheme == "https":
+                if proxy is not None:
+                    _tunnel(plain, origin, proxy)
+                secured = self._secured(plain, origin)
+            else:
+                secured = plain
+            secured.settimeout(self.timeout)
+        except BaseException:
+            plain.close()
+            raise
+        with self._lock:
+            self._open.add(secured)
+            cut = self._cut
+        if cut:
+            self.close(secured)
+            raise Stopped
+        return secured
+
+    def close(self, connection: socket.socket) -> None:
+        """Close a socket that `open` gave."""
+        with self._lock:
+            self._open.discard(connection)
+        with contextlib.suppress(OSError):
+            connection.close()
+
+    def cut(self) -> None:
+        """End every open connection now: whoever waits in one is woken."""
+        with self._lock:
+            self._cut = True
+            sockets = list(self._open)
+        for connection in sockets:
+            with contextlib.suppress(OSError):
+                # Of a TLS socket only the line below it: its own shutdown would want to talk first.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def _context(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                self._tls = _tls_context(self._ca_bundle)
+            return self._tls
+
+    def _secured(self, plain: socket.socket, origin: Origin) -> socket.socket:
+        context = self._context()
+        try:
+            return context.wrap_socket(plain, server_hostname=origin.host)
+        except ssl.SSLCertVerificationError as error:
+            raise TransferFailed(
+                f"the certificate of {origin.authority} is not trusted ({error.verify_message}); "
+                "name your authority's with --ca-bundle if you expect this"
+            ) from None
+        except (ssl.SSLError, OSError) as error:
+            raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
+
+
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    bundle = ca_bundle or next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), None)
+    try:
+        if bundle and os.path.isdir(bundle):
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise BadSetting(f"the certificates in {bundle} cannot be read: {error}") from None
+
+
+def _tunnel(plain: socket.socket, origin: Origin, proxy: Proxy) -> None:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    plain.sendall(f"CONNECT {host}:{origin.port} HTTP/1.1\r\nHost: {host}:{origin.port}\r\n{login}\r\n".encode())
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < 65536:
+        try:
+            more = plain.recv(1)  # one at a time: what follows belongs to TLS
+        except TimeoutError:
+            more = b""
+        if not more:
+            raise Setback(f"the proxy {proxy.host}:{proxy.port} hung up", unreachable=True)
+        head += more
+    status = head.split(b" ", 2)[1:2]
+    if status != [b"200"]:
+        code = status[0].decode("latin-1") if status else "nothing"
+        raise Setback(f"the proxy {proxy.host}:{proxy.port} answered {code} for {origin.authority}", unreachable=True)

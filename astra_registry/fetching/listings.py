@@ -1,0 +1,112 @@
+"""What a server's folders hold: their index, and the ``.sha1sum`` listings found in it, each asked for once."""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import re
+import threading
+import urllib.parse
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import attrs
+
+from astra_registry.errors import FileFailed
+
+_LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_LINE = re.compile(r"^\\?([0-9a-fA-F]{40})[ \t]+\*?(.+?)\s*$", re.MULTILINE)
+_LISTINGS_A_FOLDER = 8
+_NAMES_REMEMBERED = 200_000
+
+Get = Callable[[str], bytes]
+"""Return the (small) body at a URL; raise FileFailed."""
+
+
+@attrs.frozen
+class Folder:
+    """A folder of the server: names as they are in its index, and the sha1 of those that a listing has."""
+
+    names: tuple[str, ...] = ()
+    sha1: Mapping[str, str] = MappingProxyType({})
+    there: bool = True
+
+
+def index_names(page: bytes) -> tuple[str, ...]:
+    """Return the names that the index page of a folder links to (folders end in a slash)."""
+    names: dict[str, None] = {}
+    for link in _LINK.findall(page):
+        text = html.unescape(link.decode("utf-8", "replace"))
+        if "?" in text or "#" in text or "://" in text:
+            continue  # to sort by another column
+        name = urllib.parse.unquote(text)
+        name = posixpath.basename(name.rstrip("/")) + ("/" if name.endswith("/") else "")
+        if name not in ("/", "../", "./", ".."):
+            names[name] = None
+    return tuple(names)
+
+
+def parse_listing(text: str) -> dict[str, str]:
+    """Return name → sha1 from the text of a ``.sha1sum`` file."""
+    return {posixpath.basename(name): digest.lower() for digest, name in _LINE.findall(text)}
+
+
+class Listings:
+    """The folders that were asked for: by one, for all."""
+
+    def __init__(self, get: Get) -> None:
+        self._get = get
+        self._folders: OrderedDict[tuple[str, bool], _Question] = OrderedDict()
+        self._remembered = 0
+        self._lock = threading.Lock()
+
+    def sha1(self, url: str) -> str | None:
+        """Return the sha1 that the server lists for a file, or None."""
+        folder, _, name = url.rpartition("/")
+        return self.folder(folder + "/", sums=True).sha1.get(urllib.parse.unquote(name))
+
+    def folder(self, url: str, *, sums: bool = False) -> Folder:
+        """Return what the server says of one of its folders; an empty one when it says nothing. ``sums``: with sha1."""
+        with self._lock:
+            question = self._folders.get((url, sums))
+            asks = question is None
+            if question is None:
+                question = self._folders[url, sums] = _Question()
+        if not asks:
+            question.answered.wait()
+            return question.answer
+        try:
+            question.answer = self._ask(url, sums=sums)
+        finally:
+            question.answered.set()
+        self._forget_some(question.answer)
+        return question.answer
+
+    def _forget_some(self, newest: Folder) -> None:
+        with self._lock:
+            self._remembered += len(newest.names) + len(newest.sha1) + 1
+            while self._remembered > _NAMES_REMEMBERED and len(self._folders) > 1:
+                _, oldest = self._folders.popitem(last=False)
+                self._remembered -= len(oldest.answer.names) + len(oldest.answer.sha1) + 1
+
+    def _ask(self, url: str, *, sums: bool) -> Folder:
+        try:
+            names = index_names(self._get(url))
+        except FileFailed:
+            return Folder(there=False)
+        sha1: dict[str, str] = {}
+        if sums:
+            listings = [name for name in names if name.lower().endswith(".sha1sum")]
+            for name in listings[:_LISTINGS_A_FOLDER]:
+                try:
+                    sha1.update(parse_listing(self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")))
+                except FileFailed:
+                    continue  # it is welcome, not promised
+        return Folder(names, sha1)
+
+
+@attrs.define
+class _Question:
+    answered: threading.Event = attrs.field(factory=threading.Event)
+    answer: Folder = Folder()

@@ -1,0 +1,45 @@
+"""A SAS that is mounted on this machine: files are copied from it, or linked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import urllib.parse
+import urllib.request
+
+from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.transport import Fetched
+
+
+def path_of(url: str) -> str:
+    """Return the path that a file URL names."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise TransferFailed(f"{url} is not on this machine: the transport 'file' wants --remote-base file:///FOLDER")
+    return urllib.request.url2pathname(parts.path)
+
+
+class FileTransport:
+    """Copies files, or makes symbolic links to them."""
+
+    def __init__(self, *, link: bool = False) -> None:
+        self._link = link
+
+    def fetch(self, url: str, destination: str) -> Fetched:
+        """Bring one file; see `Transport.fetch`."""
+        source = path_of(url)
+        try:
+            status = os.stat(source)
+            if self._link:
+                os.remove(destination)
+                os.symlink(source, destination)
+            else:
+                shutil.copyfile(source, destination)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileMissing(f"there is no {source}") from None
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM) and not os.access(source, os.R_OK):
+                raise Unauthorized(f"{source} may not be read ({error.strerror})") from None
+            raise
+        return Fetched(mtime=None if self._link else status.st_mtime)

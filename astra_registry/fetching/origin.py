@@ -1,0 +1,74 @@
+"""A host as credentials and redirects see it: scheme, name and port."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import urllib.parse
+from typing import NamedTuple
+
+from astra_registry.errors import TransferFailed
+
+PORTS = {"http": 80, "https": 443, "rsync": 873}
+
+# What may stand in a request's target as it is; anything else is escaped (an existing %41 is left alone).
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+class Origin(NamedTuple):
+    """Scheme, name and port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The host as a Host header writes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this very machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@functools.lru_cache(256)
+def _origin(scheme: str, netloc: str) -> Origin:
+    parts = urllib.parse.urlsplit(f"{scheme}://{netloc}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise TransferFailed(f"{scheme}://{netloc} has no proper port") from None
+    if not parts.hostname:
+        raise TransferFailed(f"{scheme}://{netloc} names no host")
+    return Origin(scheme, parts.hostname, port or PORTS.get(scheme, 0))
+
+
+def split(url: str) -> tuple[Origin, str]:
+    """Return the origin of an http or https URL, and the target to ask it for; anything else is refused."""
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in ("http", "https"):
+        raise TransferFailed(f"{url} is not an http or https URL")
+    rest = rest.partition("#")[0]
+    netloc, slash, path = rest.partition("/")
+    # A user and password in the URL would end up in messages and reports; they belong in .netrc.
+    target = urllib.parse.quote(slash + path, safe=_SAFE) if slash else "/"
+    return _origin(scheme, netloc.rpartition("@")[2]), target
+
+
+def without_password(url: str) -> str:
+    """Return the URL with what stands before an ``@`` of its host left out."""
+    scheme, separator, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{netloc.rpartition('@')[2]}{slash}{path}" if "@" in netloc else url

@@ -1,0 +1,258 @@
+"""Part files: the private names in which files grow, and what is known about where they came from.
+
+``.NAME.TOKEN.astra-part`` lies in the target's folder, so that moving it into place is one atomic step; nobody else's
+file ends so. Its record, ``….astra-part-record``, tells the server's validator and which bytes are there: only with it
+can a later run go on where this one ended. A writer holds a lock on its part, so that others see that it lives; where
+locks do not work, the token tells host and process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import socket
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+import attrs
+
+SUFFIX = ".astra-part"
+RECORD = "-record"
+RESUMABLE = 1 << 16  # bytes: less is sooner fetched than remembered
+_ABANDONED_AFTER = 600.0  # seconds without a write, for parts of other hosts
+_FOLDERS_REMEMBERED = 512
+
+_count = itertools.count()
+_HOST = hashlib.sha1(socket.gethostname().encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as stream:
+        return stream.read().strip()
+    return ""
+
+
+_BOOT = _boot()
+
+
+def private_stem(name: str) -> str:
+    """Return the name as private names begin, shortened where those would become too long for a file system."""
+    coded = os.fsencode(name)
+    if len(coded) <= 180:
+        return f".{name}."
+    return f".{os.fsdecode(coded[:150])}~{hashlib.sha1(coded, usedforsecurity=False).hexdigest()[:20]}."
+
+
+@attrs.define
+class Origins:
+    """Where the bytes of a part came from: the record beside it."""
+
+    url: str
+    validator: str  # an ETag (quoted) or a Last-Modified date
+    size: int
+    have: list[list[int]] = attrs.field(factory=list)  # [first, end) of what was written
+    safe: list[list[int]] = attrs.field(factory=list)  # the same, of what reached the disk
+    spread: bool = False  # it is written at several places at once
+    boot: str = _BOOT
+
+
+class Part:
+    """A file that grows under a private name; `settle` makes sure of it, `place` gives it its real one."""
+
+    def __init__(self, target: str, path: str | None = None) -> None:
+        folder, name = os.path.split(target)
+        self.target = target
+        if path is None:
+            token = f"{_HOST}-{os.getpid()}-{next(_count):x}{os.urandom(3).hex()}"
+            path = os.path.join(folder, f"{private_stem(name)}{token}{SUFFIX}")
+        self.path = path
+        self._file: int | None = None
+        self._recorded = False
+
+    @property
+    def file(self) -> int:
+        """The descriptor to write with, opened when first asked for."""
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._file
+
+    def origins(self) -> Origins | None:
+        """Return the record of a part that was found, as far as its bytes can be trusted; None when there is none."""
+        try:
+            with open(self.path + RECORD, encoding="utf-8") as stream:
+                told: dict[str, Any] = json.load(stream)
+            found = Origins(**told)
+            size = os.fstat(self.file).st_size
+        except (OSError, ValueError, TypeError):
+            return None
+        # After a crash of the machine only what was synchronised is sure to be what was written.
+        trusted = bool(_BOOT) and found.boot == _BOOT
+        have = found.have if trusted else found.safe
+        found.have = [[first, min(end, size)] for first, end in have if first < size]
+        if trusted and size <= found.size and not found.spread:
+            found.have = [[0, size]]  # bytes in a row: the file itself tells how many
+        self._recorded = True
+        return found
+
+    def record(self, origins: Origins) -> None:
+        """Write down where the bytes come from and which are there; a disk that has no room for it is no obstacle."""
+        with contextlib.suppress(OSError):
+            with open(self.path + RECORD, "w", encoding="utf-8") as stream:
+                json.dump(attrs.asdict(origins), stream)
+            self._recorded = True
+
+    def restart(self) -> None:
+        """Forget everything: the next byte is the first."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+        if self._recorded:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.path + RECORD)
+            self._recorded = False
+
+    def settle(self, mtime: float | None) -> None:
+        """Give it the server's modification time, and wait until it is on the disk."""
+        if os.path.islink(self.path):
+            return
+        if mtime is not None:
+            with contextlib.suppress(OSError, OverflowError, ValueError):
+                os.utime(self.file, (time.time(), mtime))
+        os.fsync(self.file)
+
+    def place(self) -> None:
+        """Move it to its real name."""
+        os.replace(self.path, self.target)
+        if self._recorded:
+            with contextlib.suppress(OSError):
+                os.remove(self.path + RECORD)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the part stays, for a later run."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def leave(self) -> None:
+        """After a failure: keep what a later run can go on with, remove anything else."""
+        keep = False
+        if self._recorded and self._file is not None:
+            with contextlib.suppress(OSError):
+                keep = os.fstat(self._file).st_size >= RESUMABLE
+        if not keep:
+            remove(self.path)
+        self.close()
+
+
+def remove(path: str) -> None:
+    """Remove a part and its record."""
+    for name in (path, path + RECORD):
+        with contextlib.suppress(OSError):
+            os.remove(name)
+
+
+class Leftovers:
+    """What earlier runs left in the folders: each folder is looked at once a run."""
+
+    def __init__(self) -> None:
+        self._folders: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, target: str) -> list[str]:
+        """Return the dead parts of one target: those that no process writes to any more."""
+        folder, name = os.path.split(target)
+        with self._lock:
+            found = self._folders.get(folder)
+            if found is None:
+                found = self._folders[folder] = _list(folder)
+                while len(self._folders) > _FOLDERS_REMEMBERED:
+                    self._folders.popitem(last=False)
+            if not found:
+                return []
+            names = found.pop(private_stem(name), [])
+        return [path for path in (os.path.join(folder, part) for part in names) if is_dead(path)]
+
+
+def _list(folder: str) -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(".") and name.endswith(SUFFIX):
+                token_at = name[: -len(SUFFIX)].rfind(".") + 1
+                parts.setdefault(name[:token_at], []).append(name)
+    return parts
+
+
+def is_dead(path: str) -> bool:
+    """Whether no process writes to that part any more."""
+    host, process = "", 0
+    with contextlib.suppress(ValueError):
+        token = path[: -len(SUFFIX)].rpartition(".")[2]
+        host, number, _ = token.split("-")
+        process = int(number)
+    if host != _HOST:
+        with contextlib.suppress(OSError):
+            return time.time() - os.stat(path).st_mtime > _ABANDONED_AFTER
+        return False
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks here
+        return process != os.getpid() and not _lives(process)
+    else:
+        return True
+    finally:
+        os.close(file)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def adopt(target: str, leftovers: list[str]) -> Part | None:
+    """Return the leftover to go on with, now under a name of our own; the others are removed."""
+    best: Part | None = None
+    ranked = sorted((path for path in leftovers if os.path.exists(path + RECORD)), key=_size, reverse=True)
+    for path in leftovers:
+        if path not in ranked:
+            remove(path)
+    for path in ranked:
+        if best is not None:
+            remove(path)
+            continue
+        part = Part(target)
+        try:
+            # The rename is what makes it ours: of two processes that try, one fails.
+            os.rename(path, part.path)
+            os.rename(path + RECORD, part.path + RECORD)
+        except OSError:
+            remove(part.path)
+            continue
+        best = part
+    return best
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

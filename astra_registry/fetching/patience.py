@@ -1,0 +1,65 @@
+"""How long to keep trying one file: growing, jittered waits, and an end."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+
+from astra_registry.fetching.setbacks import Setback
+
+BUDGET = 85.0  # seconds without progress; with the last time-out's end an item is given up within 90
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 20.0
+LONGEST_RETRY_AFTER = 120.0
+PROGRESS = 1 << 20  # bytes: a try that brought as much was worth it, and the counting begins anew
+
+
+class Patience:
+    """The patience for one file; `wait_after` a setback tells how long to wait, or that it is enough."""
+
+    def __init__(self, retries: int, budget: float = BUDGET) -> None:
+        self._retries = retries
+        self._budget = budget
+        self._left = retries
+        self._number = 0
+        self._excused = False
+        self.deadline = time.monotonic() + budget
+        self.reason = ""
+
+    def progress(self, gained: int) -> None:
+        """Note that a try brought so many bytes which the next one need not bring again."""
+        if gained >= PROGRESS:
+            self._left, self._number = self._retries, 0
+            self.deadline = time.monotonic() + self._budget
+
+    def wait_after(self, setback: Setback) -> float | None:
+        """Return the seconds to wait; None, with the ``reason``, when the file is to be given up."""
+        asked = setback.retry_after
+        if asked is not None and asked > LONGEST_RETRY_AFTER:
+            self.reason = f"and asks to come back {_clock(asked)}"
+            return None
+        if self._left <= 0:
+            self.reason = f"given up after {self._retries + 1} tries"
+            return None
+        self._left -= 1
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0**self._number) * random.uniform(0.5, 1.0)  # noqa: S311 -- to spread
+        self._number += 1
+        if asked is not None:
+            wait = max(asked, wait if asked == 0 else asked * random.uniform(1.0, 1.05))  # noqa: S311
+        end = time.monotonic() + wait
+        if end >= self.deadline:
+            if asked is None or self._excused:
+                self.reason = f"given up after {self._budget:.0f} s"
+                return None
+            # It asked for this time; it has one more chance at the end of it.
+            self._excused = True
+            self._left = 0
+            self.deadline = end + 5.0
+        return wait
+
+
+def _clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "never"
+    return time.strftime("at %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))

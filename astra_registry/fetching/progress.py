@@ -1,0 +1,92 @@
+"""How far a run is: the numbers, and a line for a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TextIO
+
+import attrs
+
+
+@attrs.frozen
+class Progress:
+    """How far a run is at one moment. ``total`` files is None while nobody knows; ``seconds`` since the beginning."""
+
+    done: int = 0
+    total: int | None = None
+    fetched: int = 0
+    present: int = 0
+    failed: int = 0
+    bytes: int = 0  # received, those of unfinished files too
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        return self.bytes / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the files that had to be fetched; None while there is none."""
+        brought = self.done - self.present
+        if self.total is None or brought < 1:
+            return None
+        return (self.total - self.done) * self.seconds / brought
+
+
+class ProgressLine:
+    """Shows progress on a terminal, in one line that is written again and again; nothing on anything else."""
+
+    def __init__(self, stream: TextIO, *, every: float = 0.2) -> None:
+        self._stream = stream
+        self._shows = stream.isatty()
+        self._every = every
+        self._next = 0.0
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show it, unless that was done a moment ago."""
+        now = time.monotonic()
+        if not self._shows or now < self._next:
+            return
+        self._next = now + self._every
+        self._write(line_of(progress))
+
+    def _write(self, text: str) -> None:
+        text = text[: max(20, shutil.get_terminal_size().columns - 1)]
+        self._stream.write("\r" + text.ljust(self._width))
+        self._stream.flush()
+        self._width = len(text)
+
+    def clear(self) -> None:
+        """Take the line away, before something else is written."""
+        if self._shows and self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width = 0
+
+
+def line_of(progress: Progress) -> str:
+    """Return ``12 of 300 files · 34.5 MB · 5.6 MB/s · 1:02 left · 3 failed``."""
+    words = [f"{progress.done:,} of {progress.total:,} files" if progress.total else f"{progress.done:,} files"]
+    if progress.present:
+        words.append(f"{progress.present:,} here already")
+    words += [size_of(progress.bytes), f"{size_of(progress.rate)}/s"]
+    left = progress.seconds_left
+    if left is not None and progress.done != progress.total:
+        minutes, seconds = divmod(round(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        words.append(f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left")
+    if progress.failed:
+        words.append(f"{progress.failed:,} failed")
+    return " · ".join(words)
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes for people: ``1.2 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,145 @@
+"""What came of a fetch: one result an item, and the report that holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import attrs
+
+from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+STATUSES = ("fetched", "present", "missing", "unauthorized", "failed")
+
+
+@attrs.frozen
+class Member:
+    """The product of one row of a batch, made only when somebody wants it."""
+
+    batch: Any
+    index: int
+
+    def product(self) -> Any:
+        """Return it."""
+        return self.batch[self.index]
+
+
+@attrs.frozen
+class FetchResult:
+    """What came of one file.
+
+    ``status`` is one of `STATUSES`; ``bytes`` the size on disk (None when it is not here); ``attempts`` the number of
+    requests made for it; ``error`` one line, or None.
+    """
+
+    url: str | None
+    path: str | None
+    status: str
+    bytes: int | None = None
+    sha1: str | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    error: str | None = None
+    cause: Exception | None = attrs.field(default=None, repr=False, eq=False)
+    source: Any = attrs.field(default=None, repr=False, eq=False)  # a product, a Member, or None
+
+    @property
+    def product(self) -> Any:
+        """The product whose file it is; None for a plain URL."""
+        return self.source.product() if isinstance(self.source, Member) else self.source
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file is here, and whole."""
+        return self.status in ("fetched", "present")
+
+    def raise_for_failure(self) -> None:
+        """Raise the reason when the file is not here: FileMissing, Unauthorized, TransferFailed, CorruptFile, ..."""
+        if self.ok:
+            return
+        if self.cause is not None:
+            raise self.cause
+        kind = {"missing": FileMissing, "unauthorized": Unauthorized}.get(self.status, TransferFailed)
+        raise kind(self.error or "the file is not here")
+
+
+class FetchReport(Sequence[FetchResult]):
+    """The results of a fetch, in the order in which they came."""
+
+    def __init__(self, results: Iterable[FetchResult] = ()) -> None:
+        self._results = tuple(results)
+
+    @overload
+    def __getitem__(self, index: int) -> FetchResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> FetchReport: ...
+    def __getitem__(self, index: int | slice) -> FetchResult | FetchReport:
+        if isinstance(index, slice):
+            return FetchReport(self._results[index])
+        return self._results[index]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __iter__(self) -> Iterator[FetchResult]:
+        return iter(self._results)
+
+    def __repr__(self) -> str:
+        return f"<FetchReport: {self.summary()}>"
+
+    def summary(self) -> str:
+        """Return one line: ``3 fetched, 1 missing; 1,234 bytes``."""
+        counts = Counter(result.status for result in self._results)
+        told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
+        return f"{told}; {self.bytes:,} bytes"
+
+    @property
+    def failed(self) -> FetchReport:
+        """The results whose file is not here."""
+        return FetchReport(result for result in self._results if not result.ok)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes were fetched (not counting what was present)."""
+        return sum(result.bytes or 0 for result in self._results if result.status == "fetched")
+
+    def to_table(self) -> Table:
+        """Return the results as an astropy Table, one row a file; what is unknown is masked."""
+        from astropy.table import MaskedColumn, Table
+
+        names = ("url", "path", "status", "bytes", "sha1", "seconds", "attempts", "error")
+        columns: dict[str, Any] = {
+            "product": _column([getattr(r.product, "sdss_data_model_name", None) for r in self._results], str, ""),
+            "release": _column([getattr(r.product, "release", None) for r in self._results], str, ""),
+        }
+        kinds: dict[str, tuple[type, Any]] = {"bytes": (int, 0), "seconds": (float, 0.0), "attempts": (int, 0)}
+        for name in names:
+            kind, empty = kinds.get(name, (str, ""))
+            columns[name] = _column([getattr(r, name) for r in self._results], kind, empty)
+        return Table({name: MaskedColumn(*column[:1], mask=column[1]) for name, column in columns.items()})
+
+    def raise_for_failures(self) -> None:
+        """Raise when a file is not here: the reason of the first, with the number of all."""
+        failed = self.failed
+        if not failed:
+            return
+        if len(failed) == 1:
+            failed[0].raise_for_failure()
+        kinds = {type(result.cause) for result in failed}
+        # One reason for all has its own name; different ones have only this in common, that the files are not here.
+        same = next((kind for kind in (FileMissing, Unauthorized) if kinds == {kind}), FileFailed)
+        raise same(self._told(failed))
+
+    def _told(self, failed: FetchReport) -> str:
+        return f"{len(failed):,} of {len(self):,} files are not here; the first: {failed[0].path}: {failed[0].error}"
+
+
+def _column(values: list[Any], kind: type, empty: Any) -> tuple[Any, list[bool]]:
+    import numpy as np
+
+    filled = [empty if value is None else value for value in values]
+    return np.array(filled, dtype=kind), [value is None for value in values]

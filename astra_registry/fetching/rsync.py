@@ -1,0 +1,309 @@
+"""Bringing many files over one connection with the rsync program.
+
+Values never become options: the files go to its standard input, the password into its environment, and what stands on
+its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
+run goes on with what was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import threading
+import urllib.parse
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.credentials import Keys
+from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.setbacks import Setback, Stopped
+from astra_registry.fetching.transport import Fetched
+
+# Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
+SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
+_STAGE = ".astra-rsync"
+_PARTIAL = ".astra-partial"
+
+
+class NoRsync(Exception):  # noqa: N818 -- it leads to another way, not to a failure
+    """There is no rsync here, or the server does not answer on its port: https has to do."""
+
+
+@attrs.frozen
+class Source:
+    """A module of an rsync server, and a path in it."""
+
+    authority: str  # host or host:port
+    module: str
+    path: str
+    web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
+
+    @classmethod
+    def of(cls, url: str) -> Source:
+        """Return where a URL's file is by rsync: an rsync URL is taken as it is, others by their location."""
+        parts = urllib.parse.urlsplit(url)
+        path = urllib.parse.unquote(parts.path).lstrip("/")
+        if parts.scheme == "rsync":
+            authority = parts.netloc.rpartition("@")[2]
+        elif parts.scheme in ("http", "https") and "sas/" in path:
+            host = parts.hostname or ""
+            authority = SDSS_RSYNC.get(host, (host, ""))[0]
+            path = path.partition("sas/")[2]
+        else:
+            raise TransferFailed(f"{url} has no counterpart by rsync")
+        module, _, rest = path.partition("/")
+        if not module or not rest or any(c in path for c in "\0\n\r"):
+            raise TransferFailed(f"{url} names no file that rsync could bring")
+        return cls(authority, module, rest, parts.hostname or "")
+
+
+class RsyncTransport:
+    """Brings groups of files with rsync; `fetch_many` may run in several threads."""
+
+    def __init__(self, keys: Keys, *, timeout: float, connect_timeout: float, stop: threading.Event) -> None:
+        self._keys = keys
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._stop = stop
+        self._program = shutil.which("rsync")
+        self._bare: set[str] = set()  # servers whose modules lie at the top, without a "sas" above them
+        self.closed = self._program is None
+
+    def fetch(self, url: str, destination: str) -> Fetched:
+        """Bring one file; see `Transport.fetch`."""
+        [outcome] = self.fetch_many([url], [destination], lambda _: None, public=False)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def fetch_many(
+        self, urls: Sequence[str], destinations: Sequence[str], on_bytes: Callable[[int], None], *, public: bool
+    ) -> list[Fetched | Exception]:
+        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way."""
+        outcomes: list[Fetched | Exception] = [TransferFailed("it was not asked for")] * len(urls)
+        groups: dict[tuple[str, str, str], list[tuple[int, Source]]] = {}
+        for index, url in enumerate(urls):
+            try:
+                source = self._source(url)
+            except TransferFailed as error:
+                outcomes[index] = error
+            else:
+                groups.setdefault((source.authority, source.module, source.web_host), []).append((index, source))
+        for members in groups.values():
+            try:
+                self._bring(members, destinations, outcomes, on_bytes, public=public)
+            except _UnknownModule as error:
+                again = [(index, source) for index, source in members if source.module == "sas"]
+                if again:
+                    self._bare.add(again[0][1].authority)
+                    indices = [index for index, _ in again]
+                    redone = self.fetch_many(
+                        [urls[i] for i in indices], [destinations[i] for i in indices], on_bytes, public=public
+                    )
+                    for index, outcome in zip(indices, redone, strict=True):
+                        outcomes[index] = outcome
+                else:
+                    for index, _ in members:
+                        outcomes[index] = FileMissing(str(error))
+            except (NoRsync, Setback, TransferFailed, Unauthorized, OSError) as error:
+                for index, _ in members:
+                    if not isinstance(outcomes[index], Fetched):
+                        outcomes[index] = error
+        return outcomes
+
+    def _source(self, url: str) -> Source:
+        source = Source.of(url)
+        if source.authority in self._bare and source.module == "sas":
+            module, _, path = source.path.partition("/")
+            return attrs.evolve(source, module=module, path=path)
+        return source
+
+    def _bring(
+        self,
+        members: list[tuple[int, Source]],
+        destinations: Sequence[str],
+        outcomes: list[Fetched | Exception],
+        on_bytes: Callable[[int], None],
+        *,
+        public: bool,
+    ) -> None:
+        if self.closed or self._program is None:
+            raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(destinations[index])) for index, _ in members])
+        with _Stage(folder) as stage:
+            code, said = self._run(members, stage, on_bytes, public=public)
+            refusal = _refusal(code, said, members[0][1].authority)
+            if isinstance(refusal, NoRsync):
+                self.closed = True
+                raise refusal
+            if isinstance(refusal, (_UnknownModule, Unauthorized)):
+                raise refusal
+            missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
+            for index, source in members:
+                staged = os.path.join(stage, source.path)
+                if os.path.isfile(staged):
+                    mtime = os.stat(staged).st_mtime
+                    _move(staged, destinations[index])
+                    outcomes[index] = Fetched(mtime=mtime)
+                elif any(name.lstrip("/").endswith(source.path) for name in missing):
+                    outcomes[index] = FileMissing(f"{source.authority} has no {source.module}/{source.path}")
+                else:
+                    outcomes[index] = refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
+
+    def _run(
+        self, members: list[tuple[int, Source]], stage: str, on_bytes: Callable[[int], None], *, public: bool
+    ) -> tuple[int, str]:
+        first = members[0][1]
+        user, environment = self._login(first, public=public)
+        command = [
+            str(self._program),
+            "--files-from=-",
+            "--from0",
+            "--times",
+            "--copy-links",
+            "--no-motd",
+            f"--partial-dir={_PARTIAL}",
+            f"--timeout={max(1, round(self._timeout))}",
+            f"--contimeout={max(1, round(self._connect_timeout))}",
+            "--outbuf=L",
+            "--out-format=%l",
+            "--",
+            f"rsync://{user}{first.authority}/{urllib.parse.quote(first.module)}/",
+            stage + "/",
+        ]
+        names = b"\0".join(os.fsencode(source.path) for _, source in members) + b"\0"
+        # A session of its own has no terminal on which it could ask for a password.
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        ) as process:
+            said: list[bytes] = []
+            readers = [
+                threading.Thread(target=_count, args=(process.stdout, on_bytes), daemon=True),
+                threading.Thread(
+                    target=lambda: said.append(process.stderr.read() if process.stderr else b""), daemon=True
+                ),
+                threading.Thread(target=_feed, args=(process.stdin, names), daemon=True),
+            ]
+            for reader in readers:
+                reader.start()
+            try:
+                while process.poll() is None and not self._stop.wait(0.05):
+                    pass
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                process.wait()
+                for reader in readers:
+                    reader.join()
+        if self._stop.is_set():
+            raise Stopped
+        return process.returncode, b"".join(said).decode("utf-8", "replace")
+
+    def _login(self, source: Source, *, public: bool) -> tuple[str, dict[str, str]]:
+        environment = {key: value for key, value in os.environ.items() if key != "RSYNC_PASSWORD"}
+        if public:
+            return "", environment
+        found = self._keys.for_origin(Origin("https", source.web_host, 443)) if source.web_host in SDSS_RSYNC else None
+        if found is None:
+            host, _, port = source.authority.partition(":")
+            found = self._keys.for_origin(Origin("rsync", host, int(port or 873)))
+        if found is None:
+            if "RSYNC_PASSWORD" in os.environ:
+                environment["RSYNC_PASSWORD"] = os.environ["RSYNC_PASSWORD"]
+            return "", environment
+        environment["RSYNC_PASSWORD"] = found.password
+        return f"{urllib.parse.quote(found.username, safe='')}@", environment
+
+
+class _UnknownModule(Exception):  # noqa: N818 -- never leaves this module
+    pass
+
+
+class _Stage:
+    """The folder that rsync writes to: the one that an earlier run left, unless somebody uses it now."""
+
+    def __init__(self, folder: str) -> None:
+        os.makedirs(folder, exist_ok=True)
+        self._folder = folder
+        self._lock: int | None = None
+        self.path = ""
+
+    def __enter__(self) -> str:
+        for number in range(1000):
+            self.path = os.path.join(self._folder, f"{_STAGE}-{number}")
+            os.makedirs(self.path, exist_ok=True)
+            try:
+                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            except OSError:  # no locks: a folder of our own, that nobody resumes
+                self.path = os.path.join(self._folder, f"{_STAGE}-{os.getpid()}-{os.urandom(4).hex()}")
+                os.makedirs(self.path)
+                return self.path
+            if not os.path.isdir(self.path):  # its user removed it between our two calls
+                os.close(lock)
+                continue
+            self._lock = lock
+            return self.path
+        raise TransferFailed(f"{self._folder} is full of folders of rsync")
+
+    def __exit__(self, *_: object) -> None:
+        # What was cut off waits for the next run; without it the folder has no reason to stay.
+        if not any(_PARTIAL in folders for _, folders, _ in os.walk(self.path)):
+            shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def _refusal(code: int, said: str, authority: str) -> Exception | None:
+    """Return what rsync's exit code and messages mean for all its files; None when each has its own fate."""
+    if code in (0, 23, 24):
+        return None
+    if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
+        return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
+    if re.search(r"@ERROR: auth|password", said, re.IGNORECASE):
+        return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
+    if "@ERROR" in said:
+        return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
+    if code in (10, 35) or "getaddrinfo" in said:
+        return NoRsync(f"{authority} does not answer by rsync ({_last_line(said)})")
+    return Setback(f"rsync ended with code {code} ({_last_line(said)})", unreachable=True)
+
+
+def _last_line(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("rsync error")]
+    return lines[-1].strip()[:200] if lines else "it said nothing"
+
+
+def _count(stream: object, on_bytes: Callable[[int], None]) -> None:
+    for line in stream:  # type: ignore[attr-defined]
+        if line.strip().isdigit():
+            on_bytes(int(line))
+
+
+def _feed(stream: object, names: bytes) -> None:
+    with contextlib.suppress(OSError):
+        stream.write(names)  # type: ignore[attr-defined]
+    with contextlib.suppress(OSError):
+        stream.close()  # type: ignore[attr-defined]
+
+
+def _move(staged: str, destination: str) -> None:
+    try:
+        os.replace(staged, destination)
+    except OSError:  # another file system
+        shutil.copyfile(staged, destination)
+        os.remove(staged)

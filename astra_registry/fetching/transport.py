@@ -1,0 +1,83 @@
+"""The seam between the fetcher and the ways to a server: one method."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import attrs
+
+from astra_registry.fetching.parts import Part
+
+
+@attrs.frozen
+class Fetched:
+    """What a transport tells of a file that it brought; what it does not know is None."""
+
+    sha1: str | None = None
+    mtime: float | None = None  # the server's modification time, seconds since 1970
+    etag: str | None = None
+    proven: bool = True  # False: nothing told where the file ends, so that its format has to
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Brings one file, whole or with an error: FileMissing, Unauthorized, TransferFailed (Setback: try again)."""
+
+    def fetch(self, url: str, destination: str) -> Fetched | None:
+        """Write the file at ``url`` to the path ``destination``, a private name; the fetcher does the rest."""
+
+
+@attrs.define
+class Errand:
+    """One file's way as its fetcher sees it; the transports of this package take it as a third argument."""
+
+    part: Part | None = None
+    public: bool = True
+    deadline: float = math.inf  # of time.monotonic()
+    on_bytes: Callable[[int], None] = lambda _: None
+    requests: int = 0
+    ranges: bool = True  # False once the server has shown that it cannot be trusted with them
+
+    @property
+    def patience(self) -> float:
+        """Seconds that are left."""
+        return self.deadline - time.monotonic()
+
+
+class BatchTransport(Protocol):
+    """Brings many files over one connection."""
+
+    def fetch_many(
+        self, urls: Sequence[str], destinations: Sequence[str], on_bytes: Callable[[int], None]
+    ) -> list[Fetched | Exception]:
+        """Bring them; one outcome a file, in order."""
+
+
+class Throttle:
+    """So many bytes a second, of all transfers together."""
+
+    def __init__(self, rate: float | None, sleep: Callable[[float], None]) -> None:
+        self.rate = rate
+        self._sleep = sleep
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def piece(self) -> int:
+        """How many bytes to read at once, so that the rate is smooth."""
+        return 1 << 18 if self.rate is None else max(1024, min(1 << 18, int(self.rate / 8)))
+
+    def spend(self, count: int) -> None:
+        """Wait as long as so many bytes take."""
+        if self.rate is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._free_at)
+            self._free_at = start + count / self.rate
+        if start > now:
+            self._sleep(start - now)

@@ -1,0 +1,135 @@
+"""What is to be fetched: products, batches and URLs as a stream of items, each with its URLs and its path."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.fetching.report import Member
+
+
+@attrs.frozen
+class Wanted:
+    """One file: the URLs where it may be, in order, and the path where it shall be.
+
+    ``error`` stands for a row that cannot be used; it becomes a result of its own. ``size`` and ``sha1`` are what a
+    lock file demands.
+    """
+
+    urls: tuple[str, ...]
+    path: str
+    product: Any = None  # a product, or the Member of a batch
+    error: Exception | None = None
+    size: int | None = None
+    sha1: str | None = None
+
+
+def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base: str | None = None) -> Iterator[Wanted]:
+    """Give the items of a product, a batch, an item, or an iterable of them; one at a time, nothing is gathered.
+
+    ``sas_base_dir`` and ``remote_base`` override the settings for the products' paths and URLs.
+    """
+    override = {}
+    if sas_base_dir is not None:
+        override["sas_base_dir"] = str(sas_base_dir)
+    if remote_base is not None:
+        override["remote_base"] = remote_base
+    if isinstance(products, Wanted) or hasattr(products, "is_batch_mode") or hasattr(products, "local_path"):
+        products = (products,)
+    elif isinstance(products, (str, bytes)) or not isinstance(products, Iterable):
+        raise BadValue(f"products, batches of them or Wanted items can be fetched, not {products!r}")
+    for product in products:
+        if isinstance(product, Wanted):
+            yield product
+        elif isinstance(product, Exception):
+            yield Wanted((), "", error=product)
+        elif getattr(product, "is_batch_mode", False):
+            yield from _of_batch(product, override)
+        elif hasattr(product, "remote_path"):
+            yield _of_product(product, override)
+        else:
+            raise BadValue(f"products, batches of them or Wanted items can be fetched, not {product!r}")
+
+
+def _of_product(product: Any, override: dict[str, str]) -> Wanted:
+    try:
+        # Not around the whole stream: a context variable set in a generator would leak to whoever takes from it.
+        if override:
+            from astra_registry import settings
+
+            with settings.override(**override):
+                return _plain(product)
+        return _plain(product)
+    except AstraRegistryError as error:
+        return Wanted((), "", product, error)
+
+
+def _plain(product: Any) -> Wanted:
+    further = getattr(product, "further_remote_paths", ())
+    return Wanted((product.remote_path, *further), product.local_path, product)
+
+
+def _of_batch(batch: Any, override: dict[str, str]) -> Iterator[Wanted]:
+    try:
+        if override:
+            from astra_registry import settings
+
+            with settings.override(**override):
+                columns = _columns(batch)
+        else:
+            columns = _columns(batch)
+    except AstraRegistryError as error:
+        yield Wanted((), "", batch, error)
+        return
+    paths, urls, further = columns
+    for index, path in enumerate(paths):
+        more = further[index] if further else ()
+        yield Wanted((urls[index], *more), path, Member(batch, index))
+
+
+def _columns(batch: Any) -> tuple[list[str], list[str], list[Any]]:
+    return batch.local_paths, batch.remote_paths, getattr(batch, "further_remote_paths", None) or []
+
+
+class Seen:
+    """Which paths have come already: 8 to 32 bytes each, for lists that are too long for a set of strings.
+
+    It keeps hashes of 64 bits in an open table. Among a million different paths two share one with a chance of
+    3 in 100 million.
+    """
+
+    def __init__(self) -> None:
+        self._table = array("Q", bytes(8 * 1024))
+        self._count = 0
+
+    def add(self, path: str) -> bool:
+        """Note a path; False when it was here before."""
+        if 2 * self._count >= len(self._table):
+            self._grow()
+        value = hash(path) & 0xFFFFFFFFFFFFFFFF or 1  # 0 is an empty place
+        if not self._place(self._table, value):
+            return False
+        self._count += 1
+        return True
+
+    @staticmethod
+    def _place(table: array[int], value: int) -> bool:
+        mask = len(table) - 1
+        at = value & mask
+        while (there := table[at]) != 0:
+            if there == value:
+                return False
+            at = (at + 1) & mask
+        table[at] = value
+        return True
+
+    def _grow(self) -> None:
+        larger = array("Q", bytes(8 * 2 * len(self._table)))
+        for value in self._table:
+            if value:
+                self._place(larger, value)
+        self._table = larger

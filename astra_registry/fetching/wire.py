@@ -1,0 +1,250 @@
+"""One HTTP/1.1 connection: ask, and read the answer without trusting it.
+
+The standard library's client costs more a small file than the transfer itself, and hides what a server sends beyond
+the length that it promised; this one reads into the caller's memory and tells.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+from collections.abc import Iterable
+
+from astra_registry.fetching.line import Line, Proxy
+from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.setbacks import Setback
+
+_HEAD_LIMIT = 1 << 16
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+
+
+class StaleConnection(Exception):  # noqa: N818 -- never leaves the package
+    """A kept-alive connection had ended before the answer began: ask again on a new one."""
+
+
+class Connection:
+    """A line to one origin that can be asked again and again."""
+
+    def __init__(self, origin: Origin, line: Line, proxy: Proxy | None, patience: float) -> None:
+        self.origin = origin
+        self._line = line
+        self._proxy = proxy
+        self._socket: socket.socket = line.open(origin, proxy, patience)
+        self._encrypted = isinstance(self._socket, ssl.SSLSocket)
+        self._buffer = memoryview(b"")
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self.asked = 0
+
+    def close(self) -> None:
+        """Close the line."""
+        self._line.close(self._socket)
+
+    def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]], patience: float) -> Answer:
+        """Send a request, and return the answer as soon as its head is here; the body is the caller's to read."""
+        self._socket.settimeout(max(0.05, min(self._line.timeout, patience)))
+        if self._proxy is not None and self.origin.scheme == "http":
+            target = f"{self.origin}{target}"
+            if self._proxy.authorization:
+                headers = [*headers, ("Proxy-Authorization", self._proxy.authorization)]
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.origin.authority}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        self.asked += 1
+        try:
+            self._socket.sendall(request)
+            first = self._socket.recv(_HEAD_LIMIT)
+        except (ConnectionError, ssl.SSLError) as error:
+            self._stale_or(error)
+        except TimeoutError:
+            raise self._silent() from None
+        if not first:
+            self._stale_or(None)
+        return self._answer(method, first)
+
+    def _stale_or(self, error: Exception | None) -> None:
+        if self.asked > 1:
+            raise StaleConnection
+        raise Setback(f"{self.origin.authority} hung up without an answer", unreachable=True) from error
+
+    def _silent(self) -> Setback:
+        return Setback(f"{self.origin.authority} was silent for {self._socket.gettimeout():g} s", unreachable=True)
+
+    def _answer(self, method: str, data: bytes) -> Answer:
+        while True:
+            end = _HEAD_END.search(data)
+            if end is None:
+                if len(data) > _HEAD_LIMIT:
+                    raise Setback(f"{self.origin.authority} sent a head without an end")
+                more = self._receive(_HEAD_LIMIT)
+                if not more:
+                    raise Setback(f"{self.origin.authority} hung up in the middle of an answer's head")
+                data += more
+                continue
+            self._buffer = memoryview(data)[end.end() :]
+            answer = Answer(self, method, data[: end.start()].decode("latin-1"))
+            if answer.status >= 200:
+                return answer
+            data = bytes(self._buffer)  # 100 Continue and the like: the answer proper follows
+
+    def _receive(self, most: int) -> bytes:
+        try:
+            return self._socket.recv(most)
+        except TimeoutError:
+            raise self._silent() from None
+        except OSError as error:
+            raise Setback(f"the connection to {self.origin.authority} broke: {error.strerror or error}") from None
+
+    # What an answer reads its body with.
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill (a part of) ``view``; return how many bytes, 0 at the end of the connection."""
+        if self._buffer:
+            count = min(len(view), len(self._buffer))
+            view[:count] = self._buffer[:count]
+            self._buffer = self._buffer[count:]
+            return count
+        try:
+            return self._socket.recv_into(view)
+        except TimeoutError:
+            raise self._silent() from None
+        except OSError as error:
+            raise Setback(f"the connection to {self.origin.authority} broke: {error.strerror or error}") from None
+
+    def read_line(self) -> bytes:
+        """Return the next line without its end."""
+        data = bytes(self._buffer)
+        while b"\n" not in data:
+            more = self._receive(_HEAD_LIMIT)
+            if not more or len(data) > _HEAD_LIMIT:
+                raise Setback(f"{self.origin.authority} hung up in the middle of the file")
+            data += more
+        line, _, rest = data.partition(b"\n")
+        self._buffer = memoryview(rest)
+        return line.rstrip(b"\r")
+
+    def surplus(self) -> bool | None:
+        """Whether more came than was promised; None when the server has closed the connection."""
+        if self._buffer:
+            return True
+        if self._encrypted:
+            return bool(self._socket.pending())  # type: ignore[attr-defined]
+        if not self._poll.poll(0):
+            return False
+        try:
+            return True if self._socket.recv(1, socket.MSG_PEEK) else None
+        except OSError:
+            return None
+
+
+class Answer:
+    """The head of an answer, and the way to its body."""
+
+    __slots__ = ("_chunk", "_chunked", "_keeps", "_left", "connection", "headers", "length", "received", "status")
+
+    def __init__(self, connection: Connection, method: str, head: str) -> None:
+        self.connection = connection
+        first, *lines = head.replace("\r\n", "\n").split("\n")
+        version, _, rest = first.partition(" ")
+        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+            raise Setback(f"{connection.origin.authority} does not speak HTTP: it said {first[:60]!r}")
+        self.status = int(rest[:3])
+        self.headers = _headers(lines)
+        said = self.headers.get("connection", "").lower()
+        self._keeps = "close" not in said if version != "HTTP/1.0" else "keep-alive" in said
+        self.received = 0
+        self._chunk = 0
+        self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        self.length: int | None = None
+        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+            self.length = 0
+            self._chunked = False
+        elif not self._chunked and "content-length" in self.headers:
+            text = self.headers["content-length"]
+            if not text.isdigit():
+                raise Setback(f"{connection.origin.authority} promises a length of {text[:40]!r}")
+            self.length = int(text)
+        self._left = self.length
+
+    @property
+    def promises(self) -> bool:
+        """Whether the answer itself tells where its body ends."""
+        return self._chunked or self.length is not None
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill (a part of) ``view`` from the body; return how many bytes, 0 at its end. A cut body is a Setback."""
+        if self._chunked:
+            return self._read_chunk(view)
+        if self._left is None:
+            count = self.connection.read_into(view)
+            self._keeps = False
+        elif self._left == 0:
+            return 0
+        else:
+            count = self.connection.read_into(view[: self._left] if self._left < len(view) else view)
+            if count == 0:
+                raise Setback(
+                    f"{self.connection.origin.authority} hung up after {self.received} of {self.length} bytes"
+                )
+            self._left -= count
+        self.received += count
+        return count
+
+    def _read_chunk(self, view: memoryview) -> int:
+        if self._chunk == 0:
+            size = self.connection.read_line().partition(b";")[0].strip()
+            try:
+                self._chunk = int(size, 16)
+            except ValueError:
+                raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}") from None
+            if self._chunk == 0:
+                while self.connection.read_line():
+                    pass
+                self._chunked, self._left, self.length = False, 0, self.received
+                return 0
+        count = self.connection.read_into(view[: self._chunk] if self._chunk < len(view) else view)
+        if count == 0:
+            raise Setback(f"{self.connection.origin.authority} hung up in the middle of the file")
+        self._chunk -= count
+        self.received += count
+        if self._chunk == 0:
+            self.connection.read_line()
+        return count
+
+    def read(self, most: int) -> bytes:
+        """Return the whole body, or a Setback when it is longer than ``most`` bytes."""
+        pieces = []
+        room = memoryview(bytearray(min(most + 1, 1 << 16)))
+        while count := self.read_into(room):
+            pieces.append(bytes(room[:count]))
+            if self.received > most:
+                raise Setback(f"{self.connection.origin.authority} sent more than {most} bytes")
+        return b"".join(pieces)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end."""
+        return self._left == 0 and not self._chunked
+
+    def reusable(self) -> bool:
+        """Whether the connection can be asked again; a Setback when more came than was promised."""
+        if not self.ended:
+            return False
+        surplus = self.connection.surplus()
+        if surplus and self.length is not None:
+            raise Setback(f"{self.connection.origin.authority} sent more than the {self.length} bytes it promised")
+        return self._keeps and surplus is False
+
+
+def _headers(lines: Iterable[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        name = name.strip().lower()
+        value = value.strip()
+        if name in headers and headers[name] != value:
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    return headers
