@@ -37,6 +37,8 @@ from astra_registry.store.states import Status
 
 #: How often, in seconds, one who claims looks for others who died; when nothing is left to claim, it looks at once.
 LOOK_AROUND = 1.0
+#: For how long, in seconds, one who lives on this machine may be late with a renewal.
+GRACE = 600.0
 
 
 _log = logging.getLogger(__name__)
@@ -155,11 +157,12 @@ class Claims:
         ours = this_process().token
 
         def lost(connection: Connection) -> list[int]:
-            over = (lease.c.until < clock(connection)).label("is_over")
-            found = connection.execute(select(lease.c.pk, lease.c.process, over).where(lease.c.process != ours)).all()
+            overdue = (clock(connection) - lease.c.until).label("overdue")
+            found = connection.execute(select(lease.c.pk, lease.c.process, overdue).where(lease.c.process != ours)).all()
             alive = {process: lives(process) for process in {row.process for row in found}}
             # What is known is worth more than the clock: a busy database may keep one who lives from renewing in time.
-            return [row.pk for row in found if (row.is_over if alive[row.process] is None else not alive[row.process])]
+            allowed = {True: GRACE, None: 0.0, False: float("-inf")}
+            return [row.pk for row in found if row.overdue > allowed[alive[row.process]]]
 
         keys = self._database.read(lost)
         if not keys:
@@ -231,7 +234,10 @@ class Claims:
             keeper.stop()
         if names:
             ended = update(lease).where(lease.c.name.in_(names)).values(until=0.0, process="")
-            self._database.write(lambda connection: connection.execute(ended))
+            try:
+                self._database.write(lambda connection: connection.execute(ended))
+            except StoreError as error:
+                _log.warning("what was claimed could not be given back: %s", error)
 
     def forget(self) -> None:
         """Know of no claims, as befits the child of a fork: they are its parent's."""

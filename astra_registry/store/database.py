@@ -161,6 +161,23 @@ class Database:
 
         return self._patiently(attempt)
 
+    def revision(self) -> str | None:
+        """Return the revision of the schema, whichever it is; None of a database without tables."""
+
+        def attempt() -> str | None:
+            if self._is_absent():
+                return None
+            with self.reader.connect() as connection:
+                return migration.revision_of(connection, name_of(self.url))
+
+        return self._patiently(attempt)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the schema, one line each."""
+        if self.revision() is None:
+            return [f"the database {name_of(self.url)} has no tables yet; it gets them when it is first written to"]
+        return self.read(migration.defects)
+
     def session(self) -> Session:
         """Return a session that reads afresh with each query, and holds neither lock nor connection in between."""
         return _FreshSession(self)

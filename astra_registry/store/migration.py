@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from astra_registry.errors import SchemaMismatch, StoreError
 from astra_registry.store.migrations import HEAD, REVISIONS
-from astra_registry.store.schema import VERSION_TABLE
+from astra_registry.store.schema import VERSION_TABLE, metadata
 
 # Any number does, as long as nobody else uses it: on one server, one upgrade at a time.
 _ADVISORY_LOCK = 5_318_008_2026
@@ -52,6 +52,20 @@ def mismatch(revision: str, name: str) -> SchemaMismatch:
         f"the schema of the database {name} is at revision {revision}, newer than this version of astra_registry knows "
         f"(up to {HEAD}); install a newer one"
     )
+
+
+def defects(connection: Connection) -> list[str]:
+    """Return the tables, columns and indexes that lack, one line each."""
+    found, lacking = inspect(connection), []
+    for table in metadata.sorted_tables:
+        if not found.has_table(table.name):
+            lacking.append(f"the table {table.name} is missing")
+            continue
+        columns = {column["name"] for column in found.get_columns(table.name)}
+        indexes = {index["name"] for index in found.get_indexes(table.name)}
+        lacking += [f"the column {table.name}.{c.name} is missing" for c in table.columns if c.name not in columns]
+        lacking += [f"the index {index.name} is missing" for index in table.indexes if index.name not in indexes]
+    return lacking
 
 
 def upgrade(connection: Connection, name: str) -> str:

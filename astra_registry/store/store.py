@@ -263,6 +263,20 @@ class StateStore:
             return Among(("batch", key), batch_pk=key)
         raise InvalidParameter(f"tasks are claimed of a batch, a query or a family, not of {type(of).__name__}")
 
+    # -- schema ------------------------------------------------------------------------------------------------------
+
+    def upgrade(self) -> str:
+        """Bring the schema up to date, whatever revision it has, and return the revision that it has then."""
+        return self.database.upgrade()
+
+    def current(self) -> str | None:
+        """Return the revision of the schema; None of a database without tables, or that is not there."""
+        return self.database.revision()
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the schema, one line each: nothing, when all is well."""
+        return self.database.check()
+
     # -- questions ---------------------------------------------------------------------------------------------------
 
     def status(self, item: Record | str) -> Status:
