@@ -93,7 +93,7 @@ class Parameter:
         try:
             return self.convert(value)
         except AstraRegistryError as error:
-            row = next(i for i, other in enumerate(values) if other is value or other == value)
+            row = next(i for i, other in enumerate(values) if type(other) is type(value) and (other is value or other == value))
             raise type(error)(f"row {row}: {error}") from None
 
     def _is_clean(self, values: Sequence[object]) -> bool:
