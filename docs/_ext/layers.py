@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ SAYS = {
     "fetching": "files, states, spectra and tables; none knows products",
     "tree": "one release",
     "template": "paths and values, pure",
+    "settings": "what a user may configure",
     "errors": "one tree of exceptions",
 }
 
@@ -30,18 +32,19 @@ def rows() -> list[list[str]]:
 
 def picture() -> str:
     """The SVG: a box a layer, its modules inside, what it is for beside it."""
-    width, height, gap = 760, 52, 10
+    width, gap, top = 760, 10, 0
     drawn = []
-    for at, modules in enumerate(rows()):
-        top = at * (height + gap)
+    for modules in rows():
+        lines = textwrap.wrap(" · ".join(name.replace(" ", "") for name in modules), 72)
         says = next((SAYS[module] for module in modules if module in SAYS), "")
-        names = " · ".join(modules)
-        middle = 21 if says else 31
+        height = 14 + 21 * (len(lines) + bool(says))
         drawn.append(f'<rect x="0.5" y="{top + 0.5}" width="{width - 41}" height="{height}" rx="6"/>')
-        drawn.append(f'<text x="16" y="{top + middle}">{escape(names)}</text>')
+        for at, line in enumerate(lines):
+            drawn.append(f'<text x="16" y="{top + 22 + 21 * at}">{escape(line)}</text>')
         if says:
-            drawn.append(f'<text class="says" x="16" y="{top + 42}">{escape(says)}</text>')
-    bottom = len(rows()) * (height + gap) - gap
+            drawn.append(f'<text class="says" x="16" y="{top + 22 + 21 * len(lines)}">{escape(says)}</text>')
+        top += height + gap
+    bottom = top - gap
     arrow = f'<path d="M{width - 16} 8 V{bottom - 8} m-7 -9 l7 9 l7 -9"/>'
     label = "The layers, each importing only from the ones below it."
     return (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 import markdown
 import program
+
 from astra_registry.cli import command as root
 from astra_registry.cli.products import ProductGroup
 

@@ -28,7 +28,7 @@ def page() -> str:
         builtin = next((b.__name__ for b in error.__mro__ if b.__module__ == "builtins"), "Exception")
         also = "" if builtin == "Exception" else f" Also a `{builtin}`."
         parts.append(
-            f"### {error.__name__}\n\n{markdown.docstring(error)}{also} The command exits with {error.exit_code}.\n\n"
+            f"## {error.__name__}\n\n{markdown.docstring(error)}{also} The command exits with {error.exit_code}.\n\n"
             f"*Remedy:* {REMEDIES[error.__name__]}\n"
         )
     return "\n".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import markdown
 
@@ -20,7 +21,7 @@ def page() -> str:
     """A section a hook: its signature and its documentation."""
     parts = []
     for name, function in every():
-        signature = inspect.signature(function)  # type: ignore[arg-type]
+        signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))  # type: ignore[arg-type]
         parts.append(
             f"## `{name}`\n\n{markdown.code(f'def {name}{signature}', 'python')}\n{markdown.docstring(function)}\n"
         )

@@ -8,8 +8,20 @@ import markdown
 import program
 
 
-def _shown(value: object) -> str:
-    return "" if value in (None, [], {}, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
+def _meaning(parameter: dict[str, object]) -> str:
+    """What a parameter is, its choices and its default; of one that each release sets, the releases by value."""
+    said = [str(parameter["doc"])]
+    if parameter["choices"]:
+        said.append("One of " + ", ".join(f"`{choice}`" for choice in parameter["choices"]) + ".")  # type: ignore[attr-defined]
+    default = parameter["default"]
+    if isinstance(default, dict):
+        values: dict[str, list[str]] = {}
+        for release, value in default.items():
+            values.setdefault(str(value), []).append(release)
+        said.append("Default: " + "; ".join(f"`{value}` in {', '.join(of)}" for value, of in values.items()) + ".")
+    elif default is not None:
+        said.append(f"Default: {default if str(default).startswith('from ') else f'`{default}`'}.")
+    return " ".join(said)
 
 
 def page() -> str:
@@ -22,12 +34,12 @@ def page() -> str:
         if isinstance(product, list):
             product = product[0]
         rows = [
-            (f"`{p['name']}`", p["type"], _shown(p["default"]), "yes" if p["batch"] else "", p["doc"])
+            (f"`{p['name']}`", f"{p['type']}{', batch' if p['batch'] else ''}", _meaning(p))
             for p in product["parameters"]
         ]
         parts += [
             f"## {product['name']}\n\n{product['summary']}\n\nBrought by the plugin `{entry['plugin']}`.\n",
-            markdown.table(("parameter", "type", "default", "batch", "meaning"), rows),
+            markdown.table(("parameter", "type", "meaning"), rows),
             "Templates:\n",
             markdown.table(("release", "template"), _templates(product["templates"])),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import markdown
 
@@ -22,9 +23,11 @@ def every() -> list[str]:
 
 def _signature(thing: object) -> str:
     try:
-        return str(inspect.signature(thing))  # type: ignore[arg-type]
+        signature = str(inspect.signature(thing))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return ""
+    # Annotations are kept as text, which the signature shows in quotes.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)
 
 
 def members(cls: type) -> list[tuple[str, object]]:

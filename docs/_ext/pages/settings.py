@@ -17,5 +17,5 @@ def _default(entry: Setting) -> str:
 
 def page() -> str:
     """Every setting with its variable, its default and its meaning."""
-    rows = [(f"`{s.name}`", f"`{s.env}`", _default(s), s.doc) for s in SETTINGS.values()]
-    return markdown.table(("setting", "environment variable", "default", "meaning"), rows)
+    rows = [(f"`{s.name}`", f"{s.doc}<br>`{s.env}`, default {_default(s)}") for s in SETTINGS.values()]
+    return markdown.table(("setting", "meaning, environment variable, default"), rows)
