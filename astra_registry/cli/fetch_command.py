@@ -1,0 +1,207 @@
+"""``astra-registry fetch``: bring files, tell how it goes, and what came of each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from astra_registry.cli.products import ProductGroup, made
+from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch
+from astra_registry.fetching.progress import size_of
+from astra_registry.fetching.report import STATUSES
+from astra_registry.registries import registry
+
+_TOLD = 10  # failures told one by one; the report has them all
+
+
+def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **options: Any) -> None:
+    """Bring what the command line asks for, and exit with 1 when something is not here in the end."""
+    exporting, dry_run = options.pop("export"), options.pop("dry_run")
+    in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
+    wanted = asked_for(
+        name, given, release, **{source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
+    )
+    if options.pop("login"):
+        options["login"] = ask_for_login
+    if exporting:
+        from astra_registry.fetching.exports import export
+
+        for line in export(wanted, exporting):
+            click.echo(line, nl=False)
+        return
+    if dry_run:
+        from astra_registry.cli.plan import print_plan
+
+        print_plan(wanted, in_json=in_json, overwrite=bool(options.get("overwrite")))
+        return
+    line = ProgressLine(sys.stderr)
+    results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
+    counts: Counter[str] = Counter()
+    size = 0
+    kept: list[FetchResult] | None = [] if report or lock else None
+    try:
+        for result in results:
+            counts[result.status] += 1
+            size += (result.bytes or 0) if result.status == "fetched" else 0
+            if kept is not None:
+                kept.append(result)
+            if in_json:
+                click.echo(json.dumps(as_data(result, name, release), ensure_ascii=False))
+            else:
+                line.clear()
+                _tell(result, counts)
+    finally:
+        line.clear()
+        if kept is not None:
+            _write(kept, report, lock)
+    if not in_json:
+        told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
+        click.echo(f"{told}; {size_of(size)} came over the line", err=True)
+    if sum(counts.values()) != counts["fetched"] + counts["present"]:
+        sys.exit(1)
+
+
+def asked_for(
+    name: str | None,
+    given: dict[str, Any],
+    release: str | None,
+    *,
+    table: str | None = None,
+    urls: str | None = None,
+    paths: str | None = None,
+    locked: str | None = None,
+) -> Iterable[Any]:
+    """Return the products, or a stream of them, that a command line asks for."""
+    sources = [source for source in (table, urls, paths, locked) if source]
+    if len(sources) > 1:
+        raise BadValue("--from, --urls, --paths and --locked: one of them at a time")
+    if locked:
+        from astra_registry.fetching.locks import read_lock
+
+        return read_lock(locked)
+    if urls or paths:
+        if name is not None:
+            raise BadValue("a list of URLs or paths tells the products by itself: leave the product out")
+        return identified(urls or paths or "")
+    if table:
+        from astra_registry.rows import products_of
+
+        stream = products_of(table, registry, product=name, release=release, **given)
+        first = list(itertools.islice(stream, 1))  # a table that cannot be used is refused before anything begins
+        return itertools.chain(first, stream)
+    if name is None:
+        raise BadValue("say what to fetch: a product, or --from TABLE, --urls FILE, --paths FILE or --locked FILE")
+    return [made(name, release, given)]
+
+
+def identified(listing: str) -> Iterator[Any]:
+    """Yield the product that lives at each URL or path of a list; an error in the place of one that is none."""
+    with click.open_file(listing, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            try:
+                yield registry.identify(text)
+            except AstraRegistryError as error:
+                yield type(error)(f"line {number}: {error}")
+
+
+def as_data(result: FetchResult, name: str | None = None, release: str | None = None) -> dict[str, Any]:
+    """Return a result as a line of `--json` has it."""
+    product = result.product
+    parameters: dict[str, Any] = {}
+    if product is not None and hasattr(product, "product_parameters"):
+        name, release = product._label(), product.release
+        parameters = {
+            p.name: value
+            for attribute, p in product.product_parameters().items()
+            if (value := getattr(product, attribute)) is not None
+        }
+    return {
+        "product": name,
+        "release": release,
+        "parameters": parameters,
+        "url": result.url,
+        "path": result.path,
+        "status": result.status,
+        "bytes": result.bytes,
+        "sha1": result.sha1,
+        "seconds": round(result.seconds, 3),
+        "attempts": result.attempts,
+        "error": result.error,
+    }
+
+
+def ask_for_login(host: str) -> tuple[str, str]:
+    """Ask on the terminal for a name and a password; they are kept nowhere."""
+    user = click.prompt(f"user name for {host}", err=True)
+    return user, click.prompt("password", hide_input=True, err=True)
+
+
+def _tell(result: FetchResult, counts: Counter[str]) -> None:
+    """Print the path of a file that is here; tell the first failures, one line each."""
+    if result.ok:
+        click.echo(result.path)
+        return
+    failures = sum(counts[status] for status in ("missing", "unauthorized", "failed"))
+    if failures <= _TOLD:
+        where = f" {result.url or result.path}" if (result.url or result.path) else ""
+        click.echo(f"{result.status}:{where}: {result.error}", err=True)
+    elif failures == _TOLD + 1:
+        click.echo("more failures: --report FILE or --json tells them all", err=True)
+
+
+def _write(results: list[FetchResult], report: str | None, lock: str | None) -> None:
+    from astra_registry.fetching.report import FetchReport
+
+    if report:
+        from astra_registry.tables import write_table
+
+        write_table(FetchReport(results).to_table(), report)
+    if lock:
+        from astra_registry.fetching.locks import write_lock
+
+        write_lock(lock, results)
+
+
+def without_product(**options: Any) -> None:
+    """Fetch what a table, a list or a lock file names."""
+    fetch(None, {}, release=None, **options)
+
+
+command = ProductGroup(
+    "fetch",
+    run=fetch,
+    without_product=without_product,
+    options=[
+        click.Option(["--from", "table"], metavar="TABLE", help="A table with a row for each file."),
+        click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),
+        click.Option(["--paths"], metavar="FILE", help="A list of paths, one a line; - is standard input."),
+        click.Option(["--locked"], metavar="FILE", help="Bring exactly what a lock file says."),
+        click.Option(["--lock"], metavar="FILE", help="Write what was fetched, with sizes and checksums."),
+        click.Option(["--report"], metavar="FILE", help="Write what came of each row, as a table."),
+        click.Option(["--export"], type=click.Choice(["urls", "aria2", "curl", "rsync"]), help="For another program."),
+        click.Option(["--dry-run"], is_flag=True, help="Say what would be done."),
+        click.Option(["--jobs"], type=click.IntRange(1), metavar="N", help="How many files at once (16)."),
+        click.Option(["--overwrite"], is_flag=True, default=None, help="Bring what is here already again."),
+        click.Option(["--transport"], metavar="NAME", help="http, rsync, file, or one that a plugin brings."),
+        click.Option(["--link"], is_flag=True, help="Links in the place of copies (transport file)."),
+        click.Option(["--timeout"], type=float, metavar="S", help="A silent line is given up after S seconds (30)."),
+        click.Option(["--connect-timeout"], type=float, metavar="S", help="To connect takes at most S seconds (10)."),
+        click.Option(["--retries"], type=click.IntRange(0), metavar="N", help="Try a file again N times (5)."),
+        click.Option(["--checksums"], type=click.Choice(["auto", "always", "never"]), help="Ask for *.sha1sum listings."),
+        click.Option(["--ca-bundle"], metavar="FILE", help="The certificates to trust."),
+        click.Option(["--limit-rate"], metavar="RATE", help="Bytes a second at most: 500k, 2M."),
+        click.Option(["--login"], is_flag=True, help="Ask for a name and password when none are found."),
+        click.Option(["--json", "in_json"], is_flag=True, help="A JSON line for each file."),
+    ],
+    help="Bring files: whole or not at all, each once; run it again and what is here stays.",
+)
