@@ -213,6 +213,53 @@ def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: boo
     return gone
 
 
+def retry(connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None) -> int:
+    """Put failed tasks back to the created state and return how many; the named ones, of batches their members."""
+    back = {"status_code": int(Status.CREATED)}
+    failed = [int(code) for code in Status if code.is_failure]
+    conditions: list[ColumnElement[bool]] = [task.c.is_batch.is_(False)]
+    conditions += [task.c.status_code.in_(failed) if status is None else task.c.status_code == int(status)]
+    conditions += [] if family is None else [task.c.family == family]
+    if status is not None and not may_follow(status, Status.CREATED):
+        raise IllegalMove(f"tasks that are {status.name.lower()} are not tried again; start does that, one by one")
+    free = or_(
+        task.c.lease_pk.is_(None), ~task.c.lease_pk.in_(select(lease.c.pk).where(lease.c.until >= clock(connection)))
+    )
+    task_ids = list(task_ids)
+    if not task_ids:
+        return change(connection, and_(*conditions, free), back)
+    moved = 0
+    for task_id in task_ids:
+        row = locked(connection, task_id)
+        if row.is_batch:
+            moved += change(connection, and_(task.c.pk.in_(_members(row.pk)), free, *conditions), back)
+            continue
+        refuse_held(connection, row.pk, task_id)
+        if not may_follow(row.status, Status.CREATED):
+            raise refuse(task_id, row.status, Status.CREATED)
+        moved += 0 if row.status is Status.CREATED else change(connection, task.c.pk == row.pk, back)
+    return moved
+
+
+def forget(
+    connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None, *, cascade: bool
+) -> int:
+    """Delete the named tasks, or all of a state or family, and return how many rows went."""
+    task_ids = list(task_ids)
+    for task_id in task_ids:
+        locked(connection, task_id)
+    if task_ids:
+        return delete_rows(connection, task_ids, cascade=cascade)
+    conditions = [] if status is None else [status_of(task) == int(status)]
+    conditions += [] if family is None else [task.c.family == family]
+    batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *conditions)
+    gone = delete_rows(connection, connection.scalars(batches).all(), cascade=cascade)
+    doomed = select(task.c.pk).where(task.c.is_batch.is_(False), *conditions)
+    connection.execute(delete(event).where(event.c.task_pk.in_(doomed)))
+    connection.execute(delete(membership).where(membership.c.member_pk.in_(doomed)))
+    return gone + connection.execute(delete(task).where(task.c.pk.in_(doomed))).rowcount
+
+
 def clock(connection: Connection) -> ColumnElement[float]:
     """Return the time in seconds since 1970, by one clock for all who use the database."""
     if connection.dialect.name == "postgresql":

@@ -158,7 +158,9 @@ class Claims:
 
         def lost(connection: Connection) -> list[int]:
             overdue = (clock(connection) - lease.c.until).label("overdue")
-            found = connection.execute(select(lease.c.pk, lease.c.process, overdue).where(lease.c.process != ours)).all()
+            found = connection.execute(
+                select(lease.c.pk, lease.c.process, overdue).where(lease.c.process != ours)
+            ).all()
             alive = {process: lives(process) for process in {row.process for row in found}}
             # What is known is worth more than the clock: a busy database may keep one who lives from renewing in time.
             allowed = {True: GRACE, None: 0.0, False: float("-inf")}

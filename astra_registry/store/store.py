@@ -7,7 +7,7 @@ import json
 import os
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Select, func, select
 from sqlalchemy.orm import Query
 
 from astra_registry.errors import InvalidParameter, StoreError, UnknownTask
-from astra_registry.store import changes, columns, recording
+from astra_registry.store import changes, columns, questions, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
 from astra_registry.store.model import TaskState, status_of
@@ -294,6 +294,85 @@ class StateStore:
         asked = select(task.c.status_code, func.count()).where(task.c.is_batch.is_(False)).group_by(task.c.status_code)
         found = self.database.read(lambda connection: connection.execute(asked).all())
         return Counter({Status(code): number for code, number in sorted(map(tuple, found))})
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return one row a family: ``family, tasks, batches`` and the number of tasks in each state, by its name."""
+        return self.database.read(questions.summary)
+
+    def errors(self, limit: int = 20) -> list[dict[str, Any]]:
+        """Return the most frequent errors of tasks that failed, each with its number of tasks and an example."""
+        return self.database.read(lambda connection: questions.errors(connection, limit))
+
+    def tasks(
+        self,
+        *,
+        status: Status | int | str | None = None,
+        family: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return a page of tasks and batches as plain values; ``after`` is the identifier of the last one seen."""
+        wanted = None if status is None else as_status(status)
+        return self.database.read(
+            lambda connection: questions.listing(connection, status=wanted, family=family, after=after, limit=limit)
+        )
+
+    def show(self, task_id: str) -> dict[str, Any]:
+        """Return all about one task or batch: its row, ``members`` in order, ``batches``, ``events``, ``claimed_by``.
+
+        ``missing`` says why its class cannot be had here, when it cannot. ``task_id`` may be cut short where no other
+        begins so; UnknownTask when there is none, or several.
+        """
+        return self.database.read(lambda connection: questions.shown(connection, task_id))
+
+    def export(
+        self, *, status: Status | int | str | None = None, family: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield every task and batch as plain values, in the order in which they were recorded."""
+        conditions = [] if status is None else [status_of(task) == as_status(status)]
+        conditions += [] if family is None else [task.c.family == family]
+        after = 0
+        while page := self.database.read(
+            lambda connection, after=after: list(questions.pages(connection, after, conditions))  # type: ignore[misc]
+        ):
+            yield from (row for _, row in page)
+            after = page[-1][0]
+
+    def retry(
+        self,
+        task_ids: Iterable[str] = (),
+        *,
+        status: Status | int | str | None = None,
+        family: str | None = None,
+    ) -> int:
+        """Put tasks that failed back to the created state, to be claimed again, and return how many.
+
+        Those of the identifiers (of a batch, its members), else all; of one state or family only, when told. Named
+        ones that run are put back too, unless somebody's lease covers them. UnknownTask, IllegalMove.
+        """
+        wanted = None if status is None else as_status(status)
+        names = list(task_ids)
+        return self.database.write(lambda connection: changes.retry(connection, names, wanted, family))
+
+    def forget(
+        self,
+        task_ids: Iterable[str] = (),
+        *,
+        status: Status | int | str | None = None,
+        family: str | None = None,
+        cascade: bool = False,
+    ) -> int:
+        """Delete tasks: those of the identifiers, or all of a state or family; return how many rows went.
+
+        With ``cascade``, of batches also the members that no other batch has. UnknownTask for one that is not there.
+        """
+        names = list(task_ids)
+        if not names and status is None and family is None:
+            return 0
+        wanted = None if status is None else as_status(status)
+        return self.database.write(
+            lambda connection: changes.forget(connection, names, wanted, family, cascade=cascade)
+        )
 
     def members(self, task_id: str) -> list[str]:
         """Return the identifiers of a batch's members, in order, doubles kept."""
