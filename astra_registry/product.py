@@ -11,6 +11,7 @@ import attrs
 
 from astra_registry.errors import (
     BadValue,
+    FileFailed,
     FileMissing,
     InvalidParameter,
     MissingParameter,
@@ -141,7 +142,7 @@ class DataProduct(Task):
         required: set[str] = set()
         for template in compiled:
             for key in (*template.keys, *template.optional):
-                attribute = cls._spellings.get(key)
+                attribute = cls._attribute_of_key(key)
                 if attribute is None and key in template.keys:
                     raise BadValue(f"{cls._label()}: its template in {release} names '{key}', which is no parameter")
                 if attribute is not None:
@@ -158,6 +159,14 @@ class DataProduct(Task):
             required=frozenset(required),
             used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
         )
+
+    @classmethod
+    def _attribute_of_key(cls, key: str) -> str | None:
+        """Return the attribute that fills a template's key: a template's {release} is `release_`, if there is one."""
+        own = f"{key}_"
+        if key in DataProduct._parameters and own in cls._parameters:
+            return own
+        return cls._spellings.get(key)
 
     # -- binding -------------------------------------------------------------------------------------
 
@@ -412,9 +421,14 @@ def _check_transport(name: str) -> None:
 
 
 def _is_whole(path: str) -> bool:
-    from astra_registry.fetching.verify import is_whole
+    """Whether a file holds all that its structure promises."""
+    from astra_registry.fetching.whole import check
 
-    return is_whole(path)
+    try:
+        check(path)
+    except FileFailed:
+        return False
+    return True
 
 
 @functools.cache

@@ -1,0 +1,314 @@
+"""Data products: what a release asks of them, and where they are."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra_registry import DataProduct, SDSS5DataModelTask, Task, parameter
+from astra_registry.errors import (
+    BadValue,
+    FileMissing,
+    InvalidParameter,
+    MissingParameter,
+    SuperfluousParameter,
+    UnknownParameter,
+    UnknownRelease,
+)
+from astra_registry.product import releases_in_words
+from astra_registry.settings import override
+
+
+def group_of(sdss_id: int) -> str:
+    return f"g{sdss_id % 10}"
+
+
+class StarFile(SDSS5DataModelTask):
+    """The co-added spectrum of one star.
+
+    More is said here.
+    """
+
+    sdss_data_model_name = "mwmStar"
+    templates = {  # noqa: RUF012
+        "DR17": "$APOGEE_REDUX/{version}/{sdss_id}.fits",
+        "dr19": ("$MWM_ASTRA/{v_astra}/spectra/star/@sdss_id_groups|/mwmStar-{v_astra}-{sdss_id}.fits", "=mwmStar"),
+        "dr20": "$MWM_ASTRA/{v_astra}/{group}/{sdss_id:0>8}-{release}.fits",
+    }
+
+    sdss_id: int = parameter("The SDSS-V identifier of the star.", batch=True, aliases=("SDSS_ID", "id_of_star"))
+    v_astra: str = parameter("The version of Astra.", default={"dr19": "0.6.0", "dr20": "0.8.1"})
+    version: str = parameter("The old version.", default=None)
+    group: str = parameter("The folder.", batch=True, default=group_of)
+
+
+STAR = {"release": "dr19", "sdss_id": 23326}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAS_BASE_DIR", str(tmp_path))
+    monkeypatch.delenv("ASTRA_REGISTRY_REMOTE_BASE", raising=False)
+
+
+def test_a_product_knows_its_path_url_and_location(tmp_path: Path) -> None:
+    star = StarFile(**STAR)
+
+    location = "dr19/spectro/astra/0.6.0/spectra/star/33/26/mwmStar-0.6.0-23326.fits"
+    assert star.location == location
+    assert star.local_path == f"{tmp_path}/{location}"
+    assert star.remote_path == f"https://data.sdss.org/sas/{location}"
+    assert StarFile(**STAR, mirror=True).remote_path == f"https://data.mirror.sdss.org/sas/{location}"
+    assert star.further_locations == ["dr19/spectro/astra/0.6.0/spectra/star/33/26/mwmStar-0.6.0-23326.fits"]
+
+
+def test_the_class_and_the_instance_agree_on_a_path() -> None:
+    star = StarFile(**STAR)
+
+    assert StarFile.get_local_path(**STAR) == star.local_path
+    assert StarFile.get_local_path("DR19", sdss_id="23326") == star.local_path
+    assert StarFile.get_local_path("dr19", sdss_id=[1, 2]) == StarFile(release="dr19", sdss_id=[1, 2]).local_paths
+
+
+def test_a_path_does_not_depend_on_earlier_calls_or_on_what_lies_on_disk(tmp_path: Path) -> None:
+    star = StarFile(**STAR)
+    before = star.local_path
+    StarFile(release="dr20", sdss_id=1).local_path  # noqa: B018
+    Path(before).parent.mkdir(parents=True)
+    Path(before + ".gz").write_bytes(b"x")
+
+    assert star.local_path == before
+    assert star.output().find() == before + ".gz"
+
+
+def test_another_server_and_another_folder_can_be_put_in_the_place_of_the_usual_ones() -> None:
+    with override(remote_base="http://127.0.0.1:9", sas_base_dir="/data/sas"):
+        star = StarFile(**STAR)
+        assert star.remote_path.startswith("http://127.0.0.1:9/sas/dr19/")
+        assert star.local_path.startswith("/data/sas/dr19/")
+
+
+def test_a_parameter_that_the_release_needs_is_asked_for_by_name() -> None:
+    with pytest.raises(MissingParameter, match="mwmStar in dr19 needs sdss_id"):
+        StarFile(release="dr19")
+    with pytest.raises(MissingParameter, match="mwmStar in dr17 needs version"):
+        StarFile(release="dr17", sdss_id=1)
+
+
+def test_a_parameter_that_the_release_does_not_use_is_refused() -> None:
+    with pytest.raises(SuperfluousParameter, match="mwmStar in dr19 does not use version; it uses sdss_id, v_astra"):
+        StarFile(**STAR, version="1")
+    with pytest.raises(UnknownParameter, match="no parameter 'sdssid'; did you mean"):
+        StarFile(release="dr19", sdssid=1)
+
+
+def test_releases_have_many_spellings_and_one_name() -> None:
+    assert StarFile(release="DR19", sdss_id=1) == StarFile(release="dr-19", sdss_id=1)
+    assert StarFile.releases() == ("dr17", "dr19", "dr20")
+    with pytest.raises(UnknownRelease, match="mwmStar has no release 'dr16'; it has dr17, dr19, dr20"):
+        StarFile(release="dr16", sdss_id=1)
+    with pytest.raises(UnknownRelease, match="dr99"):
+        StarFile(release="dr99", sdss_id=1)
+    with pytest.raises(UnknownRelease, match="no release 'sdss5'"):
+        StarFile(sdss_id=1)
+
+
+def test_defaults_of_releases_and_derived_ones_are_told_apart() -> None:
+    star = StarFile(release="dr20", sdss_id=17)
+
+    assert star.location == "dr20/spectro/astra/0.8.1/g7/00000017-dr20.fits"
+    assert {n: o for n, o in star.param_origins.items() if n in ("sdss_id", "v_astra", "group")} == {
+        "sdss_id": "given", "v_astra": "default", "group": "derived",
+    }  # fmt: skip
+    assert StarFile(release="dr20", sdss_id=17, group="x").location.split("/")[-2] == "x"
+
+
+def test_values_are_the_same_product_in_every_spelling() -> None:
+    assert StarFile(release="DR19", SDSS_ID="23326 ") == StarFile(**STAR) == StarFile(id_of_star=b"23326", release="dr19")
+    assert len({StarFile(**STAR), StarFile(release="DR19", sdss_id="23326")}) == 1
+    assert StarFile(**STAR) != StarFile(release="dr19", sdss_id=23327)
+    assert StarFile(**STAR, use_remote=True, verbose=False) == StarFile(**STAR)
+
+
+@pytest.mark.parametrize("value", ["..", "a/b", "/x", "a\0", "a\n", "", "../../etc/passwd"])
+def test_no_value_can_leave_its_place(value: str) -> None:
+    with pytest.raises(InvalidParameter):
+        StarFile(**STAR, v_astra=value)
+
+
+def test_a_batch_makes_its_paths_from_columns(tmp_path: Path) -> None:
+    batch = StarFile(release="dr20", sdss_id=[3, 1, 3])
+
+    assert batch.local_paths == [member.local_path for member in batch] == batch.local_path
+    assert batch.remote_paths == [member.remote_path for member in batch]
+    assert batch.locations == [member.location for member in batch]
+    assert [target.path for target in batch.output()] == batch.local_paths
+    assert StarFile(release="dr20", sdss_id=[]).local_paths == []
+    assert StarFile(release="dr19", sdss_id=[1, 2]).further_locations == [[l] for l in StarFile(release="dr19", sdss_id=[1, 2]).locations]
+
+
+def test_two_releases_in_one_process_do_not_disturb_each_other() -> None:
+    old, new = StarFile(release="dr19", sdss_id=1), StarFile(release="dr20", sdss_id=1)
+
+    for _ in range(3):
+        assert old.location.startswith("dr19/")
+        assert new.location.startswith("dr20/")
+
+
+def test_an_output_exists_when_it_holds_something_in_either_compression() -> None:
+    star = StarFile(**STAR)
+    target = star.output()
+    assert not target.exists()
+    assert not star.complete()
+
+    Path(target.path).parent.mkdir(parents=True)
+    Path(target.path).touch()
+    assert not target.exists()
+
+    Path(target.path + ".gz").write_bytes(b"x")
+    assert target.exists()
+    assert star.complete()
+    with target.open() as file:
+        assert file.read() == b"x"
+    assert os.fspath(target) == star.local_path
+
+
+def test_complete_lists_each_folder_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = StarFile(release="dr20", sdss_id=list(range(40)))
+    for path in batch.local_paths[::2]:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(b"x")
+    Path(batch.local_paths[1]).parent.mkdir(parents=True, exist_ok=True)
+    Path(batch.local_paths[1]).touch()
+    listed: list[Any] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    for name in ("stat", "access", "lstat"):
+        monkeypatch.setattr(os, name, None)
+
+    complete = StarFile.bulk_complete(batch.get_batch_task_kwds())
+
+    assert [StarFile(**kwds) for kwds in complete] == [batch[i] for i in range(0, 40, 2)]
+    assert len(listed) == 10
+    assert not batch.complete()
+    assert StarFile(release="dr20", sdss_id=[]).complete()
+
+
+def test_strict_checking_asks_for_whole_files(tmp_path: Path) -> None:
+    from astropy.io import fits
+
+    star = StarFile(**STAR, strict_output_checking=True)
+    Path(star.local_path).parent.mkdir(parents=True)
+    fits.PrimaryHDU(data=[[1.0] * 100] * 100).writeto(star.local_path)
+    assert star.complete()
+    assert StarFile.bulk_complete([star]) == [star]
+
+    os.truncate(star.local_path, 2880 * 2)
+
+    assert not star.complete()
+    assert StarFile.bulk_complete([star]) == []
+    assert StarFile(**STAR).complete()
+
+
+def test_running_a_product_that_is_not_here_is_a_failure() -> None:
+    with pytest.raises(FileMissing, match="use_remote=True brings it"):
+        StarFile(**STAR).run()
+
+
+def test_an_unknown_transport_is_refused_at_once() -> None:
+    with pytest.raises(InvalidParameter, match="there are http, rsync, file"):
+        StarFile(**STAR, remote_access_method="pigeon")
+
+
+def test_an_abstract_product_cannot_be_made() -> None:
+    for abstract in (DataProduct, SDSS5DataModelTask):
+        with pytest.raises(BadValue, match="no concrete product"):
+            abstract(release="dr19")
+
+
+def test_products_pickle_small_and_copy() -> None:
+    star = StarFile(**STAR)
+
+    assert pickle.loads(pickle.dumps(star)) == star
+    assert len(pickle.dumps(star)) < 500
+    assert copy.deepcopy(star) == star
+
+
+def test_a_clone_in_another_release_leaves_out_what_it_does_not_use() -> None:
+    star = StarFile(release="dr20", sdss_id=17, group="x")
+
+    assert star.clone(release="dr19") == StarFile(release="dr19", sdss_id=17)
+    assert star.clone(release="dr19").v_astra == "0.6.0"
+    with pytest.raises(SuperfluousParameter):
+        star.clone(release="dr19", group="y")
+
+
+def test_an_analysis_task_mixes_a_product_in_and_keeps_its_own_parameters() -> None:
+    class Analysis(Task):
+        order: int = parameter("The order.", default=3)
+
+    class Measure(Analysis, StarFile):
+        mood: str = parameter("The mood.", default="a/b", batch=True)
+
+        def requires(self) -> dict[str, Any]:
+            return {"observation": StarFile(**self.get_common_param_kwargs(StarFile))}
+
+    task = Measure(**STAR, order=5)
+
+    assert task.task_family == "Measure"
+    assert (task.order, task.mood, task.v_astra, task.version) == (5, "a/b", "0.6.0", None)
+    assert task.get_input("observation").path == StarFile(**STAR).local_path
+    assert list(task.get_common_param_kwargs(StarFile))[:1] == ["release"]
+    assert [m.get_input("observation").path for m in Measure(release="dr19", sdss_id=[1, 2])] == StarFile(
+        release="dr19", sdss_id=[1, 2]
+    ).local_paths
+
+
+def test_a_product_does_not_depend_on_the_version_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = StarFile(**STAR).task_id
+
+    monkeypatch.setattr(StarFile, "astra_version_minor", 99)
+
+    assert StarFile(**STAR).task_id == before
+
+
+def test_outputs_of_analysis_go_below_the_work_release_unless_configured(tmp_path: Path) -> None:
+    star = StarFile(**STAR)
+    assert star.output_base_dir == f"{tmp_path}/sdsswork/mwm/astra/1.0.0/mwmStar"
+    with override(output_base_dir="/elsewhere"):
+        assert star.output_base_dir == "/elsewhere"
+
+
+def test_a_product_without_a_writer_says_so() -> None:
+    with pytest.raises(BadValue, match="mwmStar"):
+        StarFile.writer(None, "x.fits")
+
+
+def test_runs_of_releases_are_drawn_together() -> None:
+    assert releases_in_words(["dr8", "dr9", "dr10", "dr12", "ipl1", "sdsswork"]) == "dr8 … dr10, dr12, ipl1, sdsswork"
+    assert releases_in_words([]) == ""
+
+
+def test_resolving_changes_nothing_in_the_process_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = """
+import os, sys, warnings
+before = dict(os.environ), sys.excepthook, warnings.showwarning
+from astra_registry import registry
+path = registry["apVisit"](release="dr17", fiber=1, plate=2, field=3, mjd=4, telescope="apo25m").local_path
+assert (dict(os.environ), sys.excepthook, warnings.showwarning) == before
+heavy = {"astropy", "numpy", "sqlalchemy", "requests", "urllib3", "sdss_access", "tree"} & set(sys.modules)
+assert not heavy, heavy
+assert not os.path.exists(os.environ["SAS_BASE_DIR"] + "/dr17")
+print(path)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+    assert done.stdout.startswith(str(tmp_path))
