@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -28,7 +28,7 @@ class Declaration:
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     templates: Mapping[str, str | Sequence[str]] | None = None  # None: the tree's own, in every release that has one
-    releases: tuple[str, ...] = ()
+    _releases: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     examples: tuple[Any, ...] = ()
     readers: Mapping[str, str] = attrs.field(factory=dict)
     subpaths: tuple[str, ...] = ()
@@ -44,12 +44,17 @@ class Declaration:
             description=text,
             parameters=tuple(product.product_parameters().values()),
             templates=product.templates,
-            releases=product.releases(),
+            releases=product.releases,  # asked when need be: it reads the files of all releases
             examples=tuple(product.examples),
             readers=dict(product.readers),
             subpaths=tuple(product.subpaths),
             reference=product._registered_as or f"{product.__module__}:{product.__qualname__}",
         )
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The releases that have the product, oldest first."""
+        return self._releases() if callable(self._releases) else self._releases
 
     @property
     def parameter_names(self) -> list[str]:

@@ -110,6 +110,10 @@ def astra_registry_commands() -> Mapping[str, str]:
 def astra_registry_settings() -> Mapping[str, Any]:
     """Return default values of settings, for a site or a collaboration; what a user configures wins.
 
+    Settings are needed before any plugin is, so a distribution with this hook also names its module in the entry-point
+    group ``astra_registry.settings``; no other plugin is imported for them. Which plugins load, and which are
+    preferred, no plugin can say.
+
     Used by: ``docs/examples/site-plugin``.
     """
     raise NotImplementedError

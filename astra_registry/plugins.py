@@ -5,22 +5,41 @@ from __future__ import annotations
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from importlib import metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 import pluggy
 
 from astra_registry import hooks
-from astra_registry.errors import BrokenPlugin, did_you_mean
+from astra_registry.errors import BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
+from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
 from astra_registry.settings import setting
 
-GROUP = "astra_registry"
 PRODUCT_GROUP = "astra_registry.products"
+THE_REST = "*"  # the name, in that group, of a plugin to ask for what no other plugin names
 PREFIX = "astra_registry_"
 
 OK, BROKEN, CONFLICT, DISABLED = "ok", "broken", "conflict", "disabled"
+
+# What a hook returns; lists may be any iterable but text.
+_MAPPING, _LIST = "a mapping", "a list"
+_RETURNS = {
+    "astra_registry_products": _LIST,
+    "astra_registry_product_sources": _LIST,
+    "astra_registry_product_files": _LIST,
+    "astra_registry_transports": _MAPPING,
+    "astra_registry_readers": _MAPPING,
+    "astra_registry_writers": _MAPPING,
+    "astra_registry_commands": _MAPPING,
+    "astra_registry_settings": _MAPPING,
+}
+
+# Packages that plugins may count on when an extra of ours is installed.
+_EXTRAS = {
+    "astropy_healpix": "healpix", "pyarrow": "parquet", "keyring": "keyring", "distributed": "dask", "dask": "dask",
+    "luigi": "luigi", "psycopg": "postgresql", "specutils": "spectra", "matplotlib": "plot",
+}  # fmt: skip
 
 
 @attrs.frozen
@@ -42,58 +61,73 @@ class Plugin:
     name: str
     value: str  # what the entry point names: a module, or ``module:file.toml``
     load: Callable[[], Any]
-    product_points: dict[str, metadata.EntryPoint] = attrs.field(factory=dict)  # named in `astra_registry.products`
+    product_points: dict[str, Point] = attrs.field(factory=dict)  # named in `astra_registry.products`
+    brings_the_rest: bool = False  # asked only for products that no plugin names
     enabled: bool = True
     error: str | None = None
     conflict: str | None = None
-    _source: metadata.Distribution | None = None
+    installed: Distribution | None = None
+    toml: str | None = None  # the path of the ``products.toml`` that it is instead of a module
     _hooks: pluggy.PluginManager | None = None
     _module: Any = None
 
     @property
     def distribution(self) -> str:
         """The name of the distribution that brings it, or of the module when there is none."""
-        return self._source.metadata["Name"] if self._source else self.value
+        return self.installed.name if self.installed else self.value
 
     @property
     def version(self) -> str:
         """The version of the distribution; empty when there is none."""
-        return self._source.version if self._source else str(getattr(self._module, "__version__", ""))
+        return self.installed.version if self.installed else str(getattr(self._module, "__version__", ""))
 
     @property
-    def toml(self) -> str | None:
-        """The path of the ``products.toml`` that the entry point names instead of a module."""
-        module, _, name = self.value.partition(":")
-        if not name.endswith(".toml"):
-            return None
-        if self._source is None:
-            return name
-        return str(self._source.locate_file("/".join([*module.split("."), name])))
+    def identity(self) -> tuple[str, ...]:
+        """What two findings of the same installed plugin share."""
+        return self.name, self.value, self.distribution, self.version
 
     @property
     def title(self) -> str:
         """The distribution and version, as messages name it."""
         return f"{self.distribution} {self.version}".strip() or self.name
 
+    def is_named(self, names: Iterable[str]) -> bool:
+        """Whether one of the names is this plugin's, or its distribution's."""
+        key = self.installed.key if self.installed else normal(self.value)
+        return any(name == self.name or normal(name) == key for name in names)
+
     def fail(self, error: BaseException | str, remedy: str = "") -> None:
-        """Record the first thing that is wrong with the plugin, in one line, and warn of it once."""
-        if self.error is not None:
-            return
-        told = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        self.error = " ".join(f"{told}{remedy}".split())
-        message = f"plugin '{self.name}' of {self.title} is broken: {self.error}"
-        if setting("strict"):
-            raise BrokenPlugin(message)
-        warnings.warn(message, BrokenPluginWarning, stacklevel=2)
+        """Record the first thing that is wrong with the plugin, in one line, and warn of it once.
+
+        Raises BrokenPlugin when the setting `strict` is on.
+        """
+        if self.error is None:
+            told = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+            self.error = " ".join(f"{told}{remedy}".split())
+            if not setting("strict"):
+                warnings.warn(self._complaint, BrokenPluginWarning, stacklevel=2)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        if self.error is not None and setting("strict"):
+            raise BrokenPlugin(self._complaint)
+
+    @property
+    def _complaint(self) -> str:
+        return f"plugin '{self.name}' of {self.title} is broken: {self.error}"
 
     @property
     def module(self) -> Any:
-        """The plugin's module, imported and checked once; None when it is broken or disabled."""
-        if self._module is None and self.enabled and self.error is None:
+        """The plugin's module, imported and checked once; None when it is broken or disabled, or a TOML file."""
+        if self.toml is not None or not self.enabled:
+            return None
+        self._refuse()
+        if self._module is None and self.error is None:
             try:
                 loaded = self.load()
                 self._hooks = _registered(loaded)
-            except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the others must work
+            # Whatever a plugin raises, the others must work; a script without a guard even exits.
+            except (Exception, SystemExit) as error:  # noqa: BLE001
                 self.fail(error.args[0] if isinstance(error, BrokenPlugin) else error, _remedy(self, error))
             else:
                 self._module = loaded
@@ -103,26 +137,60 @@ class Plugin:
         """Return what the plugin's implementation of a hook returns; None when it has none or is broken."""
         if self.module is None or self._hooks is None:
             return None
+        wanted = _RETURNS.get(hook)
         try:
             results = getattr(self._hooks.hook, hook)(**arguments)
-        except Exception as error:  # noqa: BLE001
-            self.fail(f"{hook} raised {type(error).__name__}: {error}", f"; update {self.distribution}, or uninstall it")
+            result = results[0] if results else None
+            if result is not None and wanted == _LIST and not isinstance(result, (str, bytes, Mapping)):
+                return list(result)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self.fail(f"{hook} raised {type(error).__name__}: {error}", f"; {self.way_out}")
             return None
-        return results[0] if results else None
+        if result is not None and (wanted == _LIST or (wanted == _MAPPING and not isinstance(result, Mapping))):
+            self.fail(f"{hook} returned {type(result).__name__}, not {wanted}; {self.way_out}")
+            return None
+        return result
 
-
-class BrokenPluginWarning(UserWarning):
-    """A plugin does not work; the message names its distribution."""
+    @property
+    def way_out(self) -> str:
+        """What a user can do about a plugin that does not work."""
+        return f"update {self.distribution}, or uninstall it" if self.installed else "correct it"
 
 
 class PluginSet:
     """The plugins of an environment, or those that are given; in the order of their names, whatever `sys.path` is."""
 
     def __init__(self, plugins: Iterable[Any] | None = None) -> None:
+        self.only: tuple[str, ...] | None = setting("plugins") if plugins is None else None
         self.plugins: list[Plugin] = _installed() if plugins is None else [_given(plugin) for plugin in plugins]
+        _limit(self.plugins, self.only)
+        self._complained = False
 
     def __iter__(self) -> Iterator[Plugin]:
+        if not self._complained:
+            self._complain()
         return (plugin for plugin in self.plugins if plugin.enabled and plugin.conflict is None)
+
+    def _complain(self) -> None:
+        """Warn of plugins of one name, and of names that no plugin bears; an error when the setting `strict` is on."""
+        conflicts = dict.fromkeys(plugin.conflict for plugin in self.plugins if plugin.conflict is not None)
+        for told in conflicts:
+            if setting("strict"):
+                raise PluginConflict(told)
+            warnings.warn(told, BrokenPluginWarning, stacklevel=3)
+        self._complained = True
+        for name in self.only or ():
+            if not any(plugin.is_named([name]) for plugin in self.plugins):
+                hint = did_you_mean(name, [plugin.name for plugin in self.plugins])
+                warnings.warn(f"the setting 'plugins' names '{name}', which is not installed{hint}", stacklevel=3)
+
+    def keep(self, previous: PluginSet) -> None:
+        """Take over the plugins of an earlier set that are still installed, and work."""
+        loaded = {plugin.identity: plugin for plugin in previous.plugins if plugin.error is None}
+        for i, plugin in enumerate(self.plugins):
+            if (earlier := loaded.get(plugin.identity)) is not None:
+                earlier.enabled, earlier.conflict = plugin.enabled, plugin.conflict
+                self.plugins[i] = earlier
 
     def call(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Yield ``(plugin, result)`` of every plugin that implements a hook and returned something."""
@@ -133,50 +201,39 @@ class PluginSet:
 
 
 def _installed() -> list[Plugin]:
-    """Return a Plugin for each entry point, without importing any; `ASTRA_REGISTRY_PLUGINS` limits them."""
+    """Return a Plugin for each entry point, without importing any."""
     plugins: list[Plugin] = []
-    seen: set[str] = set()
-    for distribution in metadata.distributions():
-        text = distribution.read_text("entry_points.txt")
-        if not text or GROUP not in text:
-            continue  # most distributions, told without parsing
-        points = distribution.entry_points
-        own, named = points.select(group=GROUP), points.select(group=PRODUCT_GROUP)
-        key = _folder(distribution)
-        if not (own or named) or key in seen:
-            continue  # a second copy further down sys.path: Python imports the first as well
-        seen.add(key)
-        for point in own or [_nameless(named)]:
-            plugins.append(
-                Plugin(point.name, point.value, point.load, {p.name: p for p in named}, source=distribution)
-            )
-    plugins.sort(key=lambda plugin: (plugin.name, plugin.value))
-    only = setting("plugins")
-    if only is not None:
-        for plugin in plugins:
-            plugin.enabled = plugin.name in only or plugin.distribution in only
+    for distribution in distributions():
+        named = {point.name: point for point in distribution.points.get(PRODUCT_GROUP, ())}
+        rest = named.pop(THE_REST, None)
+        own = distribution.points.get(GROUP)
+        if own is None:
+            if not named:
+                continue
+            # A distribution that only names products is a plugin too: the module of its first product.
+            module = next(iter(named.values())).module
+            own = (Point(module.removeprefix(PREFIX), module),)
+        for point in own:
+            is_toml = point.attribute.endswith(".toml")
+            plugin = Plugin(point.name, point.value, point.load, named, rest is not None, installed=distribution)
+            plugin.toml = point.beside() if is_toml else None
+            plugins.append(plugin)
+    plugins.sort(key=lambda plugin: (plugin.name, plugin.value, plugin.installed.key if plugin.installed else ""))
+    return plugins
+
+
+def _limit(plugins: list[Plugin], only: tuple[str, ...] | None) -> None:
+    """Disable what the setting `plugins` leaves out, and find plugins of one name among the rest."""
     by_name: dict[str, list[Plugin]] = {}
     for plugin in plugins:
-        by_name.setdefault(plugin.name, []).append(plugin)
+        plugin.enabled = only is None or plugin.is_named(only)
+        if plugin.enabled:
+            by_name.setdefault(plugin.name, []).append(plugin)
     for name, several in by_name.items():
         if len(several) > 1:
             titles = " and ".join(plugin.title for plugin in several)
             for plugin in several:
                 plugin.conflict = f"{titles} both call their plugin '{name}'; uninstall one of them"
-    return plugins
-
-
-def _folder(distribution: metadata.Distribution) -> str:
-    """Return what names a distribution in its folder, without parsing its metadata."""
-    path = getattr(distribution, "_path", None)
-    name = str(getattr(path, "name", "")) or distribution.metadata["Name"]
-    return name.partition("-")[0].replace("_", "-").lower()
-
-
-def _nameless(points: metadata.EntryPoints) -> metadata.EntryPoint:
-    """A distribution that only names products is a plugin too: the module of its first product."""
-    module = next(iter(points)).value.partition(":")[0]
-    return metadata.EntryPoint(module.removeprefix(PREFIX), module, GROUP)
 
 
 def _given(plugin: Any) -> Plugin:
@@ -185,8 +242,8 @@ def _given(plugin: Any) -> Plugin:
         return plugin
     if isinstance(plugin, str):
         name = plugin.rpartition("/")[2].removesuffix(".toml").removeprefix(PREFIX)
-        value = f":{plugin}" if plugin.endswith(".toml") else plugin
-        return Plugin(name, value, lambda: importlib.import_module(plugin))
+        toml = plugin if plugin.endswith(".toml") else None
+        return Plugin(name, plugin, lambda: importlib.import_module(plugin), toml=toml)
     name = getattr(plugin, "__name__", type(plugin).__name__)
     return Plugin(name.rpartition(".")[2].removeprefix(PREFIX), name, lambda: plugin)
 
@@ -208,31 +265,41 @@ def _registered(module: Any) -> pluggy.PluginManager:
     manager.add_hookspecs(hooks)
     manager.register(module)
     for name in dir(module):
-        function = getattr(module, name, None)
         marked = manager.parse_hookimpl_opts(module, name) is not None
-        if marked and name not in specified:
+        meant = name.startswith(PREFIX) and inspect.isroutine(getattr(module, name, None))
+        if (marked or meant) and name not in specified:
             raise BrokenPlugin(f"there is no hook '{name}'{did_you_mean(name, specified)}")
-        if name in specified and inspect.isroutine(function) and not marked:
+        if meant and not marked:
             raise BrokenPlugin(f"{name} lacks its mark: write @hookimpl above it")
     return manager
 
 
 def _remedy(plugin: Plugin, error: BaseException) -> str:
-    if isinstance(error, BrokenPlugin):
+    if isinstance(error, (BrokenPlugin, MissingExtra)):
         return ""
-    if isinstance(error, ModuleNotFoundError):
-        return f"; pip install {error.name}, or uninstall {plugin.distribution}"
-    return f"; update {plugin.distribution}, or uninstall it"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        top = error.name.partition(".")[0]
+        if top == plugin.value.partition(":")[0].partition(".")[0]:
+            return f"; install {plugin.distribution} anew, or uninstall it"
+        wanted = f"'astra-registry[{_EXTRAS[top]}]'" if top in _EXTRAS else top
+        return f"; pip install {wanted}, or uninstall {plugin.distribution}"
+    return f"; {plugin.way_out}"
 
 
 _default: PluginSet | None = None
 
 
 def installed_plugins(*, refresh: bool = False) -> PluginSet:
-    """Return this process's plugins, found on first use; `refresh` sees what was installed since."""
-    global _default  # noqa: PLW0603 - one set a process, as there is one environment
-    if _default is None or refresh:
-        if refresh:
-            importlib.invalidate_caches()
-        _default = PluginSet()
-    return _default
+    """Return this process's plugins, found on first use; `refresh` sees what was installed since.
+
+    A plugin that is still there stays the same object, so that its products keep their classes.
+    """
+    global _default  # one set a process, as there is one environment
+    if _default is not None and not refresh and _default.only == setting("plugins"):
+        return _default
+    importlib.invalidate_caches()
+    found = PluginSet()
+    if _default is not None and refresh:
+        found.keep(_default)
+    _default = found
+    return found

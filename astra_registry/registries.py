@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import attrs
 
 from astra_registry.declarations import Declaration, is_product
-from astra_registry.errors import BrokenPlugin, PluginConflict, UnknownProduct, did_you_mean
+from astra_registry.errors import AstraRegistryError, BrokenPlugin, PluginConflict, UnknownProduct, did_you_mean
+from astra_registry.installed import BrokenPluginWarning
 from astra_registry.plugins import BROKEN, CONFLICT, DISABLED, OK, Plugin, PluginInfo, PluginSet, installed_plugins
 from astra_registry.product import DataProduct
 from astra_registry.release import canonical
@@ -29,6 +31,16 @@ class Claim:
         """Return the product as data, without making a class of it."""
         return self.brought if isinstance(self.brought, Declaration) else Declaration.of(self.brought)
 
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        return str(self.brought.name if isinstance(self.brought, Declaration) else self.brought.sdss_data_model_name)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the plugin says so in its metadata, as far as it says there what it brings."""
+        return not self.plugin.product_points or self.name in self.plugin.product_points
+
 
 class Registry(Mapping[str, type[DataProduct]]):
     """Data-product classes by name, as plugins bring them; `registry` is this process's own.
@@ -39,12 +51,15 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def __init__(self, plugins: Iterable[Any] | None = None) -> None:
         self._given = None if plugins is None else list(plugins)
+        self._built: dict[str, tuple[Declaration, type[DataProduct]]] = {}
         self._forget()
 
     def _forget(self, *, refresh: bool = False) -> None:
-        self._set: PluginSet | None = None if not refresh or self._given is not None else installed_plugins(refresh=True)
+        found_anew = refresh and self._given is None
+        self._set: PluginSet | None = installed_plugins(refresh=True) if found_anew else None
         self._claims: dict[str, list[Claim]] = {}
         self._read: set[int] = set()  # plugins whose products are among the claims, by id()
+        self._read_everything = False
         self._sources: list[tuple[Plugin, Mapping[str, Declaration]]] | None = None
         self._classes: dict[str, type[DataProduct]] = {}
 
@@ -59,7 +74,7 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def __getitem__(self, name: str) -> type[DataProduct]:
         if name not in self._classes:
-            self._classes[name] = self._class_of(self._claim(name))
+            self._classes[name] = self._class_of(name, self._claim(name).brought)
         return self._classes[name]
 
     def __getattr__(self, name: str) -> type[DataProduct]:
@@ -124,7 +139,9 @@ class Registry(Mapping[str, type[DataProduct]]):
         """Return the product of that name with these parameters, the release among them."""
         return self[name](**parameters)
 
-    def search(self, text: str = "", *, release: str | None = None, plugin: str | None = None) -> list[type[DataProduct]]:
+    def search(
+        self, text: str = "", *, release: str | None = None, plugin: str | None = None
+    ) -> list[type[DataProduct]]:
         """Return the classes whose name, summary or parameters hold every word of `text`, the closest first."""
         return [self[name] for name in self.search_names(text, release=release, plugin=plugin)]
 
@@ -165,18 +182,16 @@ class Registry(Mapping[str, type[DataProduct]]):
     def plugins(self) -> list[PluginInfo]:
         """Every installed plugin, its health, and the products it brings; broken and disabled ones too."""
         self._read_all()
-        conflicts = {name: claims for name, claims in self._claims.items() if len(claims) > 1 and not self._preferred(claims)}
+        conflicts = self._conflicts()
         listed: list[PluginInfo] = []
         for plugin in self.plugin_set.plugins:
             products = [name for name, claims in self._claims.items() if any(c.plugin is plugin for c in claims)]
             for owner, source in self._all_sources():
                 if owner is plugin:
                     products += [name for name in source if name not in self._claims]
-            clashes = [_clash(name, claims) for name, claims in conflicts.items() if any(c.plugin is plugin for c in claims)]
+            clashes = [_clash(claims) for claims in conflicts.values() if any(c.plugin is plugin for c in claims)]
             error = plugin.error or plugin.conflict or ("; ".join(clashes) or None)
-            status = (
-                DISABLED if not plugin.enabled else BROKEN if plugin.error else CONFLICT if error else OK
-            )
+            status = DISABLED if not plugin.enabled else BROKEN if plugin.error else CONFLICT if error else OK
             listed.append(
                 PluginInfo(plugin.name, plugin.distribution, plugin.version, status, error, tuple(sorted(products)))
             )
@@ -188,41 +203,62 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def _claim(self, name: str) -> Claim:
         """Return who brings a product, asking no more plugins than needed. Raises UnknownProduct, PluginConflict."""
-        claims = self._claims.get(name) if len(self._read) == len(self.plugin_set.plugins) else self._asked(name)
+        claims = self._claims.get(name, []) if self._read_everything else self._asked(name)
+        if not claims:
+            claims = [Claim(plugin, source[name]) for plugin, source in self._all_sources() if name in source]
         if claims:
-            chosen = claims[0] if len(claims) == 1 else self._preferred(claims)
+            chosen = self._chosen(claims)
             if chosen is None:
-                raise PluginConflict(_clash(name, claims))
+                raise PluginConflict(_clash(claims))
             return chosen
-        for plugin, source in self._all_sources():
-            if name in source:
-                return Claim(plugin, source[name])
         self._read_all()
-        broken = [plugin for plugin in self.plugin_set.plugins if plugin.error and name in plugin.product_points]
-        if broken:
-            raise BrokenPlugin(f"the plugin that brings '{name}', {broken[0].title}, is broken: {broken[0].error}")
+        for plugin in self.plugin_set.plugins:
+            if name in plugin.product_points:
+                raise _unusable(name, plugin)
         raise UnknownProduct(self._unknown(name))
+
+    def _chosen(self, claims: list[Claim]) -> Claim | None:
+        """Return the claim that holds; None when several do and the setting `prefer` names none of them."""
+        if len(claims) == 1:
+            return claims[0]
+        # A plugin that names other products in its metadata, and not this one, was not asked for it.
+        named = [claim for claim in claims if claim.is_named] or claims
+        if len(named) == 1:
+            return named[0]
+        prefer = setting("prefer").get(claims[0].name)
+        return next((claim for claim in claims if prefer is not None and claim.plugin.is_named([prefer])), None)
+
+    def _conflicts(self) -> dict[str, list[Claim]]:
+        return {name: claims for name, claims in self._claims.items() if self._chosen(claims) is None}
 
     def _unknown(self, name: str) -> str:
         names = self.names()
         if not names:
-            return f"no data product named '{name}': no plugin is installed; pip install astra-registry-sdsstree brings all of the tree"
+            return (
+                f"no data product named '{name}': no plugin is installed; pip install astra-registry-sdsstree brings "
+                "all of the tree"
+            )
         return f"no data product named '{name}'{did_you_mean(name, names) or '; `astra-registry list` shows them'}"
 
     def _asked(self, name: str) -> list[Claim]:
         """Return the claims to a name by the plugins that say so, and by those that do not say what they bring."""
         for plugin in self.plugin_set:
-            if name in plugin.product_points or not plugin.product_points:
+            if name in plugin.product_points or not (plugin.product_points or plugin.brings_the_rest):
                 self._read_plugin(plugin, only=name)
-        claims = self._claims.get(name, [])
-        if not claims:
+        if name not in self._claims:
             self._read_all()
-            claims = self._claims.get(name, [])
-        return claims
+        return self._claims.get(name, [])
 
     def _read_all(self) -> None:
+        if self._read_everything:
+            return
         for plugin in self.plugin_set:
             self._read_plugin(plugin)
+        self._read_everything = True
+        for claims in self._conflicts().values():
+            if setting("strict"):
+                raise PluginConflict(_clash(claims))
+            warnings.warn(_clash(claims), BrokenPluginWarning, stacklevel=3)
 
     def _read_plugin(self, plugin: Plugin, only: str | None = None) -> None:
         """Add what a plugin brings to the claims; of one that names its products, just the one asked for."""
@@ -244,27 +280,33 @@ class Registry(Mapping[str, type[DataProduct]]):
     def _add(self, plugin: Plugin, brought: Any) -> None:
         if brought is None:
             return
-        name = brought.name if isinstance(brought, Declaration) else brought.sdss_data_model_name
-        claims = self._claims.setdefault(name, [])
+        made = Claim(plugin, brought)
+        claims = self._claims.setdefault(made.name, [])
         if not any(claim.plugin is plugin for claim in claims):
-            claims.append(Claim(plugin, brought))
+            claims.append(made)
 
     def _all_sources(self) -> list[tuple[Plugin, Mapping[str, Declaration]]]:
         if self._sources is None:
-            self._sources = [
-                (plugin, source)
-                for plugin, sources in self.plugin_set.call("astra_registry_product_sources")
-                for source in sources
-            ]
+            self._sources = []
+            for plugin, sources in self.plugin_set.call("astra_registry_product_sources"):
+                for source in sources:
+                    if isinstance(source, Mapping):
+                        self._sources.append((plugin, source))
+                    else:
+                        plugin.fail(
+                            f"astra_registry_product_sources returned {source!r}, which is no mapping of names to "
+                            f"declarations; {plugin.way_out}"
+                        )
         return self._sources
 
-    def _preferred(self, claims: list[Claim]) -> Claim | None:
-        name = claims[0].declaration().name
-        prefer = setting("prefer").get(name)
-        return next((claim for claim in claims if prefer in (claim.plugin.name, claim.plugin.distribution)), None)
-
-    def _class_of(self, claim: Claim) -> type[DataProduct]:
-        return claim.brought.build() if isinstance(claim.brought, Declaration) else claim.brought
+    def _class_of(self, name: str, brought: Any) -> type[DataProduct]:
+        if not isinstance(brought, Declaration):
+            return cast("type[DataProduct]", brought)
+        declaration, built = self._built.get(name, (None, None))
+        if built is None or declaration != brought:
+            built = brought.build()
+            self._built[name] = brought, built
+        return built
 
 
 def _products_of(plugin: Plugin) -> list[Any]:
@@ -280,13 +322,13 @@ def _products_of(plugin: Plugin) -> list[Any]:
     brought = plugin.call("astra_registry_products")
     if brought is None:
         return []
-    if isinstance(brought, (str, bytes, Mapping)) or not isinstance(brought, Iterable):
-        plugin.fail(f"astra_registry_products returned {type(brought).__name__}, not a list of products")
-        return []
-    products = list(brought)
+    products: list[Any] = brought
     for product in products:
         if not (isinstance(product, Declaration) or is_product(product)):
-            plugin.fail(f"astra_registry_products returned {product!r}, which is no data product (a class with sdss_data_model_name)")
+            plugin.fail(
+                f"astra_registry_products returned {product!r}, which is no data product (a class with "
+                f"sdss_data_model_name); {plugin.way_out}"
+            )
             return []
     return products
 
@@ -296,20 +338,35 @@ def _loaded(plugin: Plugin, name: str) -> Any:
     try:
         product = plugin.product_points[name].load()
     except Exception as error:  # noqa: BLE001
-        plugin.fail(f"its product '{name}' cannot be imported: {type(error).__name__}: {error}")
+        plugin.fail(f"its product '{name}' cannot be imported: {type(error).__name__}: {error}; {plugin.way_out}")
         return None
     if not is_product(product) or product.sdss_data_model_name != name:
-        plugin.fail(f"its entry point '{name}' names {product!r}, which is no data product of that name")
+        plugin.fail(
+            f"its entry point '{name}' names {product!r}, which is no data product of that name; {plugin.way_out}"
+        )
         return None
     return product
 
 
-def _clash(name: str, claims: list[Claim]) -> str:
+def _clash(claims: list[Claim]) -> str:
+    name = claims[0].name
     titles = sorted(claim.plugin.title for claim in claims)
     choice = " or ".join(sorted(claim.plugin.distribution for claim in claims))
     return (
         f"'{name}' is claimed by {' and by '.join(titles)}; say which to use: "
         f"astra-registry plugins prefer {name} {choice}"
+    )
+
+
+def _unusable(name: str, plugin: Plugin) -> AstraRegistryError:
+    """Return why a product cannot be had that an installed plugin names in its metadata."""
+    if plugin.error is not None:
+        return BrokenPlugin(f"the plugin that brings '{name}', {plugin.title}, is broken: {plugin.error}")
+    if plugin.conflict is not None:
+        return PluginConflict(f"'{name}' cannot be had: {plugin.conflict}")
+    return UnknownProduct(
+        f"no data product named '{name}': it comes with {plugin.title}, which is disabled (--no-plugins, or the "
+        "setting 'plugins')"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a user may configure: one table of settings, each from an override, the environment, a file, or its default.
+"""What a user may configure: a table of settings, each from an override, the environment, a file, a plugin or its default.
 
 >>> with override(jobs=4):
 ...     setting("jobs")
@@ -19,6 +19,7 @@ import attrs
 
 from astra_registry import setting_kinds as kinds
 from astra_registry.errors import BadSetting, did_you_mean
+from astra_registry.site_defaults import NOT_FROM_PLUGINS, site_defaults
 
 APPLICATION = "astra-registry"
 
@@ -154,6 +155,7 @@ class _Seen:
     configured: Mapping[str, object]
     checked: float
     defaults: dict[str, Any] = attrs.field(factory=dict)
+    site: Mapping[str, tuple[Any, str]] | None = None
     converted: dict[tuple[str, Any], Any] = attrs.field(factory=dict)
 
 
@@ -238,7 +240,23 @@ def setting(name: str) -> Any:
     try:
         return seen.defaults[name]
     except KeyError:
-        return seen.defaults.setdefault(name, SETTINGS[name].default_value())
+        return seen.defaults.setdefault(name, _default(seen, name))
+
+
+def _default(seen: _Seen, name: str) -> Any:
+    """Return a setting's default: what a site's plugin says, else our own."""
+    values = _of_the_site(seen)
+    if name not in values or name in NOT_FROM_PLUGINS:
+        return SETTINGS[name].default_value()
+    value, who = values[name]
+    return SETTINGS[name].convert(value, who)
+
+
+def _of_the_site(seen: _Seen) -> Mapping[str, tuple[Any, str]]:
+    if seen.site is None:
+        seen.site = {}  # while the plugins are asked, which may want a setting themselves
+        seen.site = site_defaults(setting("plugins"))
+    return seen.site
 
 
 def _from_environment(seen: _Seen, name: str, raw: Any) -> Any:
@@ -294,4 +312,6 @@ def origin(name: str) -> str:
     if raw or (raw is not None and entry.empty_counts):
         return f"environment variable {entry.env}"
     seen = _seen()
-    return seen.file if name in seen.configured else "default"
+    if name in seen.configured:
+        return seen.file
+    return _of_the_site(seen)[name][1] if name in _of_the_site(seen) else "default"

@@ -36,6 +36,16 @@ class ReleaseType(click.ParamType[str]):
         return [CompletionItem(release) for release in known if release.startswith(incomplete.lower())]
 
 
+class ReleaseOption(click.Option):
+    """The release of a product; its help names them, which takes a look at all of them."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help, with the product's releases."""
+        if isinstance(ctx.command, ProductCommand):
+            self.help = f"One of {ctx.command.declaration.releases_in_words}."
+        return super().get_help_record(ctx)
+
+
 class ProductCommand(click.Command):
     """A command for one product; made from the product's declaration."""
 
@@ -72,9 +82,7 @@ class ProductGroup(click.Group):
     def _before(self, **options: Any) -> Any:
         """Keep the options that come before the product; without a product, do what there is to do."""
         ctx = click.get_current_context()
-        ctx.meta["before"] = {
-            name: value for name, value in options.items() if _was_given(ctx, name)
-        }
+        ctx.meta["before"] = {name: value for name, value in options.items() if _was_given(ctx, name)}
         if ctx.invoked_subcommand is None and self._without is not None:
             with places(options):
                 return self._without(**options)
@@ -104,9 +112,7 @@ class ProductGroup(click.Group):
             name=cmd_name,
             callback=callback,
             params=[
-                click.Option(
-                    ["--release"], type=ReleaseType(), metavar="R", help=f"One of {declaration.releases_in_words}."
-                ),
+                ReleaseOption(["--release"], type=ReleaseType(), metavar="R", help="The data release."),
                 *(parameter_option(p, taken) for p in declaration.parameters),
                 *self._options,
             ],
