@@ -37,7 +37,10 @@ class Drawn:
         if mask is not None and len(mask) == len(inside):
             self.sky = flagged(mask[inside], [name for name in _SKY_BITS if name in bits], bits)
         fitted = self.meta.get("model")
-        self.model = None if fitted is None else np.asarray(fitted.value)[inside]
+        # A slice of a spectrum keeps the meta of the whole: then neither fit nor bits belong to its pixels.
+        self.model = None
+        if fitted is not None and len(fitted) == len(inside):
+            self.model = np.asarray(fitted.value)[inside]
 
     @property
     def size(self) -> int:

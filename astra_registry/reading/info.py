@@ -20,9 +20,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what a FITS file is, as a mapping that JSON can hold.
 
     ``path``, ``bytes``, ``packed`` (with gzip), ``whole``, ``problem`` (None, or what is wrong), ``hdus`` (of each
-    ``index``, ``name``, ``kind``, ``shape``, ``type``, ``unit``, ``columns``, ``bytes``), ``cards`` (``{keyword: {"value", "comment"}}``)
-    and ``snr``, that of its header or table, or None. Of a cut file the HDUs that are there are told.
-    Raises `FileMissing` when there is no file, `CorruptFile` when it is no FITS at all.
+    ``index``, ``name``, ``kind``, ``shape``, ``type``, ``unit``, ``columns``, ``bytes``), ``cards`` (of each keyword
+    its ``value`` and ``comment``) and ``snr``, that of its header or table, or None. Of a cut file the HDUs that are
+    there are told. Raises `FileMissing` when there is no file, `CorruptFile` when it is no FITS at all.
     """
     name = os.fspath(path)
     problem = None

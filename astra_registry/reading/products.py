@@ -76,7 +76,8 @@ def writer_of(product: Any, kind: str = "spectrum") -> Any:
 
 def _reader_of(product: Any, kind: str, readers: Mapping[tuple[str, str], str]) -> str:
     name = product.sdss_data_model_name
-    known = {**{k: reference for (owner, k), reference in readers.items() if owner == name}, **product.readers}
+    known = {kind: reference for (owner, kind), reference in readers.items() if owner == name}
+    known.update(product.readers)
     if kind not in known:
         has = f"it reads {_listed(known)}" if known else "it has none, and reads as HDUs without a kind"
         raise BadValue(f"{name} has no reader of the kind {kind!r}{did_you_mean(kind, known)}; {has}")

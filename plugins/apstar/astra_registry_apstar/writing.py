@@ -124,6 +124,8 @@ def _arrays(spectrum: Spectrum) -> tuple[Any, Any, Any]:
     scale = spectrum.flux.unit.to(FLUX_UNIT)
     error = np.asarray(error_of(spectrum) * scale, dtype=flux.dtype)
     mask = np.array(spectrum.meta.get("bitmask", np.zeros(flux.shape, np.int16)))
+    if mask.shape != flux.shape:  # a slice of a spectrum keeps the meta of the whole
+        mask = np.zeros(flux.shape, np.int16)
     if spectrum.mask is not None:
         known = flagged(mask, APOGEE_BAD, APOGEE_PIXMASK) | gaps(flux, error)
         mask[spectrum.mask & ~known] |= 1 << APOGEE_PIXMASK["BADPIX"]
