@@ -93,7 +93,9 @@ class Parameter:
         try:
             return self.convert(value)
         except AstraRegistryError as error:
-            row = next(i for i, other in enumerate(values) if type(other) is type(value) and (other is value or other == value))
+            row = next(
+                i for i, other in enumerate(values) if type(other) is type(value) and (other is value or other == value)
+            )
             raise type(error)(f"row {row}: {error}") from None
 
     def _is_clean(self, values: Sequence[object]) -> bool:
@@ -111,6 +113,8 @@ class Parameter:
         )  # fmt: skip
 
     def _validate(self, value: Any) -> None:
+        if value == "" and self.default == "":
+            return  # one that may be left empty
         if self.in_path and isinstance(value, str):
             check_path_value(value, subpath=self.subpath)
         if self.choices is not None and value not in self.choices:
@@ -157,6 +161,7 @@ def parameter(
         A function of the converted value: returns False or a text, or raises ValueError, when it is wrong.
     aliases
         Other names by which templates, callers and columns of tables know it.
+
     """
     return attrs.field(
         kw_only=True,

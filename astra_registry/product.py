@@ -57,12 +57,20 @@ class DataProduct(Task):
     _in_paths: ClassVar[frozenset[str]] = frozenset()
 
     release: str = parameter("The data release.")
-    public: bool = parameter("Whether to treat the release as public.", default=False, significant=False, visibility="hidden")
+    public: bool = parameter(
+        "Whether to treat the release as public.", default=False, significant=False, visibility="hidden"
+    )
     mirror: bool = parameter("Whether to ask the mirror server.", default=False, significant=False, visibility="hidden")
     verbose: bool = parameter("Whether to tell what is done.", default=True, significant=False, visibility="hidden")
-    use_remote: bool = parameter("Whether to bring the file when it is opened.", default=False, significant=False, visibility="hidden")
-    remote_access_method: str = parameter("The transport that brings it.", default="http", significant=False, visibility="hidden")
-    strict_output_checking: bool = parameter("Whether complete means whole.", default=False, significant=False, visibility="hidden")
+    use_remote: bool = parameter(
+        "Whether to bring the file when it is opened.", default=False, significant=False, visibility="hidden"
+    )
+    remote_access_method: str = parameter(
+        "The transport that brings it.", default="http", significant=False, visibility="hidden"
+    )
+    strict_output_checking: bool = parameter(
+        "Whether complete means whole.", default=False, significant=False, visibility="hidden"
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -137,7 +145,10 @@ class DataProduct(Task):
         if cls.templates is None and tree.has_name(cls._label()):
             compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
         else:
-            compiled = tuple(tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths)) for text in cls.template_texts(release))
+            compiled = tuple(
+                tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths))
+                for text in cls.template_texts(release)
+            )
         keys: dict[str, str] = {}
         required: set[str] = set()
         for template in compiled:
@@ -218,7 +229,9 @@ class DataProduct(Task):
     def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
         release = cls._release_of(values)
         # What follows from another that is missing as well needs no mention of its own.
-        first = [a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)]
+        first = [
+            a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)
+        ]
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
         return MissingParameter(f"{cls._label()} in {release} needs {names}")
 
@@ -346,7 +359,11 @@ class DataProduct(Task):
         """
         from astra_registry.reading import read
 
-        readers = {key: named for _, brought in installed_plugins().call("astra_registry_readers") for key, named in brought.items()}
+        readers = {
+            key: named
+            for _, brought in installed_plugins().call("astra_registry_readers")
+            for key, named in brought.items()
+        }
         return read(self, kind, readers=readers, **options)
 
     @classmethod

@@ -92,7 +92,9 @@ class Parameterised:
             if value is None:
                 continue
             if attribute in found:
-                raise BadValue(f"{cls._label()}: '{spelled[attribute]}' and '{name}' are the same parameter, given twice")
+                raise BadValue(
+                    f"{cls._label()}: '{spelled[attribute]}' and '{name}' are the same parameter, given twice"
+                )
             found[attribute], spelled[attribute] = value, name
         return found
 
@@ -116,7 +118,9 @@ class Parameterised:
                 return _members(declaration, value)
             if is_column(value) and not _is_value(declaration, value):
                 if not declaration.batch:
-                    raise InvalidParameter(f"{declaration.name} takes one value, not a sequence: it is no batch parameter")
+                    raise InvalidParameter(
+                        f"{declaration.name} takes one value, not a sequence: it is no batch parameter"
+                    )
                 return declaration.convert_column(plain_column(value))
             return declaration.convert(value)
         except InvalidParameter as error:
@@ -133,7 +137,7 @@ class Parameterised:
     @classmethod
     def _is_column(cls, attribute: str, value: object) -> bool:
         return cls._parameters[attribute].batch and (
-            type(value) is tuple and cls._parameters[attribute].type is not tuple
+            (type(value) is tuple and cls._parameters[attribute].type is not tuple)
             or bool(getattr(value, "is_batch_mode", False))
         )  # fmt: skip
 
@@ -171,7 +175,9 @@ class Parameterised:
                 return declaration.convert(declaration.default(**arguments))
             constants = {name: value for name, value in arguments.items() if name not in columns}
             rows = list(zip(*columns.values(), strict=True))
-            by_row = {row: declaration.default(**dict(zip(columns, row, strict=True)), **constants) for row in set(rows)}
+            by_row = {
+                row: declaration.default(**dict(zip(columns, row, strict=True)), **constants) for row in set(rows)
+            }
             return declaration.convert_column([by_row[row] for row in rows])
         except InvalidParameter as error:
             raise InvalidParameter(f"{cls._label()}: {error}") from None
@@ -230,9 +236,7 @@ class Parameterised:
             if name in given:
                 raise BadValue(f"{cls._label()}: {name} was given twice, by position and by name")
             if name not in cls._spellings:
-                raise UnknownParameter(
-                    f"{cls._label()} has no parameter '{name}'{did_you_mean(name, cls._spellings)}"
-                )
+                raise UnknownParameter(f"{cls._label()} has no parameter '{name}'{did_you_mean(name, cls._spellings)}")
             given[name] = value
         instance = cls(**given)
         return [(name, getattr(instance, declaration.attribute)) for name, declaration in listed]
@@ -307,8 +311,7 @@ class Parameterised:
         return {
             declaration.name: getattr(self, attribute)
             for attribute, declaration in self._parameters.items()
-            if declaration.name in target._spellings
-            and getattr(self, attribute, None) is not None
+            if declaration.name in target._spellings and getattr(self, attribute, None) is not None
         }
 
     @classmethod
@@ -318,11 +321,7 @@ class Parameterised:
         With `include_significant` all of them (luigi's sense of the flag), else the significant ones.
         """
         theirs = {p.name for p in klass._parameters.values() if include_significant or p.significant}
-        return [
-            p.name
-            for p in cls._parameters.values()
-            if p.name in theirs and (include_significant or p.significant)
-        ]
+        return [p.name for p in cls._parameters.values() if p.name in theirs and (include_significant or p.significant)]
 
     def get_common_param_kwargs(self, klass: type[Parameterised], include_significant: bool = True) -> dict[str, Any]:
         """Return the values to make a `klass` with: what both share, without what its release does not use."""
@@ -344,12 +343,16 @@ def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
         if attribute not in annotations:
             raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
         kind, refine = plain_type(_resolved(cls, attribute, annotations[attribute]))
+        name = template_spelling(attribute)
+        if name != attribute and any(name in base.__dict__.get("_parameters", ()) for base in cls.__mro__[1:]):
+            name = attribute  # `release_`, of a template that names {release}: it is not the product's release
         made = Parameter(
-            name=template_spelling(attribute),
+            name=name,
             attribute=attribute,
             type=kind,
             refine=refine,
             in_path=cls._parameters_are_in_paths(),
+            subpath=name in getattr(cls, "subpaths", ()),
             **declaration,
         )
         declared[attribute] = made
@@ -380,7 +383,9 @@ def _resolved(cls: type, attribute: str, annotation: Any) -> Any:
     try:
         return eval(annotation, dict(namespace), scope)  # noqa: S307 - the class's own source
     except Exception as error:
-        raise BadValue(f"{cls.__name__}.{attribute}: the annotation {annotation!r} cannot be resolved: {error}") from error
+        raise BadValue(
+            f"{cls.__name__}.{attribute}: the annotation {annotation!r} cannot be resolved: {error}"
+        ) from error
 
 
 def _spellings(owner: str, parameters: Mapping[str, Parameter]) -> dict[str, str]:
