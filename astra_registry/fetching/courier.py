@@ -29,7 +29,7 @@ from astra_registry.fetching.transport import Errand, Fetched, Transport
 from astra_registry.fetching.turns import Turn
 from astra_registry.fetching.wanted import Wanted
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ADVICE_FOR = 100  # missing files a run whose folder on the server is looked at
 
 
@@ -125,8 +125,8 @@ class Courier:
                 fetched, url = self._transfer(item, part, errand, sums=sums)
                 part.settle(fetched.mtime)
                 part.place()
-            except BaseException:
-                part.leave()
+            except BaseException as error:
+                part.leave(keep=not _is_no_room(error))
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
@@ -354,6 +354,10 @@ def _sha1(path: str) -> Any:
         return hashlib.file_digest(stream, "sha1")
 
 
+def _is_no_room(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -361,7 +365,7 @@ def _one_line(error: Exception) -> str:
 def _disk_trouble(error: OSError, path: str) -> TransferFailed:
     """Return an error of this disk in the words of this package."""
     folder = os.path.dirname(path)
-    if error.errno in _NO_ROOM:
+    if _is_no_room(error):
         reason = f"no room on the disk for {path}"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = f"may not write to {folder} ({error.strerror})"

@@ -80,14 +80,14 @@ class Fetcher:
         base = options.remote_base
         keys = Keys(frozenset({configured_origin(base)}) if base else SDSS_HOSTS, options.login)
         self._hosts = Hosts(line, options.jobs)
-        http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
-        self._listings = Listings(http.get)
+        self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
+        self.listings = Listings(self.http.get)
         self._tally = _Tally()
         self._rsync = self._rsync_transport(keys) if options.transport == "rsync" else None
         self._courier = Courier(
-            _transport(options, http),
+            _transport(options, self.http),
             self._hosts,
-            self._listings,
+            self.listings,
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,
@@ -215,6 +215,16 @@ class Fetcher:
                     self._folders[os.path.dirname(item.path)] += 1
                 yield item
 
+    def is_here(self, item: Wanted) -> bool:
+        """Whether a file lies here, as far as its name and what is remembered tell; it is not read."""
+        entry = self._ledger.known([os.path.abspath(item.path)]).get(os.path.abspath(item.path))
+        if entry is not None:
+            return _still_there(item, entry)
+        try:
+            return os.stat(item.path).st_size > 0
+        except (OSError, ValueError):
+            return False
+
     def _dispatch(self, item: Wanted) -> None:
         sums = self._wants_sums(item)
         if sums:
@@ -255,7 +265,7 @@ class Fetcher:
         self._listed.add(folder)
 
         def ask() -> tuple[()]:
-            self._listings.folder(folder, sums=True)
+            self.listings.folder(folder, sums=True)
             return ()
 
         self._todo.put(ask)

@@ -141,13 +141,13 @@ class Part:
             os.close(self._file)
             self._file = None
 
-    def leave(self) -> None:
-        """After a failure: keep what a later run can go on with, remove anything else."""
-        keep = False
-        if self._recorded and self._file is not None:
+    def leave(self, *, keep: bool = True) -> None:
+        """After a failure: keep what a later run can go on with (unless told not to), remove anything else."""
+        worth_it = False
+        if keep and self._recorded and self._file is not None:
             with contextlib.suppress(OSError):
-                keep = os.fstat(self._file).st_size >= RESUMABLE
-        if not keep:
+                worth_it = os.fstat(self._file).st_size >= RESUMABLE
+        if not worth_it:
             remove(self.path)
         self.close()
 

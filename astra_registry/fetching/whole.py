@@ -9,8 +9,8 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from astra_registry.errors import CorruptFile
 
@@ -95,16 +95,35 @@ def _check_packed(stream: BinaryIO, *, is_fits: bool) -> None:
         raise CorruptFile(f"its compressed stream is damaged: {error}") from None
 
 
-def _walk(stream: BinaryIO, first: bytes, size: int | None) -> None:
-    """Go from header to header to the last block; ``size`` is None for a stream that only reading measures."""
+class Hdu(NamedTuple):
+    """Where one header-data unit lies in its file, in bytes."""
+
+    number: int
+    header: bytes
+    start: int
+    data_size: int
+
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.start + len(self.header) + self.data_size
+
+
+def hdus(stream: BinaryIO, first: bytes, size: int | None) -> Iterator[Hdu]:
+    """Give the HDUs of a file, from header to header to the last block; CorruptFile where it is not FITS, or cut.
+
+    ``first`` is the first block, read already; ``size`` is None for a stream that only reading measures.
+    """
     if not first.startswith(b"SIMPLE  ="):
         raise CorruptFile(f"it is {_nature(first)}, not a FITS file")
     position, number, block = 0, 0, first
     while True:
-        header_size, data_size = _header(stream, block, number)
-        position += header_size + data_size
+        header, data_size = _header(stream, block, number)
+        hdu = Hdu(number, header, position, data_size)
+        position = hdu.end
         if size is not None and position > size:
             raise CorruptFile(f"it is cut: HDU {number} ends at byte {position}, the file at {size}")
+        yield hdu
         stream.seek(position)
         block = stream.read(BLOCK)
         if not block:
@@ -119,20 +138,25 @@ def _walk(stream: BinaryIO, first: bytes, size: int | None) -> None:
             raise CorruptFile(f"after HDU {number - 1} come bytes that are no HDU (at byte {position})")
 
 
-def _header(stream: BinaryIO, block: bytes, number: int) -> tuple[int, int]:
-    """Return the lengths of a header and of its data in bytes, both in whole blocks."""
+def _walk(stream: BinaryIO, first: bytes, size: int | None) -> None:
+    for _ in hdus(stream, first, size):
+        pass
+
+
+def _header(stream: BinaryIO, block: bytes, number: int) -> tuple[bytes, int]:
+    """Return a header, and the length of its data in bytes, both in whole blocks."""
     header = block
     while True:
         if len(block) < BLOCK:
             raise CorruptFile(f"it is cut within the header of HDU {number}")
         text = block.rstrip(b" ")
         if text.endswith(b"END") and (len(text) - 3) % _CARD == 0:
-            return len(header), _data_size(header, number)
+            return header, _data_size(header, number)
         block = stream.read(BLOCK)
         header += block
 
 
-def _value(header: bytes, keyword: bytes) -> bytes | None:
+def card_value(header: bytes, keyword: bytes) -> bytes | None:
     """Return the value of the first card of that keyword, or None."""
     start = keyword.ljust(8) + b"="
     at = header.find(start)
@@ -146,15 +170,16 @@ def _value(header: bytes, keyword: bytes) -> bytes | None:
 def _data_size(header: bytes, number: int) -> int:
     try:
         axes = [
-            int(_value(header, b"NAXIS%d" % axis) or b"") for axis in range(1, int(_value(header, b"NAXIS") or b"") + 1)
+            int(card_value(header, b"NAXIS%d" % axis) or b"")
+            for axis in range(1, int(card_value(header, b"NAXIS") or b"") + 1)
         ]
-        bits = abs(int(_value(header, b"BITPIX") or b""))
+        bits = abs(int(card_value(header, b"BITPIX") or b""))
         if not axes:
             return 0
-        parameters, groups = int(_value(header, b"PCOUNT") or b"0"), int(_value(header, b"GCOUNT") or b"1")
+        parameters, groups = int(card_value(header, b"PCOUNT") or b"0"), int(card_value(header, b"GCOUNT") or b"1")
     except ValueError:
         raise CorruptFile(f"the header of HDU {number} does not tell the size of its data") from None
-    if axes[0] == 0 and _value(header, b"GROUPS") == b"T":
+    if axes[0] == 0 and card_value(header, b"GROUPS") == b"T":
         axes = axes[1:]
     data = bits // 8 * groups * (parameters + math.prod(axes))
     if data < 0:

@@ -1,0 +1,107 @@
+"""Lock files: what exactly was fetched, so that another machine can have exactly that, and a paper can cite it.
+
+A first line says what the file is; each further line is one file as JSON, in the order of locations.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from astra_registry.atomic import written
+from astra_registry.errors import BadTable, NotIdentified
+from astra_registry.fetching.places import location_of_path, location_of_url, url_of
+from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.wanted import Wanted
+
+_HEAD = {"format": "astra-registry lock", "version": 1}
+
+
+@attrs.frozen
+class LockedFile:
+    """One file of a data set: where it belongs, where on the server it is (when elsewhere), and what is in it."""
+
+    location: str
+    size: int
+    sha1: str
+    product: str | None = None
+    release: str | None = None
+    parameters: dict[str, Any] = attrs.field(factory=dict)
+    source: str | None = None
+
+    def wanted(self, *, sas_base_dir: str, remote_base: str | None = None) -> Wanted:
+        """Return what to fetch: this very file, or an error that says what differs."""
+        url = url_of(self.source or self.location, remote_base)
+        return Wanted((url,), os.path.join(sas_base_dir, self.location), None, size=self.size, sha1=self.sha1)
+
+
+def write_lock(path: str | os.PathLike[str], results: Iterable[FetchResult], *, sas_base_dir: str) -> int:
+    """Write the lock file of what a fetch brought or found, atomically; return the number of its files.
+
+    A file whose sha1 is not known yet (it was here before) is read for it. Results without a file are left out.
+    """
+    lines = sorted(_line(result, sas_base_dir) for result in results if result.ok and result.path)
+    with written(path, overwrite=True) as private, open(private, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(_HEAD) + "\n")
+        for _, line in lines:
+            stream.write(line + "\n")
+    return len(lines)
+
+
+def _line(result: FetchResult, sas_base_dir: str) -> tuple[str, str]:
+    import hashlib
+
+    path = str(result.path)
+    sha1 = result.sha1
+    if sha1 is None:
+        with open(path, "rb", buffering=0) as stream:
+            sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
+    location = location_of_path(path, sas_base_dir)
+    source = None
+    try:
+        source = location_of_url(result.url or "")
+    except NotIdentified:
+        pass  # it came from a place that is not laid out as the SAS
+    product = result.product
+    locked = LockedFile(
+        location,
+        os.stat(path).st_size,
+        sha1,
+        product=getattr(product, "sdss_data_model_name", None),
+        release=getattr(product, "release", None),
+        parameters=parameters_of(product),
+        source=source if source != location else None,
+    )
+    told = {name: value for name, value in attrs.asdict(locked).items() if value not in (None, {})}
+    return location, json.dumps(told, ensure_ascii=False)
+
+
+def parameters_of(product: Any) -> dict[str, Any]:
+    """Return the parameters of a product that JSON can hold: what tells it apart from others of its kind."""
+    values = getattr(product, "param_kwargs", None) or {}
+    names = getattr(product, "get_param_names", None)
+    wanted = set(names()) if callable(names) else set(values)
+    return {
+        name: value
+        for name, value in values.items()
+        if name in wanted and name != "release" and isinstance(value, (str, int, float, bool))
+    }
+
+
+def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
+    """Give the files of a lock file; BadTable names the line that cannot be read."""
+    with open(path, encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                told = json.loads(line)
+                locked = LockedFile(**told) if number > 1 else None
+            except (ValueError, TypeError) as error:
+                raise BadTable(f"{os.fspath(path)}, line {number}: {error}") from None
+            if locked is not None:
+                yield locked
+            elif not isinstance(told, dict) or told.get("format") != _HEAD["format"]:
+                raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")

@@ -1,0 +1,34 @@
+"""Where a location of the SAS is: below a folder here, below a base on a server."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+
+from astra_registry.errors import NotIdentified
+from astra_registry.fetching.credentials import is_public
+
+PUBLIC_BASE = "https://data.sdss.org"
+INTERNAL_BASE = "https://data.sdss5.org"
+
+
+def url_of(location: str, remote_base: str | None = None) -> str:
+    """Return the URL of a location; without a base on the SDSS server that has the release of its first folder."""
+    path = f"/sas/{urllib.parse.quote(location)}"
+    return (remote_base or (PUBLIC_BASE if is_public(path) else INTERNAL_BASE)).rstrip("/") + path
+
+
+def location_of_url(url: str) -> str:
+    """Return the location that a URL names: what follows ``/sas/``; NotIdentified when it has none."""
+    before, found, location = urllib.parse.urlsplit(url).path.partition("/sas/")
+    if not found:
+        raise NotIdentified(f"{url} is not on a SAS: it has no /sas/{' after its host' if not before else ''}")
+    return urllib.parse.unquote(location)
+
+
+def location_of_path(path: str, sas_base_dir: str) -> str:
+    """Return the location of a local file; NotIdentified when it is not below the folder of the SAS."""
+    location = os.path.relpath(os.path.abspath(path), os.path.abspath(sas_base_dir))
+    if location == os.curdir or location.split(os.sep, 1)[0] == os.pardir:
+        raise NotIdentified(f"{path} is not below {sas_base_dir}")
+    return location.replace(os.sep, "/")

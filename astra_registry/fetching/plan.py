@@ -1,0 +1,141 @@
+"""What a fetch would do: how many files, how many are here already, how many bytes, and whether the disk has room."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import attrs
+
+from astra_registry.errors import FileFailed, FileMissing
+from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.progress import size_of
+from astra_registry.fetching.wanted import Seen, Wanted
+
+_SECONDS = 10.0  # that the server is asked for sizes
+
+
+@attrs.frozen
+class Plan:
+    """The numbers of a fetch before it begins."""
+
+    files: int = 0
+    present: int = 0
+    unusable: int = 0
+    asked: int = 0  # files whose size was asked for
+    known: int = 0  # … and told
+    known_bytes: int = 0
+    missing: int = 0  # of those asked for, not on the server
+    free: int | None = None  # bytes on the disk of the first file
+
+    @property
+    def to_fetch(self) -> int:
+        """How many files would be fetched."""
+        return self.files - self.present
+
+    @property
+    def bytes(self) -> int | None:
+        """How many bytes would be fetched: exact when all sizes are known, else an estimate; None when none is."""
+        if self.to_fetch == 0:
+            return 0
+        if not self.known:
+            return None
+        return (
+            round(self.known_bytes * (self.to_fetch - self.missing) / self.known)
+            if self.is_estimate
+            else self.known_bytes
+        )
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether ``bytes`` follows from a part of the files only."""
+        return self.known + self.missing < self.to_fetch
+
+    @property
+    def has_room(self) -> bool | None:
+        """Whether the disk has room; None when nobody knows."""
+        return None if self.bytes is None or self.free is None else self.bytes < self.free
+
+    def summary(self) -> str:
+        """Return one line for a person."""
+        told = [f"{self.files:,} files", f"{self.present:,} here already", f"{self.to_fetch:,} to fetch"]
+        if self.bytes is not None and self.to_fetch:
+            told.append(f"{'about ' if self.is_estimate else ''}{size_of(self.bytes)}")
+        if self.missing:
+            told.append(f"{self.missing:,} of {self.asked:,} asked for are not on the server")
+        if self.unusable:
+            told.append(f"{self.unusable:,} rows cannot be used")
+        if self.free is not None:
+            room = {True: "", False: ": NOT ENOUGH", None: ""}[self.has_room]
+            told.append(f"{size_of(self.free)} free on the disk{room}")
+        return ", ".join(told)
+
+
+def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 100) -> Plan:
+    """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files."""
+    fetcher = Fetcher(options or Options())
+    counts = {"files": 0, "present": 0, "unusable": 0}
+    sample: list[Wanted] = []
+    free: int | None = None
+    seen = Seen()
+    try:
+        for item in items:
+            if item.error is not None or not item.urls:
+                counts["unusable"] += 1
+                continue
+            if not seen.add(item.path):
+                continue
+            counts["files"] += 1
+            if free is None:
+                free = _free(item.path)
+            if fetcher.is_here(item):
+                counts["present"] += 1
+            elif len(sample) < ask:
+                sample.append(item)
+        sizes = _sizes(fetcher, sample)
+    finally:
+        fetcher.close()
+    told = [size for size in sizes if size is not None and size >= 0]
+    return Plan(
+        **counts,
+        asked=len(sizes),
+        known=len(told),
+        known_bytes=sum(told),
+        missing=sum(size == -1 for size in sizes),
+        free=free,
+    )
+
+
+def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
+    """Return the sizes as far as the server tells them in a few seconds; -1 for what it has not."""
+    until = time.monotonic() + _SECONDS
+
+    def size(item: Wanted) -> int | None:
+        for url in item.urls:
+            if time.monotonic() > until or not url.startswith("http"):
+                return None
+            try:
+                length = fetcher.http.head(url, public=is_public(url, item.product)).get("content-length", "")
+            except FileMissing:
+                continue
+            except FileFailed:
+                return None
+            return int(length) if length.isdigit() else None
+        return -1
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(size, sample))
+
+
+def _free(path: str) -> int | None:
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free
+    return None

@@ -1,0 +1,222 @@
+"""Checking what lies on disk: by itself, against what is remembered, and against the server; and bringing it again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import attrs
+
+from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
+from astra_registry.fetching import fits_sums, whole
+from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.ledger import Entry, Ledger, entry_of
+from astra_registry.fetching.places import location_of_path, url_of
+from astra_registry.fetching.wanted import Wanted
+
+_FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
+_PRIVATE = re.compile(r"^\.(astra-rsync|.*\.astra-(part|part-record|lock)$)")
+_CHUNK = 200
+
+
+@attrs.frozen
+class Finding:
+    """What was found of one file.
+
+    ``status``: ``whole``, ``bad`` (``problem`` says why), ``missing`` (not here), ``unknown`` (it could not be
+    compared), ``repaired``. ``checks`` names what was compared.
+    """
+
+    path: str
+    status: str
+    problem: str | None = None
+    bytes: int | None = None
+    sha1: str | None = None
+    checks: tuple[str, ...] = ()
+    url: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file can be trusted."""
+        return self.status in ("whole", "repaired")
+
+
+def verify(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    remote: bool = False,
+    repair: bool = False,
+    sas_base_dir: str | os.PathLike[str] | None = None,
+    remote_base: str | None = None,
+    url_for: Callable[[str], str] | None = None,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    ledger: str | None = None,
+) -> Iterator[Finding]:
+    """Give a finding for each file, and for each file below each folder.
+
+    By itself a file is checked for its FITS structure to the last block, its gzip trailer, its CHECKSUM and DATASUM
+    cards, and the sha1 that was recorded when it was fetched. ``remote`` asks the server for size, ETag and
+    ``.sha1sum``. ``repair`` brings again what is bad; the bad file stays until a good one is here. What is whole is
+    remembered, so that fetching knows it: that is how an existing archive is adopted.
+
+    ``url_for`` tells the URL of a path, where that is not its location below the server's base.
+    """
+    from astra_registry.settings import override, setting
+
+    given = {"jobs": jobs, "timeout": timeout, "remote_base": remote_base}
+    with override(**{name: value for name, value in given.items() if value is not None}):
+        chosen = {
+            name: setting(name)
+            for name in ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
+        }
+    base_dir = os.fspath(sas_base_dir) if sas_base_dir is not None else setting("sas_base_dir")
+    base = chosen["remote_base"]
+
+    def default_url(path: str) -> str:
+        return url_of(location_of_path(path, base_dir), base)
+
+    options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
+    return _findings(paths, options, url_for or default_url, remote=remote, repair=repair)
+
+
+def _findings(
+    paths: Iterable[str | os.PathLike[str]],
+    options: Options,
+    url_for: Callable[[str], str],
+    *,
+    remote: bool,
+    repair: bool,
+) -> Iterator[Finding]:
+    ledger = Ledger(options.ledger)
+    fetcher = Fetcher(options) if remote else None
+    files = _files(paths)
+    pool = ThreadPoolExecutor(options.jobs, thread_name_prefix="astra-verify")
+    waiting: deque[Future[Finding]] = deque()
+    try:
+        while True:
+            chunk = list(islice(files, _CHUNK))
+            known = ledger.known(os.path.abspath(path) for path in chunk)
+            for path in chunk:
+                check = _Check(path, known.get(os.path.abspath(path)), url_for, fetcher)
+                waiting.append(pool.submit(check.run))
+            while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
+                yield _concluded(waiting.popleft().result(), ledger, options, url_for, repair=repair)
+            if not chunk and not waiting:
+                return
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+        ledger.close()
+        if fetcher is not None:
+            fetcher.close()
+
+
+def _concluded(
+    finding: Finding, ledger: Ledger, options: Options, url_for: Callable[[str], str], *, repair: bool
+) -> Finding:
+    if finding.status == "whole":
+        with contextlib.suppress(OSError):
+            ledger.remember(entry_of(finding.path, sha1=finding.sha1, url=finding.url))
+    if finding.status in ("bad", "missing") and repair:
+        return _repaired(finding, options, url_for)
+    return finding
+
+
+def _repaired(finding: Finding, options: Options, url_for: Callable[[str], str]) -> Finding:
+    try:
+        item = Wanted((finding.url or url_for(finding.path),), finding.path)
+    except NotIdentified as error:
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {error}")
+    [result] = Fetcher(options).results(iter([item]))
+    if not result.ok:
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {result.error}", url=result.url)
+    return attrs.evolve(finding, status="repaired", bytes=result.bytes, sha1=result.sha1, url=result.url)
+
+
+def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
+    """Give the files, and those below folders; not the private ones of transfers."""
+    for given in paths:
+        path = os.fspath(given)
+        if not os.path.isdir(path):
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not _PRIVATE.match(name))
+            for name in sorted(names):
+                if not _PRIVATE.match(name):
+                    yield os.path.join(folder, name)
+
+
+class _Check:
+    """The check of one file, in a thread of its own."""
+
+    def __init__(self, path: str, entry: Entry | None, url_for: Callable[[str], str], fetcher: Fetcher | None) -> None:
+        self._path = path
+        self._entry = entry
+        self._url_for = url_for
+        self._fetcher = fetcher
+        self._checks: list[str] = []
+        self._sha1: str | None = None
+        self._url: str | None = None
+        self._size: int | None = None
+
+    def run(self) -> Finding:
+        status, problem = "whole", None
+        try:
+            self._alone()
+            if self._fetcher is not None:
+                self._against_server(self._fetcher)
+        except (FileNotFoundError, FileMissing) as error:
+            status = "missing" if not os.path.exists(self._path) else "unknown"
+            problem = "it is not here" if status == "missing" else str(error)
+        except CorruptFile as error:
+            status, problem = "bad", str(error)
+        except (FileFailed, NotIdentified, OSError) as error:
+            status, problem = "unknown", str(error)
+        return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
+
+    def _alone(self) -> None:
+        status = os.stat(self._path)
+        self._size = status.st_size
+        whole.check(self._path)
+        self._checks.append("structure")
+        if _FITS.search(self._path) and fits_sums.check(self._path):
+            self._checks.append("CHECKSUM")
+        with open(self._path, "rb", buffering=0) as stream:
+            self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
+        entry = self._entry
+        # A file that somebody wrote anew on purpose is not a damaged one: its time tells.
+        if entry is not None and entry.sha1 is not None and entry.mtime == status.st_mtime_ns:
+            if entry.sha1 != self._sha1:
+                raise CorruptFile(f"its sha1 is {self._sha1}, and was {entry.sha1} when it was fetched")
+            self._checks.append("recorded sha1")
+
+    def _against_server(self, fetcher: Fetcher) -> None:
+        self._url = self._entry.url if self._entry is not None and self._entry.url else self._url_for(self._path)
+        headers = fetcher.http.head(self._url, public=is_public(self._url))
+        length = headers.get("content-length", "")
+        if length.isdigit() and "content-encoding" not in headers:
+            if int(length) != self._size:
+                raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
+            self._checks.append("size")
+        recorded = self._entry.etag if self._entry is not None else None
+        if recorded and headers.get("etag"):
+            if headers["etag"] != recorded:
+                raise CorruptFile(
+                    f"the server's file has changed since it was fetched ({headers['etag']}, was {recorded})"
+                )
+            self._checks.append("ETag")
+        listed = fetcher.listings.sha1(self._url)
+        if listed is not None:
+            if listed != self._sha1:
+                raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
+            self._checks.append("sha1sum")

@@ -1,0 +1,369 @@
+"""Processes that fetch the same, that are killed, stopped, or run out of disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from astra_registry.fetching import Progress, Wanted, iter_fetch
+from astra_registry.testing.sas import Fault
+
+from .conftest import Archive, fits_bytes
+
+FETCH = """
+import sys, json
+from astra_registry.fetching import Wanted, fetch
+base, jobs, *pairs = sys.argv[1:]
+items = [Wanted((url,), path) for url, path in zip(pairs[::2], pairs[1::2])]
+report = fetch(items, jobs=int(jobs), timeout=5, remote_base=base, checksums="never")
+print(json.dumps([[r.status, r.attempts, r.error] for r in report]))
+"""
+
+
+def start(archive: Archive, items: list[Wanted], jobs: int = 4) -> subprocess.Popen[str]:
+    pairs = [text for item in items for text in (item.urls[0], item.path)]
+    command = [sys.executable, "-c", FETCH, archive.sas.url, str(jobs), *pairs]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> list[tuple[str, int, str | None]]:
+    import json
+
+    out, _ = process.communicate(timeout=60)
+    return [tuple(row) for row in json.loads(out)] if out else []
+
+
+def test_two_processes_transfer_each_file_once(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(20_000, 0.01)))
+    items = archive.add_some(12, size=100_000)
+
+    runs = [start(archive, items), start(archive, items)]
+    rows = [row for run in runs for row in finish(run)]
+
+    assert {row[0] for row in rows} <= {"fetched", "present"}
+    assert len(archive.sas.asked(".fits")) == 12
+    assert all(map(archive.right, items))
+    assert len(archive.here_now()) == 12
+
+
+def test_two_threads_transfer_each_file_once(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(20_000, 0.01)))
+    items = archive.add_some(12, size=100_000)
+    threads = [threading.Thread(target=archive.fetch, args=(items,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(archive.sas.asked(".fits")) == 12
+    assert all(map(archive.right, items))
+
+
+def test_a_killed_holder_does_not_block(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(stall_after=1000) if request.number == 1 else None)
+    item = archive.add("dr17/a.fits")
+    holder = start(archive, [item])
+    while not archive.sas.requests:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    holder.kill()
+    holder.communicate()
+
+    started = time.monotonic()
+    assert archive.fetch([item])[0].status == "fetched"
+    assert time.monotonic() - started < 2
+    assert archive.here_now() == ["dr17/a.fits"]
+
+
+def test_kill_minus_nine_at_any_moment_leaves_nothing_wrong(make_archive: Callable[..., Archive]) -> None:
+    """Fifty times: killed at a random moment; what bears a real name is right, and one run more ends the work."""
+    dice = random.Random(20)
+    archive = make_archive(faults=lambda request: Fault(drip=(30_000, 0.004)))
+    items = [*archive.add_some(6, size=150_000), archive.add("dr17/large.fits", fits_bytes(9, 2_000_000))]
+    size = sum(os.path.getsize(p) for p in archive.folder.rglob("*.fits"))
+    # Python itself takes most of a run's time; without it fifty runs take as long as ten.
+    for number in range(50):
+        process = os.fork()
+        if process == 0:
+            with contextlib.suppress(BaseException):
+                list(iter_fetch(items, jobs=4, timeout=5, remote_base=archive.sas.url, checksums="never"))
+            os._exit(0)
+        time.sleep(dice.uniform(0.0, 0.12))
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        for item in items:
+            if os.path.exists(item.path):
+                assert archive.right(item), f"after kill {number}"
+        if number % 10 == 9:
+            for item in items:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(item.path)
+
+    report = archive.fetch(items)
+
+    assert not report.failed
+    assert all(map(archive.right, items))
+    assert len(archive.here_now()) == len(items), archive.here_now()
+    assert size
+
+
+def test_after_kill_minus_nine_little_is_carried_twice(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(200_000, 0.01)))
+    item = archive.add("dr17/large.fits", fits_bytes(9, 12_000_000))
+    process = start(archive, [item])
+    while archive.sas.sent < 6_000_000:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    time.sleep(0.2)
+
+    assert archive.fetch([item])[0].status == "fetched"
+    assert archive.right(item)
+    assert archive.sas.sent < 1.1 * os.path.getsize(item.path)
+
+
+def test_after_kill_minus_nine_the_ranges_of_a_large_file_are_gone_on_with(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(250_000, 0.02)))
+    item = archive.add("dr17/large.fits", fits_bytes(9, 60_000_000))
+    process = start(archive, [item], jobs=8)
+    while archive.sas.sent < 35_000_000:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    time.sleep(0.2)
+    archive.sas.faults = None
+
+    assert archive.fetch([item], timeout=10)[0].status == "fetched"
+    assert archive.right(item)
+    assert archive.sas.sent < 1.2 * os.path.getsize(item.path)
+    assert archive.here_now() == ["dr17/large.fits"]
+
+
+def test_an_interrupt_ends_a_run_promptly(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(stall_after=1000))
+    process = start(archive, archive.add_some(20))
+    while len(archive.sas.requests) < 4:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+
+    assert time.monotonic() - started < 2
+    assert process.returncode != 0
+    assert archive.here_now() == []
+
+
+def test_whoever_stops_taking_results_ends_the_run(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(1000, 0.05)) if request.number else None)
+    items = archive.add_some(200, size=2000)
+    results = iter_fetch(items, jobs=4, remote_base=archive.sas.url, checksums="never")
+
+    next(results)
+    before = threading.active_count()
+    results.close()  # type: ignore[attr-defined]
+
+    assert len(archive.sas.requests) < 100
+    assert threading.active_count() < before
+
+
+def test_it_works_under_a_running_event_loop_and_tells_its_progress(archive: Archive) -> None:
+    items = archive.add_some(30)
+    seen: list[Progress] = []
+    results: list[object] = []
+
+    async def notebook() -> None:
+        report = archive.fetch(items, on_progress=seen.append, on_result=results.append)
+        assert not report.failed
+
+    asyncio.run(notebook())
+
+    assert (seen[-1].done, seen[-1].total, seen[-1].fetched) == (30, 30, 30)
+    assert seen[-1].bytes == sum(os.path.getsize(item.path) for item in items)
+    assert len(results) == 30
+
+
+# ---------------------------------------------------------------- the disk
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    archive.here.write_text("a file where a folder should be")
+
+    [result] = archive.fetch([item])
+
+    assert result.status == "failed"
+    assert str(archive.here) in str(result.error)
+    assert archive.sas.requests == []
+
+
+def test_a_name_that_is_too_long_is_one_line(archive: Archive) -> None:
+    items = [archive.wanted("dr17/" + "x" * 300 + ".fits"), archive.add("dr17/" + "y" * 245 + ".fits")]
+
+    first, second = sorted(archive.fetch(items), key=lambda result: str(result.path))
+
+    assert (first.status, second.status) == ("failed", "fetched")
+    assert "too long" in str(first.error)
+
+
+def test_a_folder_that_vanishes_meanwhile_is_made_again_or_reported(make_archive: Callable[..., Archive]) -> None:
+    import shutil
+
+    archive = make_archive(
+        faults=lambda r: (
+            Fault(before=lambda: shutil.rmtree(archive.here, ignore_errors=True)) if r.number == 1 else None
+        )
+    )
+    item = archive.add("dr17/stars/a.fits")
+
+    [result] = archive.fetch([item])
+    again = archive.fetch([item])[0]
+
+    assert result.status in ("failed", "fetched")
+    assert again.status in ("fetched", "present")
+    assert archive.right(item)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(archive: Archive) -> None:
+    """A limit on the size of files stands for the quota: the write fails in the middle of the body."""
+    items = archive.add_some(3, size=400_000)
+    process = os.fork()
+    if process == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        code = 1
+        with contextlib.suppress(BaseException):
+            report = archive.fetch(items)
+            code = 0 if {r.status for r in report} == {"failed"} and not archive.here_now() else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert archive.here_now() == []
+
+    assert not archive.fetch(items).failed
+    assert all(map(archive.right, items))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "tiny"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _may_mount() -> bool:
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+if os.geteuid() == 0 and _may_mount():
+
+    def test_a_small_disk_takes_what_fits(archive: Archive, tiny_disk: Path) -> None:
+        items = [Wanted(item.urls, str(tiny_disk / f"{n}.fits")) for n, item in enumerate(archive.add_some(5, 300_000))]
+
+        report = archive.fetch(items, jobs=2)
+
+        assert {result.status for result in report} == {"fetched", "failed"}
+        assert all("no room" in str(result.error) for result in report.failed)
+        for name in os.listdir(tiny_disk):
+            assert (tiny_disk / name).read_bytes() == fits_bytes(int(name[:-5]), 300_000)
+
+
+# ---------------------------------------------------------------- many
+
+
+def test_what_is_here_is_not_asked_for_and_costs_little(archive: Archive) -> None:
+    items = archive.add_some(2000, size=3000)
+    archive.fetch(items)
+    archive.sas.forget()
+    started = time.monotonic()
+
+    report = archive.fetch(items)
+
+    assert {(result.status, result.attempts) for result in report} == {("present", 0)}
+    assert archive.sas.requests == []
+    assert 2000 / (time.monotonic() - started) > 5000
+
+
+def test_a_file_that_somebody_cut_here_is_brought_again(archive: Archive) -> None:
+    items = archive.add_some(2)
+    archive.fetch(items)
+    with open(items[0].path, "r+b") as stream:
+        stream.truncate(1000)
+
+    report = archive.fetch(items)
+
+    assert sorted(result.status for result in report) == ["fetched", "present"]
+    assert all(map(archive.right, items))
+
+
+def test_a_file_of_another_tool_is_walked_before_it_counts(archive: Archive) -> None:
+    good, bad = archive.add_some(2)
+    for item, length in ((good, None), (bad, 5000)):
+        os.makedirs(os.path.dirname(item.path), exist_ok=True)
+        Path(item.path).write_bytes((archive.folder / Path(item.path).relative_to(archive.here)).read_bytes()[:length])
+
+    report = {result.path: result.status for result in archive.fetch([good, bad])}
+
+    assert report == {good.path: "present", bad.path: "fetched"}
+    assert archive.right(bad)
+
+
+def test_doubles_are_one_line(archive: Archive) -> None:
+    items = archive.add_some(3)
+
+    assert len(archive.fetch(items * 4)) == 3
+
+
+def test_memory_does_not_grow_with_the_list(archive: Archive) -> None:
+    code = """
+import sys
+from astra_registry.fetching import Wanted, iter_fetch
+def items():
+    for n in range(200_000):
+        yield Wanted(("file:///nowhere/x",) if n % 50 == 0 else (), f"{sys.argv[1]}/{n // 100}/{n}.fits")
+count = sum(1 for _ in iter_fetch(items(), transport="file"))
+with open("/proc/self/status") as status:  # the getrusage of a child begins with what its parent had
+    print(count, *(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(archive.here)], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert int(out[0]) == 200_000
+    assert int(out[1]) < 120  # MB
+
+
+def test_the_servers_time_is_the_files_time(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    os.utime(archive.folder / "dr17/a.fits", (1e9, 1e9))
+
+    archive.fetch([item])
+
+    assert os.stat(item.path).st_mtime == 1e9
+
+
+def test_a_rate_is_kept(archive: Archive) -> None:
+    items = archive.add_some(4, size=100_000)
+    started = time.monotonic()
+
+    assert not archive.fetch(items, limit_rate=400_000).failed
+    assert 0.7 < time.monotonic() - started < 3
