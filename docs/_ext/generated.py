@@ -16,6 +16,13 @@ from pages import commands, errors, hooks, products, python_api, settings
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+
+def measurements() -> str:
+    """What `make bench` measured last."""
+    latest = Path(__file__).parents[2] / "benchmarks/latest.md"
+    return latest.read_text() if latest.exists() else "Nothing has been measured on this copy yet: `make bench`.\n"
+
+
 PAGES = {
     "settings.md": settings.page,
     "errors.md": errors.page,
@@ -23,6 +30,7 @@ PAGES = {
     "commands.md": commands.page,
     "hooks.md": hooks.page,
     "python.md": python_api.page,
+    "measurements.md": measurements,
     "layers.svg": layers.picture,
 }
 
