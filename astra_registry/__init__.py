@@ -39,7 +39,7 @@ _ERRORS = (
     "TransferFailed", "CorruptFile", "StoreError", "SchemaMismatch",
 )  # fmt: skip
 
-__all__ = [*_HOMES, *_ERRORS]  # noqa: PLE0604
+__all__ = [*_HOMES, *_ERRORS]
 
 if TYPE_CHECKING:
     from astra_registry.engines import run as run

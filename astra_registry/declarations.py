@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,10 +15,18 @@ from astra_registry.parameters import Parameter, parameter
 from astra_registry.product import DataProduct, SDSS5DataModelTask, releases_in_words
 from astra_registry.task.parameterised import python_spelling, template_spelling
 
-# Attributes of every product: a parameter of such a name gets a trailing underscore in Python and on the command line.
-TAKEN = frozenset(name for name in dir(SDSS5DataModelTask) if not name.startswith("_")) | frozenset(
-    DataProduct._parameters
-)
+# A parameter of such a name gets a trailing underscore in Python and on the command line: attributes of every product,
+# Python's own names, and the options of commands that take a product.
+TAKEN = (
+    frozenset(name for name in dir(SDSS5DataModelTask) if not name.startswith("_"))
+    | frozenset(DataProduct._parameters)
+    | frozenset(dir(builtins))
+    | frozenset(
+        ("ca_bundle", "checksums", "connect_timeout", "dry_run", "export", "from", "help", "jobs", "json", "limit_rate",
+         "lock", "locked", "login", "overwrite", "remote_base", "report", "retries", "sas_base_dir", "timeout", "to",
+         "transport", "url", "urls")
+    )
+)  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -81,8 +91,8 @@ class Declaration:
             "__annotations__": {},
         }
         for declared in self.parameters:
-            attribute = attribute_of(declared.name)
-            if not attribute.isidentifier():
+            attribute = declared.attribute
+            if not attribute.isidentifier() or keyword.iskeyword(attribute):
                 raise BadValue(f"{self.name}: '{declared.name}' cannot be the name of a parameter")
             namespace["__annotations__"][attribute] = declared.type
             namespace[attribute] = parameter(

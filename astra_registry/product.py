@@ -24,6 +24,7 @@ from astra_registry.release import canonical, releases
 from astra_registry.settings import setting
 from astra_registry.target import Target
 from astra_registry.task import Task
+from astra_registry.task.identity import MAJOR, MINOR
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
@@ -53,21 +54,23 @@ class DataProduct(Task):
     readers: ClassVar[Mapping[str, str]] = MappingProxyType({})  # kind -> "module:function"
     writers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     subpaths: ClassVar[Sequence[str]] = ()  # parameters whose template wants a path below a folder
-    _version_is_significant: ClassVar[bool] = False  # a file of the survey does not depend on our version
     _in_paths: ClassVar[frozenset[str]] = frozenset()
 
     release: str = parameter("The data release.")
     public: bool = parameter(
         "Whether to treat the release as public.", default=False, significant=False, visibility="hidden"
     )
-    mirror: bool = parameter("Whether to ask the mirror server.", default=False, significant=False, visibility="hidden")
-    verbose: bool = parameter("Whether to tell what is done.", default=True, significant=False, visibility="hidden")
+    mirror: bool = parameter("Whether to ask the mirror server.", default=False, significant=False)
+    verbose: bool = parameter("Whether to tell what is done.", default=True, significant=False)
     use_remote: bool = parameter(
         "Whether to bring the file when it is opened.", default=False, significant=False, visibility="hidden"
     )
     remote_access_method: str = parameter(
         "The transport that brings it.", default="http", significant=False, visibility="hidden"
     )
+    # A file of the survey does not depend on our version.
+    astra_version_major: int = parameter("The core's version.", default=MAJOR, significant=False, visibility="hidden")
+    astra_version_minor: int = parameter("The core's version.", default=MINOR, significant=False, visibility="hidden")
     strict_output_checking: bool = parameter(
         "Whether complete means whole.", default=False, significant=False, visibility="hidden"
     )
@@ -368,7 +371,7 @@ class DataProduct(Task):
 
     @classmethod
     def writer(cls, spectrum: Any, path: str, **kwargs: Any) -> Any:
-        """Write a spectrum in this product's layout, atomically; never over an existing file unless ``overwrite=True``."""
+        """Write a spectrum in this product's layout, atomically; over an existing file only with ``overwrite=True``."""
         from astra_registry.reading import writer_of
 
         return writer_of(cls)(spectrum, path, **kwargs)
@@ -390,7 +393,7 @@ class DataProduct(Task):
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Return those of the given products, or mappings of parameters, whose files are here; each folder is listed once."""
+        """Return those of the given products, or mappings of parameters, whose files are here; a folder is listed once."""
         from astra_registry.target import present
 
         given = list(parameter_tuples)
@@ -412,7 +415,7 @@ class DataProduct(Task):
 
     @property
     def output_base_dir(self) -> str:
-        """Where analysis tasks put outputs: ``$SAS_BASE_DIR/sdsswork/mwm/astra/<version>/<family>`` unless configured."""
+        """Where analysis tasks put outputs: ``$SAS_BASE_DIR/sdsswork/mwm/astra/VERSION/FAMILY`` unless configured."""
         import os
 
         if configured := setting("output_base_dir"):
@@ -428,7 +431,7 @@ class SDSS5DataModelTask(DataProduct):
 
 
 def _check_transport(name: str) -> None:
-    """Raise InvalidParameter for a transport that neither we nor a plugin bring; plugins are asked only when need be."""
+    """Raise InvalidParameter for a transport that neither we nor a plugin bring; plugins are asked last."""
     if name in TRANSPORTS:
         return
     brought = [name for _, named in installed_plugins().call("astra_registry_transports") for name in named]

@@ -51,7 +51,12 @@ def products_of(
 
 
 def _check_columns(
-    cls: type[DataProduct], release: str | None, names: Sequence[str], table: Any, told: Mapping[str, str], constants: Any
+    cls: type[DataProduct],
+    release: str | None,
+    names: Sequence[str],
+    table: Any,
+    told: Mapping[str, str],
+    constants: Any,
 ) -> None:
     """Refuse a table that lacks a needed column, once and before anything is brought."""
     if "release" in told and release is None:
@@ -59,7 +64,7 @@ def _check_columns(
     given = constants if release is None else {"release": release, **constants}
     wanted = cls.wanted_columns(given)
     found = match_columns(names, wanted, origin=_origin(table))
-    probe = {**given, **{name: () for name in found}}
+    probe = {**given, **dict.fromkeys(found, ())}
     try:
         cls(**probe)
     except MissingParameter as error:
@@ -81,7 +86,13 @@ def _groups(
 
 
 def _batches(
-    registry: Registry, name: Any, release: Any, part: Columns, rows: Sequence[int], first: int, constants: Mapping[str, Any]
+    registry: Registry,
+    name: Any,
+    release: Any,
+    part: Columns,
+    rows: Sequence[int],
+    first: int,
+    constants: Mapping[str, Any],
 ) -> Iterator[DataProduct | UnusableRow]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
@@ -99,27 +110,27 @@ def _batches(
 
 
 def _usable(
-    cls: type[DataProduct], columns: Mapping[str, Sequence[Any]], given: Mapping[str, Any], rows: Sequence[int], first: int
+    cls: type[DataProduct],
+    columns: Mapping[str, Sequence[Any]],
+    given: Mapping[str, Any],
+    rows: Sequence[int],
+    first: int,
 ) -> Iterator[DataProduct | UnusableRow]:
     """Yield the rows as one batch; when one of them cannot be used, look for it by halves."""
     if not rows:
         return
     try:
         if len(rows) > 1:
-            batch = cls(**columns, **given)
-            _ = batch.local_paths  # a value may be fine by itself, and not in a path
-            yield batch
-            return
-        single = cls(**{name: column[0] for name, column in columns.items()}, **given)
-        _ = single.local_path
-        yield single
-        return
-    except BadValue as error:
-        if len(rows) == 1:
-            yield UnusableRow(first + rows[0], error)
-            return
+            made = cls(**columns, **given)
+        else:
+            made = cls(**{name: column[0] for name, column in columns.items()}, **given)
+        _ = made.local_path  # a value may be fine by itself, and not in a path
     except AstraRegistryError as error:
-        yield from (UnusableRow(first + row, error) for row in rows)
+        if len(rows) == 1 or not isinstance(error, BadValue):
+            yield from (UnusableRow(first + row, error) for row in rows)
+            return
+    else:
+        yield made
         return
     half = len(rows) // 2
     for part in (slice(None, half), slice(half, None)):

@@ -28,7 +28,7 @@ class Target:
         return self.find() is not None
 
     def find(self) -> str | None:
-        """Return the path under which the file lies on disk, in either compression; None when it does not, or is empty."""
+        """Return the path under which the file lies on disk, in either compression; None when it is empty too."""
         for spelling in spellings(self.path):
             try:
                 if os.stat(spelling).st_size > 0:

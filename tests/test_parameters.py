@@ -19,27 +19,52 @@ FLAG = Parameter(name="flag", attribute="flag", type=bool, doc="")
 EXPTIME = Parameter(name="exptime", attribute="exptime", type=float, doc="")
 
 
-@pytest.mark.parametrize("spelling", [59146, "59146", b"59146 ", " 59146", np.int32(59146), np.array(59146), 59146.0, "+59146"])
+@pytest.mark.parametrize(
+    "spelling", [59146, "59146", b"59146 ", " 59146", np.int32(59146), np.array(59146), 59146.0, "+59146"]
+)
 def test_an_integer_is_the_same_in_every_spelling(spelling: Any) -> None:
     assert MJD.convert(spelling) == 59146
     assert type(MJD.convert(spelling)) is int
 
 
 @pytest.mark.parametrize(
-    "junk", ["oops", 59146.5, True, False, np.bool_(True), float("nan"), np.float64("nan"), np.ma.masked, MASKED, None, "", "1_000", "٣", [1], "1\n"]
+    "junk",
+    [
+        "oops",
+        59146.5,
+        True,
+        False,
+        np.bool_(True),
+        float("nan"),
+        np.float64("nan"),
+        np.ma.masked,
+        MASKED,
+        None,
+        "",
+        "1_000",
+        "٣",
+        [1],
+        "1\n",
+    ],
 )
 def test_what_is_no_integer_is_refused_by_name(junk: Any) -> None:
     with pytest.raises(InvalidParameter, match="mjd"):
         MJD.convert(junk)
 
 
-@pytest.mark.parametrize(("spelling", "text"), [(5094, "5094"), (np.int16(7), "7"), (b"apo25m\0\0", "apo25m"), ("N188 ", "N188"), (np.str_("x"), "x")])
+@pytest.mark.parametrize(
+    ("spelling", "text"),
+    [(5094, "5094"), (np.int16(7), "7"), (b"apo25m\0\0", "apo25m"), ("N188 ", "N188"), (np.str_("x"), "x")],
+)
 def test_text_takes_integers_and_loses_its_padding(spelling: Any, text: str) -> None:
     assert PLATE.convert(spelling) == text
     assert type(PLATE.convert(spelling)) is str
 
 
-@pytest.mark.parametrize("unsafe", ["a/b", "..", "../x", "/etc/passwd", ".", "a\0b", "a\nb", "a\tb", "\x7f", "", " ", True, 1.5, np.ma.masked])
+@pytest.mark.parametrize(
+    "unsafe",
+    ["a/b", "..", "../x", "/etc/passwd", ".", "a\0b", "a\nb", "a\tb", "\x7f", "", " ", True, 1.5, np.ma.masked],
+)
 def test_a_value_may_not_leave_its_place_in_a_path(unsafe: Any) -> None:
     with pytest.raises(InvalidParameter):
         PLATE.convert(unsafe)
@@ -113,6 +138,19 @@ def test_a_masked_cell_of_a_column_is_named_by_its_row() -> None:
         MJD.convert_column(column)
 
 
-@pytest.mark.parametrize(("value", "expected"), [([1], True), ((), True), (np.arange(2), True), (range(3), True), ("ab", False), (b"ab", False), (np.array(1), False), (7, False), ({"a": 1}, False)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([1], True),
+        ((), True),
+        (np.arange(2), True),
+        (range(3), True),
+        ("ab", False),
+        (b"ab", False),
+        (np.array(1), False),
+        (7, False),
+        ({"a": 1}, False),
+    ],
+)
 def test_sequences_of_values_are_columns_and_text_is_not(value: Any, expected: bool) -> None:
     assert is_column(value) is expected

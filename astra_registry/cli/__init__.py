@@ -65,8 +65,8 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from astra_registry.errors import did_you_mean
 
-            error.message += did_you_mean(args[0], COMMANDS) if args else ""
-            raise
+            hint = did_you_mean(args[0], COMMANDS) if args else ""
+            raise click.UsageError(f"{error.message.rstrip('.')}{hint}", ctx) from None
 
 
 def _plugin_command(name: str) -> click.Command | None:
@@ -95,7 +95,14 @@ def _plugin_command(name: str) -> click.Command | None:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def command(
-    ctx: click.Context, *, products: tuple[str, ...], no_plugins: bool, strict: bool, debug: bool, **given: str | None
+    ctx: click.Context,
+    /,
+    *,
+    products: tuple[str, ...],
+    no_plugins: bool,
+    strict: bool,
+    debug: bool,
+    **given: str | None,
 ) -> None:
     """Find, resolve, fetch and read the files of the SDSS Science Archive Server."""
     ctx.obj = {"debug": debug}

@@ -34,7 +34,10 @@ def print_products(names: list[str], *, in_json: bool) -> None:
             for d in declarations
         )
     elif declarations:
-        table([(d.name, d.summary or "-", d.releases_in_words) for d in declarations], ("product", "what it is", "releases"))
+        table(
+            [(d.name, d.summary or "-", d.releases_in_words) for d in declarations],
+            ("product", "what it is", "releases"),
+        )
     elif not len(registry):
         click.echo(
             "no data product is installed; `astra-registry plugins install astra-registry-apstar` brings one, "

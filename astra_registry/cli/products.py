@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from astra_registry.declarations import Declaration, attribute_of
+from astra_registry.declarations import Declaration
 from astra_registry.parameters import Parameter
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
@@ -101,7 +101,7 @@ class ProductGroup(click.Group):
             here = click.get_current_context()
             before = here.meta.get("before", {})
             merged = {**values, **{k: v for k, v in before.items() if not _was_given(here, k)}}
-            names = {attribute_of(p.name): p.name for p in declaration.parameters}
+            names = {p.attribute: p.name for p in declaration.parameters}
             given = {names[a]: _one_or_many(merged.pop(a)) for a in list(merged) if a in names}
             with places(merged):
                 return run(cmd_name, {n: v for n, v in given.items() if v is not None}, **merged)
@@ -128,7 +128,7 @@ class ProductGroup(click.Group):
 
 def parameter_option(declared: Parameter, taken: set[str]) -> click.Option:
     """Return the option for a product's parameter, in its own spelling, with dashes, and under its aliases."""
-    attribute = attribute_of(declared.name)
+    attribute = declared.attribute
     spelled = [declared.name, *(alias for alias in declared.aliases if alias.islower())]
     options = [f"--{attribute}"]
     for name in spelled:

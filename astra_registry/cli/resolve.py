@@ -12,7 +12,14 @@ from astra_registry.errors import BadValue
 
 
 def resolve(
-    name: str, given: dict[str, Any], *, release: str | None, table: str | None, url: bool, location: bool, in_json: bool
+    name: str,
+    given: dict[str, Any],
+    *,
+    release: str | None,
+    table: str | None,
+    url: bool,
+    location: bool,
+    in_json: bool,
 ) -> None:
     """Print where the product, or each member of the batch, is."""
     if url and location:

@@ -8,7 +8,6 @@ import click
 
 from astra_registry.cli.output import as_json, table
 from astra_registry.cli.products import ReleaseType, default_in_words
-from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import registry
@@ -38,17 +37,19 @@ def command(product: str, release: str | None, diff: tuple[str, str] | None, in_
     used = None if release is None else set(cls.plan(release).used)
     parameters = [p for p in declaration.parameters if used is None or p.attribute in used]
     if in_json:
-        as_json([
-            {
-                "name": declaration.name,
-                "summary": declaration.summary,
-                "plugin": registry.plugin_of(product).name,
-                "parameters": [parameter_as_data(p, release) for p in parameters],
-                "templates": {r: templates_of(cls, r)[0] for r in releases},
-                "further_templates": {r: t[1:] for r in releases if len(t := templates_of(cls, r)) > 1},
-                "examples": [{"release": r, "parameters": values} for r, values in declaration.examples],
-            }
-        ])
+        as_json(
+            [
+                {
+                    "name": declaration.name,
+                    "summary": declaration.summary,
+                    "plugin": registry.plugin_of(product).name,
+                    "parameters": [parameter_as_data(p, release) for p in parameters],
+                    "templates": {r: templates_of(cls, r)[0] for r in releases},
+                    "further_templates": {r: t[1:] for r in releases if len(t := templates_of(cls, r)) > 1},
+                    "examples": [{"release": r, "parameters": values} for r, values in declaration.examples],
+                }
+            ]
+        )
         return
     plugin = registry.plugin_of(product)
     click.secho(declaration.name, bold=True, nl=False)
@@ -109,7 +110,9 @@ def templates_of(cls: Any, release: str) -> list[str]:
         try:
             texts.append(Tree(release).templates[text[1:].strip()] if text.startswith("=") else text)
         except KeyError as error:
-            raise AstraRegistryError(f"{cls._label()} in {release} names the path {error}, which the tree lacks") from None
+            raise AstraRegistryError(
+                f"{cls._label()} in {release} names the path {error}, which the tree lacks"
+            ) from None
     return texts
 
 

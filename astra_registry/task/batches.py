@@ -52,9 +52,7 @@ class Batched(Identified):
                 columns[declaration.name] = value
             elif declaration.batch or include_non_batch_keywords:
                 shared[declaration.name] = value
-        order = [
-            p.name for p in self._parameters.values() if p.name in columns or p.name in shared
-        ]
+        order = [p.name for p in self._parameters.values() if p.name in columns or p.name in shared]
         if not columns:
             yield {name: shared[name] for name in order}
             return
@@ -128,11 +126,13 @@ class Batched(Identified):
                 constants[name] = column[0]
             else:
                 raise BadValue(f"members of one batch share their {name}, which is no batch parameter")
-        return cls.from_str_params({
-            **constants,
-            **{name: json.dumps(column, ensure_ascii=False) for name, column in columns.items()},
-            "__columns__": ",".join(columns),
-        })
+        return cls.from_str_params(
+            {
+                **constants,
+                **{name: json.dumps(column, ensure_ascii=False) for name, column in columns.items()},
+                "__columns__": ",".join(columns),
+            }
+        )
 
     @classmethod
     def from_table(cls, table: Any, **constants: Any) -> Self:
@@ -147,6 +147,7 @@ class Batched(Identified):
             Values for all rows, the release among them; they win over columns.
 
         Raises BadTable when a needed column lacks, InvalidParameter (naming the row) for a cell that cannot be used.
+
         """
         from astra_registry.tables import column_names, read_columns
 
@@ -163,7 +164,7 @@ class Batched(Identified):
 
     @classmethod
     def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        """Return the parameters that a table may give besides these constants, each with the names a column may have."""
+        """Return the parameters that a table may give besides these constants, with the names a column may have."""
         fixed = cls._by_attribute(constants)
         used = cls._used_parameters(cls._converted(fixed))
         return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}

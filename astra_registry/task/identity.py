@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Self
 
 from astra_registry import __version__
 from astra_registry.errors import BrokenPlugin, InvalidParameter, UnknownParameter
-from astra_registry.parameters import Parameter
+from astra_registry.parameters import Parameter, parameter
 from astra_registry.plugins import installed_plugins
-from astra_registry.task.parameterised import Parameterised
+from astra_registry.task.parameterised import GIVEN, Parameterised
 
 # The payload's layout. It is part of every identifier: to change it is to rename every task.
 PAYLOAD = "astra-registry/1"
 _COLUMNS = "__columns__"  # names the batch parameters that hold columns, in the text form of a batch
+MAJOR, MINOR, MICRO = (int(part) for part in __version__.split(".")[:3])
 quoted = json.encoder.encode_basestring_ascii  # what json.dumps does to a text, without its overhead
 _DIGEST_BYTES = 16  # 128 bits: a billion tasks meet by chance once in 1e21 runs
 
@@ -34,13 +35,12 @@ class Identified(Parameterised):
     use_cmdline_section: ClassVar[bool] = True
     _registered_as: ClassVar[str | None] = None  # where a class without an importable name is found again
 
-    astra_version_major: ClassVar[int]
-    astra_version_minor: ClassVar[int]
-    astra_version_micro: ClassVar[int]
-    astra_version_dev: ClassVar[bool]
-    astra_version_major, astra_version_minor, astra_version_micro = (int(part) for part in __version__.split(".")[:3])
-    astra_version_dev = "dev" in __version__
-    _version_is_significant: ClassVar[bool] = True
+    astra_version_major: int = parameter("The core's version.", default=MAJOR, visibility="hidden")
+    astra_version_minor: int = parameter("The core's version.", default=MINOR, visibility="hidden")
+    astra_version_micro: int = parameter("The core's version.", default=MICRO, significant=False, visibility="hidden")
+    astra_version_dev: bool = parameter(
+        "Whether the core is between versions.", default="dev" in __version__, significant=False, visibility="hidden"
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,15 +113,12 @@ class Identified(Parameterised):
     @classmethod
     def _payload(cls, values: Mapping[str, Any]) -> str:
         """Return the canonical text that is hashed: typed, sorted by name, without what is not used."""
-        fields = ",".join(
-            _payload_field(p.name, values[a]) for a, p in cls._identifying() if values[a] is not None
-        )
+        fields = ",".join(_payload_field(p.name, values[a]) for a, p in cls._identifying() if values[a] is not None)
         return f"{cls._payload_head()}{fields}"
 
     @classmethod
     def _payload_head(cls) -> str:
-        version = f" {cls.astra_version_major}.{cls.astra_version_minor}" if cls._version_is_significant else ""
-        return f"{PAYLOAD}{version} {cls.get_task_family()} "
+        return f"{PAYLOAD} {cls.get_task_family()} "
 
     def _member_ids(self) -> Iterator[str]:
         """Yield the identifiers of a batch's members, made from its columns without one object a member."""
@@ -155,9 +152,8 @@ class Identified(Parameterised):
         """
         texts: dict[str, str] = {}
         columns: list[str] = []
-        for attribute, declaration in self._parameters.items():
-            value = self.__dict__[attribute]
-            if value is None or (only_significant and not declaration.significant):
+        for attribute, declaration, value in self._written():
+            if only_significant and not declaration.significant:
                 continue
             if only_public and declaration.visibility != "public":
                 continue
@@ -169,6 +165,14 @@ class Identified(Parameterised):
         if columns:
             texts[_COLUMNS] = ",".join(columns)
         return texts
+
+    def _written(self) -> Iterator[tuple[str, Parameter, Any]]:
+        """Yield what the text form holds: all values but those that every task has, and that make no difference."""
+        for attribute, declaration in self._parameters.items():
+            value = self.__dict__[attribute]
+            matters = declaration.significant or declaration.visibility != "hidden"
+            if value is not None and (matters or self._origins.get(attribute) == GIVEN):
+                yield attribute, declaration, value
 
     @classmethod
     def from_str_params(cls, params_str: Mapping[str, str]) -> Self:
@@ -200,10 +204,7 @@ class Identified(Parameterised):
             return
         pieces: list[str | Iterator[str]] = ["{"]
         separator = ""
-        for attribute, declaration in self._parameters.items():
-            value = self.__dict__[attribute]
-            if value is None:
-                continue
+        for attribute, declaration, value in self._written():
             key = f"{separator}{json.dumps(declaration.name)}: "
             if self._is_column(attribute, value):
                 pieces += [key, map(quoted, map(as_text, value) if declaration.type is not str else value)]
@@ -265,7 +266,11 @@ class Identified(Parameterised):
         return f"<{name}({', '.join(parts)})>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _remade, (self.reference, {a: v for a, v in self.__dict__.items() if a in self._parameters}, dict(self._origins))
+        return _remade, (
+            self.reference,
+            {a: v for a, v in self.__dict__.items() if a in self._parameters},
+            dict(self._origins),
+        )
 
     def __copy__(self) -> Self:
         return self
@@ -355,9 +360,10 @@ def _payload_value(value: Any) -> str:
     if isinstance(value, Identified):
         return json.dumps(value.task_id)
     if isinstance(value, Mapping):
-        return "{%s}" % ",".join(f"{json.dumps(str(key))}:{_payload_value(value[key])}" for key in sorted(value, key=str))
+        fields = (f"{json.dumps(str(key))}:{_payload_value(value[key])}" for key in sorted(value, key=str))
+        return f"{{{','.join(fields)}}}"
     if isinstance(value, (tuple, list)):
-        return "[%s]" % ",".join(map(_payload_value, value))
+        return f"[{','.join(map(_payload_value, value))}]"
     return json.dumps(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import keyword
 import sys
 import typing
@@ -29,7 +30,9 @@ GIVEN, DEFAULT, DERIVED = "given", "default", "derived"
 class Parameterised:
     """A value made of parameters: keyword-only, converted strictly, immutable."""
 
-    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})  # by attribute, in declaration order
+    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
+        {}
+    )  # by attribute, in declaration order, hidden ones last
     _spellings: ClassVar[Mapping[str, str]] = MappingProxyType({})  # every name and alias -> attribute
 
     _converted_defaults: ClassVar[dict[str, tuple[Any, Any]]] = {}
@@ -42,7 +45,8 @@ class Parameterised:
             for base in reversed(cls.__mro__[1:])
             for attribute, declaration in base.__dict__.get("_parameters", {}).items()
         }
-        cls._parameters = MappingProxyType({**inherited, **declared})
+        merged = sorted({**inherited, **declared}.items(), key=lambda item: item[1].visibility == "hidden")
+        cls._parameters = MappingProxyType(dict(merged))
         cls._converted_defaults = {}
         cls._spellings = MappingProxyType(_spellings(cls.__name__, cls._parameters))
         attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
@@ -101,7 +105,7 @@ class Parameterised:
     @classmethod
     def _converted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for attribute, declaration in cls._parameters.items():
+        for attribute in cls._parameters:
             if attribute in given:
                 values[attribute] = cls._convert(attribute, given[attribute])
         lengths = {name: len(value) for name, value in values.items() if cls._is_column(name, value)}
@@ -117,11 +121,7 @@ class Parameterised:
             if getattr(value, "is_batch_mode", False) and declaration.batch:
                 return _members(declaration, value)
             if is_column(value) and not _is_value(declaration, value):
-                if not declaration.batch:
-                    raise InvalidParameter(
-                        f"{declaration.name} takes one value, not a sequence: it is no batch parameter"
-                    )
-                return declaration.convert_column(plain_column(value))
+                return declaration.convert_column(_values_of(declaration, value))
             return declaration.convert(value)
         except InvalidParameter as error:
             raise InvalidParameter(f"{cls._label()}: {error}") from None
@@ -228,7 +228,7 @@ class Parameterised:
         Raises MissingParameter, UnknownParameter or BadValue (one given twice, too many) that names it.
         """
         listed = list(params)
-        positional = [name for name, _ in listed]
+        positional = [name for name, declaration in listed if declaration.visibility != "hidden"]
         if len(args) > len(positional):
             raise BadValue(f"{cls._label()} takes {len(positional)} parameters by position, not {len(args)}")
         given: dict[str, Any] = dict(zip(positional, args, strict=False))
@@ -321,7 +321,7 @@ class Parameterised:
         With `include_significant` all of them (luigi's sense of the flag), else the significant ones.
         """
         theirs = {p.name for p in klass._parameters.values() if include_significant or p.significant}
-        return [p.name for p in cls._parameters.values() if p.name in theirs and (include_significant or p.significant)]
+        return [p.name for p in cls._parameters.values() if p.name in theirs and p.visibility != "hidden" and (include_significant or p.significant)]
 
     def get_common_param_kwargs(self, klass: type[Parameterised], include_significant: bool = True) -> dict[str, Any]:
         """Return the values to make a `klass` with: what both share, without what its release does not use."""
@@ -335,7 +335,7 @@ class Parameterised:
 def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
     """Return the parameters that a class body declares, and leave attrs fields with their converters in it."""
     declared: dict[str, Parameter] = {}
-    annotations = cls.__dict__.get("__annotations__", {})
+    annotations = inspect.get_annotations(cls)
     for attribute, field in list(cls.__dict__.items()):
         declaration = getattr(field, "metadata", {}).get("declared")
         if declaration is None:
@@ -413,6 +413,12 @@ def _is_value(declaration: Parameter, value: object) -> bool:
     if origin is tuple:
         return not declaration.batch or isinstance(value, tuple)
     return isinstance(origin, type) and isinstance(value, origin) and origin is not object
+
+
+def _values_of(declaration: Parameter, values: Any) -> Sequence[object]:
+    if not declaration.batch:
+        raise InvalidParameter(f"{declaration.name} takes one value, not a sequence: it is no batch parameter")
+    return plain_column(values)
 
 
 def _members(declaration: Parameter, batch: Any) -> Any:

@@ -31,7 +31,10 @@ class Sum(Task):
     folder: str = parameter("Where.")
 
     def requires(self) -> dict[str, Any]:
-        return {"a": Count(folder=self.folder, n=1), "b": [Count(folder=self.folder, n=2), Count(folder=self.folder, n=3)]}
+        return {
+            "a": Count(folder=self.folder, n=1),
+            "b": [Count(folder=self.folder, n=2), Count(folder=self.folder, n=3)],
+        }
 
 
 class Twice(Task):

@@ -31,9 +31,7 @@ class ApVisitFile(SDSS5DataModelTask):
     apred: str = parameter(
         "The version of the APOGEE reduction.", batch=True, default=versions_by_release("apred"), aliases=("APRED",)
     )
-    telescope: str = parameter(
-        "The telescope.", batch=True, choices=tuple(PREFIXES), aliases=("TELESCOPE",)
-    )
+    telescope: str = parameter("The telescope.", batch=True, choices=tuple(PREFIXES), aliases=("TELESCOPE",))
     prefix: str = parameter(
         "The prefix of the file's name: ap in the north, as in the south.",
         batch=True,
