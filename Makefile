@@ -11,7 +11,7 @@ PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) Makefile
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench dist clean
+.PHONY: help demo test check format docs bench dist lowest clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -44,8 +44,16 @@ dist: .venv/developer  ## wheels and sdists of the core and the plugins, in dist
 	for package in $(PACKAGES); do $(BIN)/python -m build --quiet --outdir dist $$package; done
 	$(BIN)/twine check --strict dist/*
 
+lowest:  ## the tour with the lowest versions that pyproject.toml allows, in .lowest/
+	rm -rf .lowest
+	$(PYTHON) -m venv .lowest
+	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print("\n".join(project["dependencies"]).replace(">=", "=="))' > .lowest/constraints.txt
+	.lowest/bin/python -m pip install -qq --disable-pip-version-check -c .lowest/constraints.txt $(addprefix -e ,$(PACKAGES))
+	.lowest/bin/python demo/tour.py
+
 clean:  ## remove what make made
-	rm -rf .venv .demo dist docs/_build docs/reference/generated .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .lowest .demo dist docs/_build docs/reference/generated .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # What a user has: the core and the bundled plugins. What a developer has: the extras, the tools and the documentation's too.
 .venv/user: $(PROJECTS) | .venv/made

@@ -45,10 +45,10 @@ def say(text: str) -> None:
     click.echo(textwrap.fill(" ".join(text.split()), 100))
 
 
-def show(command: str, *, lines: int = 14, expect: int = 0) -> str:
+def show(command: str, *, lines: int = 14, width: int = 200, expect: int = 0) -> str:
     """Run a command of astra-registry, showing it and the beginning of what it prints."""
     click.secho(f"\n$ astra-registry {command}", bold=True)
-    return _run([sys.executable, "-m", "astra_registry", *shlex.split(command)], lines, expect)
+    return _run([sys.executable, "-m", "astra_registry", *shlex.split(command)], lines, width, expect)
 
 
 def python(code: str) -> str:
@@ -56,14 +56,14 @@ def python(code: str) -> str:
     click.echo()
     for line in code.strip().splitlines():
         click.secho(f">>> {line}" if not line.startswith(" ") else f"... {line}", bold=True)
-    return _run([sys.executable, "-c", code], lines=20, expect=0)
+    return _run([sys.executable, "-c", code], lines=20, width=200, expect=0)
 
 
-def _run(command: list[str], lines: int, expect: int) -> str:
+def _run(command: list[str], lines: int, width: int, expect: int) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     printed = done.stdout.splitlines()
     for line in printed[:lines]:
-        click.echo(f"  {line}")
+        click.echo(f"  {line if len(line) <= width else line[: width - 1] + '…'}")
     if len(printed) > lines:
         click.secho(f"  … and {len(printed) - lines} lines more", dim=True)
     if done.returncode != expect:
@@ -92,7 +92,7 @@ def tour() -> None:
     say("""SDSS keeps its spectra on the Science Archive Server, the SAS. This tour has a small one: eleven real files,
         served from this machine by `python -m astra_registry.testing.sas tests/data/sas`. Nothing leaves it.""")
     say("A kind of file is a data product. The installed plugins bring these (the tree of SDSS brings the most):")
-    show("list --search apogee --release dr17", lines=12)
+    show('list --search "spectrum apogee" --release dr17', lines=8, width=110)
     show("plugins list")
 
     say("One of them, with its parameters and its path in a release:")
