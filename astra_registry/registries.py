@@ -135,6 +135,29 @@ class Registry(Mapping[str, type[DataProduct]]):
         """Return the plugin that brings a product."""
         return self._claim(name).plugin
 
+    def plugins_of(self, name: str) -> list[Plugin]:
+        """Return all plugins that bring a product of that name: more than one when they are in conflict.
+
+        Raises UnknownProduct.
+        """
+        self._read_all()
+        bringing = [claim.plugin for claim in self._claims.get(name, [])]
+        bringing = bringing or [plugin for plugin, source in self._all_sources() if name in source]
+        return bringing or [self.plugin_of(name)]
+
+    def template_errors(self, plugin: Plugin) -> Iterator[str]:
+        """Yield, in one line each, which releases of a plugin's products have a template that cannot be used."""
+        for name, claims in sorted(self._claims.items()):
+            for claim in claims:
+                if claim.plugin is not plugin:
+                    continue
+                try:
+                    product = self._class_of(name, claim.brought)
+                    for release in product.releases():
+                        product.plan(release)
+                except (AstraRegistryError, ValueError) as error:
+                    yield f"its product '{name}' cannot be resolved: {error}; {plugin.way_out}"
+
     def create(self, name: str, /, **parameters: Any) -> DataProduct:
         """Return the product of that name with these parameters, the release among them."""
         return self[name](**parameters)

@@ -1,4 +1,4 @@
-"""What a user may configure: a table of settings, each from an override, the environment, a file, a plugin or its default.
+"""What a user may configure: settings, each from an override, the environment, a file, a plugin or its default.
 
 >>> with override(jobs=4):
 ...     setting("jobs")
