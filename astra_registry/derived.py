@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import attrs
+
+from astra_registry.errors import MissingParameter
 
 Found = Mapping[str, str] | None
 
@@ -20,7 +23,7 @@ def _tells_nothing(text: str, known: Mapping[str, str]) -> Found:
     return {}
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class DerivedGap:
     """One kind of derived gap.
 
@@ -48,7 +51,12 @@ class DerivedGap:
     roots: tuple[str, ...] = ()
     """For a gap that chooses a root: the variables among which it does (its text is ``$`` and one of them)."""
 
-    @property
+    @cached_property
+    def may_be_empty(self) -> bool:
+        """Whether there may be nothing in the gap; a folder of nothing is left out of the path."""
+        return re.fullmatch(self.pattern, "") is not None
+
+    @cached_property
     def arguments(self) -> tuple[str, ...]:
         """All parameters that it reads, in the order in which the function takes them."""
         return self.reads + self.optional + self.unlisted
@@ -82,7 +90,7 @@ def definitiondir(name: str, designid: Any) -> str:
 
 def healpixgrp(name: str, healpix: Any) -> str:
     """The HEALPix number over 1000."""
-    return f"{int(healpix) // 1000:d}"
+    return str(int(healpix) // 1000)
 
 
 def cat_id_groups(name: str, cat_id: Any, catid: Any = None) -> str:
@@ -127,7 +135,7 @@ def apgprefix(name: str, telescope: Any, instrument: Any) -> str:
             raise ValueError(f"telescope is {telescope!r}; it takes apo25m, apo1m or lco25m")
         return _PREFIXES[telescope]
     if instrument is None:
-        raise ValueError("telescope or instrument is needed")
+        raise MissingParameter("telescope or instrument is needed")
     if instrument not in ("apogee-n", "apogee-s"):
         raise ValueError(f"instrument is {instrument!r}; it takes apogee-n or apogee-s")
     return _PREFIXES[instrument]
@@ -170,7 +178,7 @@ def isplate(name: str, run2d: Any) -> str:
 def pad_fieldid(name: str, fieldid: Any, run2d: Any) -> str:
     """The field, in six digits but for the first runs of SDSS-V."""
     text = str(fieldid)
-    return text.zfill(6) if text.isnumeric() and run2d not in _WITH_P else text
+    return text if run2d in _WITH_P or not text.isnumeric() else text.zfill(6)
 
 
 def fieldgrp(name: str, fieldid: Any, run2d: Any) -> str:
@@ -210,7 +218,7 @@ def epochflag(name: str, run2d: Any) -> str:
     return "" if _is_flat(str(run2d)) else "-epoch"
 
 
-def spcoaddfolder(name: str, run2d: Any, coadd: Any) -> str:
+def spcoaddfolder(name: str, run2d: Any, coadd: Any = None) -> str:
     """The folder for this kind of custom co-add, from v6_2 on."""
     if _is_flat(str(run2d)):
         return ""
@@ -218,6 +226,8 @@ def spcoaddfolder(name: str, run2d: Any, coadd: Any) -> str:
     if kind in ("spall_coadd", "spall-lite_coadd", "spallline_coadd"):
         return "summary"
     if kind in ("speclite_coadd", "specfull_coadd", "spallfield_coadd", "spalllinefield_coadd"):
+        if coadd is None:
+            raise MissingParameter("coadd is needed")
         return str(coadd)
     return "fields"
 
@@ -247,7 +257,7 @@ def _piece(ftype: Any, num: Any, digits: int, mark: str = "-") -> str:
     if kind == "parquet":
         return ""
     if num is None:
-        raise ValueError("num is needed for FITS files (0 for one that is not split)")
+        raise MissingParameter("num is needed for FITS files (0 for one that is not split)")
     if str(num) == "*":
         return f"{mark}*"
     number = int(num)
@@ -366,7 +376,7 @@ GAPS: Mapping[str, DerivedGap] = MappingProxyType(
         "sdss_id_groups": DerivedGap(
             sdss_id_groups, ("sdss_id",), integers=("sdss_id",), pattern=_TWO_FOLDERS, wildcard="*/*"
         ),
-        "spcoaddfolder": DerivedGap(spcoaddfolder, ("run2d", "coadd"), pattern="[^/]*"),
+        "spcoaddfolder": DerivedGap(spcoaddfolder, ("run2d",), optional=("coadd",), pattern="[^/]*"),
         "spcoaddgrp": DerivedGap(spcoaddgrp, ("run2d", "coadd"), pattern="[^/]*"),
         "spcoaddobs": DerivedGap(
             spcoaddobs, ("run2d",), optional=("obs",), pattern=r"(?:_[a-z]+|\*)?", inverse=_observatory

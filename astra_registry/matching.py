@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from astra_registry.errors import AstraRegistryError, UnresolvedRoot
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from astra_registry.template import PathTemplate
 
 _ZEROS = re.compile(r"0>(\d+)d?")
+# Values that stand next to others, and how they look.
+_FORMS = {"dr": "DR[0-9]{1,2}"}
 _CUT = re.compile(r"0?\.(\d+)")
 
 
@@ -21,6 +24,24 @@ def pattern(template: PathTemplate) -> re.Pattern[str]:
     A parameter's group bears its name when the path shows it as it is; formatted fields and derived gaps have groups
     of their own, since their text is not the value.
     """
+    return _pattern(template, {})
+
+
+def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
+    """Return the pattern with what follows from parameters that are folders of their own, as found, in its place."""
+    known = {}
+    for before, part, after in zip(("/", *template.parts), template.parts, (*template.parts[1:], ""), strict=False):
+        if (
+            isinstance(part, Field)
+            and not part.spec
+            and (isinstance(before, str) and before.endswith("/"))
+            and (isinstance(after, str) and after.startswith("/"))
+        ):
+            known[part.key] = found[part.key]
+    return _pattern(template, known)
+
+
+def _pattern(template: PathTemplate, known: Mapping[str, str]) -> re.Pattern[str]:
     integers = {
         key for part in template.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
     }
@@ -31,18 +52,27 @@ def pattern(template: PathTemplate) -> re.Pattern[str]:
         if isinstance(part, str):
             pieces.append(re.escape(part))
         elif isinstance(part, Field):
-            pieces.append(_field(part, i, seen, part.key in integers, ".+?" if part.key in template.subpaths else None))
+            if part.spec and part.key in known:
+                same = f"_{_group(f'{part.key}:{part.spec}')}"
+                pieces.append(
+                    f"(?P={same})" if same in seen else f"(?P<{same}>{re.escape(part.text(known[part.key]))})"
+                )
+                seen.add(same)
+                continue
+            pieces.append(_field(part, seen, part.key in integers, ".+?" if part.key in template.subpaths else None))
         else:
             pieces.append(_derived(part, i, seen))
     return re.compile("".join(pieces))
 
 
-def _field(field: Field, i: int, seen: set[str], integer: bool, text: str | None) -> str:
+def _field(field: Field, seen: set[str], integer: bool, text: str | None) -> str:
     if not field.spec:
         if field.key in seen:
             return f"(?P={field.key})"
         seen.add(field.key)
-        return f"(?P<{field.key}>{text or (r'-?[0-9]+' if integer else '[^/]+?')})"
+        if text is None:
+            text = "-?[0-9]+" if integer else "|".join(filter(None, (_FORMS.get(field.key), "[^/]+?")))
+        return f"(?P<{field.key}>{text})"
     same = f"{field.key}:{field.spec}"
     if same in seen:
         return f"(?P=_{_group(same)})"
@@ -85,15 +115,16 @@ def match(template: PathTemplate, location: str, *, padded: bool = False) -> dic
 
     *padded* leaves the zeros that a format added in front of numbers, as sdss_access's `extract` does.
     """
-    try:
-        found = template.pattern.fullmatch(location)
-    except re.error:
-        return None
+    found = template.pattern.fullmatch(location)
     if found is None:
         return None
     values = _values(template, found)
     if values is None or not _gives(template, values, location):
-        return None
+        # The text can be divided in several ways. What a whole folder shows is certain; with it, once more.
+        found = _certain(template, found).fullmatch(location)
+        values = _values(template, found) if found else None
+        if values is None or not _gives(template, values, location):
+            return None
     if not padded:
         for key, value in values.items():
             if value.startswith("0") and value.isdecimal() and len(value) > 1:
@@ -107,9 +138,10 @@ def _values(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | No
     groups = found.groupdict()
     values: dict[str, str] = {key: groups[key] for key in template.keys if key in groups}
     for part in template.parts:
-        if isinstance(part, Field) and part.spec and part.key not in values:
+        if isinstance(part, Field) and part.spec and part.key not in groups:
             text = groups[f"_{_group(f'{part.key}:{part.spec}')}"]
-            values[part.key] = text
+            if len(text) > len(values.get(part.key, "")):  # of a value cut to several lengths, the longest
+                values[part.key] = text
     for i, part in enumerate(template.parts):
         if not isinstance(part, Derived):
             continue

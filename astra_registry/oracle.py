@@ -143,7 +143,7 @@ def gap(release: str, function: str) -> DerivedGap:
     try:
         told = child.ask({"function": function})
     except ValueError as error:
-        raise BadValue(f"@{function}| is unknown, also to sdss_access ({error})") from None
+        raise BadValue(f"@{function}| is no special function of sdss_access: {error}") from None
     reads = tuple(told["listed"])
     unlisted = tuple(key for key in told["read"] if key not in reads)
     arguments = reads + unlisted

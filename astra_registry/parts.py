@@ -51,6 +51,11 @@ class Derived:
         return tuple(dict.fromkeys(key for _, gap in self.gaps for key in gap.arguments))
 
     @property
+    def may_be_empty(self) -> bool:
+        """Whether there may be nothing in all gaps together."""
+        return all(gap.may_be_empty for _, gap in self.gaps)
+
+    @property
     def notation(self) -> str:
         """The gaps as a template writes them."""
         return "".join(f"@{function}|" for function, _ in self.gaps)

@@ -17,7 +17,7 @@ WORK = "sdsswork"
 
 # Other names of the work release. `sdss5` is its name of 2021 and keeps its own spelling: a product may have templates
 # for it that the work release does not have.
-_OTHER_NAMES = {"work": WORK, "sdss5": "sdss5"}
+_OTHER_NAMES = {"work": WORK, roots.SDSS5: roots.SDSS5}
 
 
 def _natural(name: str) -> tuple[str, int]:
@@ -48,7 +48,7 @@ def _canonical(name: str) -> str:
         raise _unknown(name)
     folded = name.strip().lower().replace("-", "")
     folded = _OTHER_NAMES.get(folded, folded)
-    if folded != "sdss5" and folded not in releases():
+    if folded != roots.SDSS5 and folded not in releases():
         raise _unknown(name)
     return folded
 
@@ -56,7 +56,7 @@ def _canonical(name: str) -> str:
 def configuration(release: str) -> str:
     """Return the release whose templates and roots *release* has: ``sdss5`` has those of ``sdsswork``."""
     release = canonical(release)
-    return WORK if release == "sdss5" else release
+    return WORK if release == roots.SDSS5 else release
 
 
 def _unknown(name: object) -> UnknownRelease:

@@ -122,9 +122,20 @@ def _interpolated(text: str, names: Mapping[str, str], depth: int = 10) -> str |
     return "".join([*parts, text[end:]])
 
 
+# The work release of 2021 had a template that later ones do not have.
+SDSS5 = "sdss5"
+_OF_2021 = {"spec": "$BOSS_SPECTRO_REDUX/{run2d}/{plate}p/coadd/{mjd}/spSpec-{plate}-{mjd}-{catalogid:0>11}.fits"}
+
+
 @cache
 def definition(configuration: str) -> Definition:
-    """Return what sdss-tree's files say about the release of that name, which must be one of `configurations`."""
+    """Return what sdss-tree's files say about the release of that name, which must be one of `configurations`.
+
+    ``sdss5`` is that of ``sdsswork`` with the template of 2021 besides.
+    """
+    if configuration == SDSS5:
+        work = definition("sdsswork")
+        return attrs.evolve(work, release=SDSS5, templates=_sorted({**work.templates, **_OF_2021}))
     defaults, sections = _merged(configuration)
     roots, templates = {}, {}
     for section, options in sections.items():
@@ -145,8 +156,12 @@ def definition(configuration: str) -> Definition:
         configuration,
         "" if date == "None" else date,
         MappingProxyType(roots),
-        MappingProxyType(dict(sorted(templates.items()))),
+        _sorted(templates),
     )
+
+
+def _sorted(templates: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(sorted(templates.items())))
 
 
 _VARIABLE = re.compile(r"\$(\w+)")

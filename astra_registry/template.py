@@ -10,13 +10,12 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
 
 import attrs
 
 from astra_registry import path_values
+from astra_registry.compiled import maker
 from astra_registry.derived import DerivedGap
 from astra_registry.errors import (
     AstraRegistryError,
@@ -29,11 +28,12 @@ from astra_registry.errors import (
     UnsafePath,
     did_you_mean,
 )
-from astra_registry.parts import Derived, Field, Part, distinct
+from astra_registry.parts import Derived, Field, Part
 from astra_registry.path_values import PathValue
-from astra_registry.roots import SAS, resolve
+from astra_registry.roots import PRODUCT, SAS, resolve
 
 _TOKEN = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}|@(\w+)\||([{}])")
+# Software lies in a folder of its version; in the repository that folder is one of `tags/`.
 _TAGS = re.compile(r"tags/(v?[0-9._]+)")
 
 
@@ -112,108 +112,31 @@ class PathTemplate:
         Raises MissingParameter, UnknownParameter, InvalidParameter for the values; UnresolvedRoot when they choose a
         root that the release does not have; NotOnSas for a software product.
         """
-        if self.place != SAS:
-            raise NotOnSas(f"{self.name or self.text} is a software product: it has no place on the SAS")
+        self._demand_sas()
         return self.below(values)
 
-    def below(self, values: Mapping[str, object]) -> str:
-        """Return the path relative to its place (the SAS, or the folder of software products)."""
-        return self._quick(values)
+    def _demand_sas(self) -> None:
+        if self.place != SAS:
+            what = "is a software product" if self.place == PRODUCT else "lies where you put it"
+            raise NotOnSas(f"{self.name or self.text} {what}: it has no location and no URL on the SAS")
 
     @cached_property
-    def _quick(self) -> Callable[[Mapping[str, object]], str]:
-        """Return the function that makes a location with as few steps as can be."""
-        careful = self._careful
-        if self.subpaths or self.is_tagged:
-            return careful
-        fields = [part for part in self.parts if isinstance(part, Field)]
-        derived = distinct(self.parts)
-        keys = self.keys
-        format_text, slashes = self._format_text({key: i for i, key in enumerate(keys)}, derived)
-        if not fields and not derived:
-            return lambda values: careful(values) if values else format_text
-        if not keys:
-            return careful
-        fill = format_text.format
-        pick: Callable[[Any], Any] = itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
-        count = len(keys)
-        known: set[tuple[type, ...]] = set()
-        plain_types = {str, int}
-        name = self.name
-
-        def quick(values: Mapping[str, object]) -> str:
-            try:
-                args = pick(values)
-                # Only types seen to do, text and integers, so that True, None, NaN and arrays never come this way.
-                if len(values) == count and tuple(map(type, args)) in known:
-                    text = fill(*args)
-                    if (
-                        text.count("/") == slashes
-                        and "" not in args
-                        and ".." not in text
-                        and "/." not in text
-                        and " " not in text
-                        and text.isprintable()
-                    ):
-                        return text
-            except (KeyError, ValueError):
-                pass
-            text = careful(values)
-            if len(values) == count and set(map(type, values.values())) <= plain_types:
-                known.add(tuple(type(values[key]) for key in keys))
-            return text
-
-        def quick_derived(values: Mapping[str, object]) -> str:
-            try:
-                args = pick(values)
-                if len(values) == count and tuple(map(type, args)) in known:
-                    text = fill(*args, *[part.text(name, values) for part in derived])
-                    given = ",".join(map(str, args))
-                    if (
-                        "/" not in given
-                        and "" not in args
-                        and ".." not in given
-                        and "/." not in text
-                        and " " not in given
-                        and given.isprintable()
-                    ):
-                        return text
-            except (KeyError, ValueError, AstraRegistryError):
-                pass
-            text = careful(values)
-            if len(values) == count and set(map(type, values.values())) <= plain_types:
-                known.add(tuple(type(values[key]) for key in keys))
-            return text
-
-        return quick_derived if derived else quick
-
-    def _format_text(self, positions: Mapping[str, int], derived: Sequence[Derived]) -> tuple[str, int]:
-        """Return a text for `str.format` with the parameters and the derived gaps by position, and its slashes."""
-        pieces, slashes = [], 0
-        for part in self.parts:
-            if isinstance(part, str):
-                pieces.append(part.replace("{", "{{").replace("}", "}}"))
-                slashes += part.count("/")
-            elif isinstance(part, Field):
-                pieces.append(f"{{{positions[part.key]}:{part.spec}}}" if part.spec else f"{{{positions[part.key]}}}")
-            else:
-                pieces.append(f"{{{len(positions) + derived.index(part)}}}")
-        return "".join(pieces), slashes
+    def below(self) -> Callable[[Mapping[str, object]], str]:
+        """The function from values to the path relative to its place (the SAS, or the folder of software products)."""
+        # Once it knows the types that the values have, a faster one takes this place.
+        return maker(self, lambda faster: self.__dict__.update(below=faster))
 
     @cached_property
     def is_tagged(self) -> bool:
-        """Whether it holds the folder `tags/` that sdss_access leaves out of local paths."""
-        return any("tags/" in part for part in self.parts if isinstance(part, str))
+        """Whether a value stands in the folder `tags/` that software has in its repository, and not on disk."""
+        return self.place == PRODUCT and any("tags/" in part for part in self.parts if isinstance(part, str))
 
-    def _careful(self, values: Mapping[str, object]) -> str:
+    def careful(self, values: Mapping[str, object]) -> str:
         """Return the path relative to its place, with every value looked at; it makes the error messages."""
         return self.assembled(self.checked(values))
 
-    def assembled(self, values: Mapping[str, PathValue], *, tagged: bool = False) -> str:
-        """Return the path relative to its place, of values that `checked` gave back.
-
-        The folder ``tags/`` of a software product's versions is left out, as sdss_access does, unless *tagged*.
-        """
+    def assembled(self, values: Mapping[str, PathValue]) -> str:
+        """Return the path relative to its place, of values that `checked` gave back."""
         pieces = []
         for part in self.parts:
             if isinstance(part, str):
@@ -225,7 +148,7 @@ class PathTemplate:
         text = "".join(pieces).rstrip("/")
         if ("/" + text + "/").find("/./") >= 0:
             raise InvalidParameter(f"{self.name or self.text}: a folder of {text!r} would be '.'")
-        return _TAGS.sub(r"\1", text, count=1) if self.is_tagged and not tagged else text
+        return _TAGS.sub(r"\1", text, count=1) if self.is_tagged else text
 
     def _derived_text(self, part: Derived, values: Mapping[str, PathValue]) -> str:
         try:
@@ -278,8 +201,7 @@ class PathTemplate:
         *size* is their number; by default the columns tell it. *before* is put in front of each, *escape* changes
         those that hold what a URL may not. Raises as `location` does, naming the row, and UnequalLengths.
         """
-        if self.place != SAS:
-            raise NotOnSas(f"{self.name or self.text} is a software product: it has no place on the SAS")
+        self._demand_sas()
         from astra_registry.columns import Columns
 
         return Columns(self, columns, size).paths(before, escape)
@@ -307,15 +229,15 @@ def parse(
     BadValue for what is no template.
     """
     text = text.strip()
+    if not text.startswith(("$", "@")):
+        raise BadValue(f"{text!r} is no template: it does not begin with a root, like $APOGEE_REDUX/")
     lead = _TOKEN.match(text)
     if lead is not None and lead[3]:
         gap = derived_gap(lead[3])
         place, parts = SAS, _parsed(text[lead.end() :], derived_gap, text)
         parts.insert(0, Derived(((lead[3], gap),), False, _chosen_roots(gap, roots)))
     else:
-        # Fields come before roots: a root is literal text, braces or not.
-        variable = re.match(r"[^/{@]*", text)
-        end = variable.end() if variable else 0
+        end = len(re.split(r"[/{@]", text, maxsplit=1)[0])
         place, root = resolve(text[:end], roots)
         parts = [root, *_parsed(text[end:], derived_gap, text)]
     return PathTemplate(name, text, place, _normal(parts, place), frozenset(subpaths))
@@ -371,6 +293,8 @@ def _normal(parts: Sequence[Part], place: str) -> tuple[Part, ...]:
     for i, part in enumerate(joined):
         if isinstance(part, str):
             joined[i] = re.sub("/+", "/", part)
+    if joined and isinstance(joined[0], str) and place == PRODUCT:
+        joined[0] = _TAGS.sub(r"\1", joined[0], count=1)
     if joined and isinstance(joined[0], str) and place == SAS:
         joined[0] = joined[0].lstrip("/")
     at_start = True  # of a folder's name
@@ -379,7 +303,7 @@ def _normal(parts: Sequence[Part], place: str) -> tuple[Part, ...]:
         if isinstance(part, str):
             at_start = part.endswith("/") or (at_start and not part)
             continue
-        whole = isinstance(part, Derived) and not part.roots and at_start
+        whole = at_start and isinstance(part, Derived) and not part.roots and part.may_be_empty
         at_start = False
         if whole and isinstance(part, Derived) and isinstance(after, str) and after.startswith("/"):
             joined[i] = attrs.evolve(part, whole=True)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import posixpath
-import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from astra_registry import on_disk, oracle, roots
+from astra_registry import on_disk, roots
 from astra_registry import release as releases
 from astra_registry.columns import UNSAFE, Columns
 from astra_registry.derived import GAPS, DerivedGap
 from astra_registry.errors import BadValue, NotOnSas, UnknownPath, UnresolvedRoot, did_you_mean
 from astra_registry.matching import match
-from astra_registry.settings import setting
+from astra_registry.settings import SETTINGS, setting
 from astra_registry.template import PathTemplate, parse
 
 _NETLOC = {"sdss": "data.sdss.org", "sdss5": "data.sdss5.org", "mirror": "data.mirror.sdss.org"}
@@ -84,13 +83,13 @@ class Tree:
         tree's roots. Raises UnknownRelease.
         """
         name = releases.canonical(release)
-        top = setting("sas_base_dir") if sas_base_dir is None else os.path.expanduser(os.fspath(sas_base_dir))
-        base = setting("remote_base") if remote_base is None else remote_base
-        is_public = releases.is_public(name) or (bool(public) and releases.configuration(name) != releases.WORK)
+        top = setting("sas_base_dir") if sas_base_dir is None else _given("sas_base_dir", sas_base_dir)
+        base = setting("remote_base") if remote_base is None else _given("remote_base", remote_base)
+        is_public = releases.is_public(name) or (bool(public) and name not in (releases.WORK, roots.SDSS5))
         overrides: tuple[tuple[str, str], ...] = ()
         if environ_overrides:
             wanted = None if environ_overrides is True else frozenset(environ_overrides)
-            overrides = _overrides(releases.configuration(name), wanted)
+            overrides = _overrides(name, wanted)
         return _tree(name, top, setting("product_root"), is_public, bool(mirror), base, overrides)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -181,7 +180,11 @@ class Tree:
 
     def _derived_gap(self, function: str) -> DerivedGap:
         known = GAPS.get(function)
-        return oracle.gap(releases.configuration(self.release), function) if known is None else known
+        if known is not None:
+            return known
+        from astra_registry import oracle
+
+        return oracle.gap(releases.configuration(self.release), function)
 
     # ------------------------------------------------------------ one path
 
@@ -314,8 +317,8 @@ class Tree:
 
     def one(self, name: str, /, **parameters: Any) -> str | None:
         """Return one of the files that `expand` finds, at random, or None."""
-        files = self.expand(name, **parameters)
-        return random.choice(files) if files else None  # noqa: S311 - no secret
+        chosen = self.random(name, **parameters)
+        return chosen[0] if chosen else None
 
     def random(self, name: str, /, *, count: int = 1, **parameters: Any) -> list[str] | None:
         """Return *count* of the files that `expand` finds, at random, or None when it finds none."""
@@ -324,6 +327,8 @@ class Tree:
             return None
         if count > len(files):
             raise BadValue(f"{count} files of {name} are wanted, and there are {len(files)}")
+        import random
+
         return random.sample(files, count)
 
     @staticmethod
@@ -356,8 +361,6 @@ class Tree:
 
     def url_of(self, template: PathTemplate, values: Mapping[str, Any]) -> str:
         """Return the URL that a template of this release gives; raises as `url` does."""
-        if template.is_tagged and template.on_sas:  # as sdss_access: only local paths leave tags/ out
-            return self.remote(template.assembled(template.checked(values), tagged=True))
         return self.remote(template.location(values))
 
     def urls_of(self, template: PathTemplate, columns: Mapping[str, Any], size: int | None = None) -> list[str]:
@@ -372,6 +375,11 @@ class Tree:
     def remotes(self, locations: Iterable[str]) -> list[str]:
         """Return the URLs of many locations on the SAS."""
         return [self.remote(location) for location in locations]
+
+
+def _given(name: str, value: object) -> Any:
+    """Return what was given in the place of a setting, or raise BadSetting."""
+    return SETTINGS[name].convert(value, "the tree")
 
 
 def _unquoted(text: str) -> str:
@@ -399,14 +407,14 @@ def _quoted(location: str) -> str:
 
 
 @cache
-def _shared(configuration: str) -> dict[str, PathTemplate]:
+def _shared(release: str) -> dict[str, PathTemplate]:
     """Return the templates of a release that were compiled so far, for all its trees."""
     return {}
 
 
-def _overrides(configuration: str, wanted: frozenset[str] | None) -> tuple[tuple[str, str], ...]:
+def _overrides(release: str, wanted: frozenset[str] | None) -> tuple[tuple[str, str], ...]:
     """Return the environment's variables that win over the release's roots."""
-    definition = roots.definition(configuration)
+    definition = roots.definition(release)
     if wanted is None:
         named = {text[1:].split("/", 1)[0] for text in definition.templates.values() if text.startswith("$")}
         wanted = frozenset(definition.roots) | named
@@ -424,12 +432,11 @@ def _tree(
     remote_base: str | None,
     overrides: tuple[tuple[str, str], ...],
 ) -> Tree:
-    configuration = releases.configuration(release)
-    definition = roots.definition(configuration)
+    definition = roots.definition(release)
     top = os.path.normpath(sas_base_dir)
     software = os.path.normpath(product_root) if product_root else os.path.dirname(top)
     # As sdss_access decides: a data release that is not out yet lives with the collaboration's.
-    is_sdss5 = configuration.startswith(("sdss", "ipl")) or not public
+    is_sdss5 = release.startswith(("sdss", "ipl")) or not public
     netloc = _NETLOC["mirror"] if mirror else _NETLOC["sdss5" if is_sdss5 else "sdss"]
     base = f"https://{netloc}"
     if remote_base:
@@ -455,7 +462,7 @@ def _tree(
         "_texts": MappingProxyType(texts),
         "_places": places,
         "_remote": f"{base}/sas/",
-        "_compiled": {} if overrides else _shared(configuration),
+        "_compiled": {} if overrides else _shared(release),
     }
     for name, field in fields.items():
         object.__setattr__(tree, name, field)

@@ -1,0 +1,340 @@
+"""How long a path takes: one a call and in bulk, next to sdss_access and to an f-string loop written by hand.
+
+    python benchmarks/paths.py [--rows 1000000] [--json]
+
+Medians of five, all in one run. sdss_access answers in a process of its own, one a release, as it holds one at a time.
+Every answer is compared with the others' before it is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from astra_registry.errors import AstraRegistryError
+from astra_registry.release import releases
+from astra_registry.tree import Tree
+
+Values = dict[str, Any]
+
+CHILD = r"""
+import json, os, statistics, sys, time
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+from sdss_access.path import Path
+release, name, calls = sys.argv[1], sys.argv[2], json.load(sys.stdin)
+path = Path(release=release)
+path.full(name, **calls[0])
+times = []
+for _ in range(5):
+    start = time.perf_counter()
+    for values in calls:
+        path.full(name, **values)
+    times.append((time.perf_counter() - start) / len(calls))
+print(json.dumps({"seconds": statistics.median(times), "full": path.full(name, **calls[0])}), file=answers, flush=True)
+"""
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Return the median time of five calls, in seconds."""
+    times = []
+    for _ in range(5):
+        gc.collect()
+        start = time.perf_counter()
+        made = function()
+        times.append(time.perf_counter() - start)
+        del made
+    return statistics.median(times)
+
+
+# ---------------------------------------------------------------- what is asked: columns, and the loop by hand
+
+
+def ap_visit(n: int, draw: random.Random) -> Values:
+    """Columns as a table of visits has them."""
+    return {
+        "apred": "dr17",
+        "telescope": [draw.choice(("apo25m", "lco25m")) for _ in range(n)],
+        "field": [f"{draw.randrange(360):03d}+{draw.randrange(90):02d}" for _ in range(n)],
+        "plate": [draw.randrange(4000, 12000) for _ in range(n)],
+        "mjd": [draw.randrange(55000, 59000) for _ in range(n)],
+        "prefix": "ap",
+        "fiber": [draw.randrange(1, 301) for _ in range(n)],
+    }
+
+
+def star_name(draw: random.Random) -> str:
+    """A 2MASS name."""
+    return f"2M{draw.randrange(24 * 10**6):08d}{draw.choice('+-')}{draw.randrange(9 * 10**6):07d}"
+
+
+def ap_star_17(n: int, draw: random.Random) -> Values:
+    """Columns as a table of stars has them, in DR17."""
+    return {
+        "apred": "dr17",
+        "apstar": "stars",
+        "telescope": [draw.choice(("apo25m", "lco25m")) for _ in range(n)],
+        "field": [f"{draw.randrange(360):03d}+{draw.randrange(90):02d}" for _ in range(n)],
+        "prefix": "ap",
+        "obj": [star_name(draw) for _ in range(n)],
+    }
+
+
+def ap_star_19(n: int, draw: random.Random) -> Values:
+    """Columns as a table of stars has them, in DR19: most HEALPix numbers occur once in a while."""
+    return {
+        "apred": "1.3",
+        "telescope": [draw.choice(("apo25m", "lco25m")) for _ in range(n)],
+        "healpix": [draw.randrange(196608) for _ in range(n)],
+        "obj": [star_name(draw) for _ in range(n)],
+    }
+
+
+def spec(n: int, draw: random.Random) -> Values:
+    """Columns as a table of BOSS spectra has them, from three pipeline runs with two roots."""
+    return {
+        "run2d": [draw.choice(("v5_13_2", "26", "103")) for _ in range(n)],
+        "plateid": [draw.randrange(266, 12000) for _ in range(n)],
+        "mjd": [draw.randrange(51600, 59000) for _ in range(n)],
+        "fiberid": [draw.randrange(1, 1001) for _ in range(n)],
+    }
+
+
+def spec_lite(n: int, draw: random.Random, run2d: str) -> Values:
+    """Columns as a table of SDSS-V spectra has them."""
+    return {
+        "run2d": run2d,
+        "fieldid": [draw.randrange(15000, 115000) for _ in range(n)],
+        "mjd": [draw.randrange(59000, 60500) for _ in range(n)],
+        "catalogid": [draw.randrange(27021597842, 27021597842 + 10**10) for _ in range(n)],
+    }
+
+
+def loop_ap_visit(top: str, c: Values) -> list[str]:
+    base, apred, prefix = f"{top}/dr17/apogee/spectro/redux", c["apred"], c["prefix"]
+    return [
+        f"{base}/{apred}/visit/{telescope}/{field}/{plate}/{mjd}/{prefix}Visit-{apred}-{plate}-{mjd}-{fiber:0>3}.fits"
+        for telescope, field, plate, mjd, fiber in zip(
+            c["telescope"], c["field"], c["plate"], c["mjd"], c["fiber"], strict=True
+        )
+    ]
+
+
+def loop_ap_star_17(top: str, c: Values) -> list[str]:
+    base, apred, apstar, prefix = f"{top}/dr17/apogee/spectro/redux", c["apred"], c["apstar"], c["prefix"]
+    return [
+        f"{base}/{apred}/{apstar}/{telescope}/{field}/{prefix}Star-{apred}-{obj}.fits"
+        for telescope, field, obj in zip(c["telescope"], c["field"], c["obj"], strict=True)
+    ]
+
+
+def loop_ap_star_19(top: str, c: Values) -> list[str]:
+    base, apred = f"{top}/dr19/spectro/apogee/redux", c["apred"]
+    return [
+        f"{base}/{apred}/stars/{telescope}/{healpix // 1000}/{healpix}/apStar-{apred}-{telescope}-{obj}.fits"
+        for telescope, healpix, obj in zip(c["telescope"], c["healpix"], c["obj"], strict=True)
+    ]
+
+
+def loop_spec(top: str, c: Values) -> list[str]:
+    legacy, boss = f"{top}/dr17/sdss/spectro/redux", f"{top}/dr17/eboss/spectro/redux"
+    return [
+        f"{legacy if run2d in ('26', '103', '104') else boss}/{run2d}/spectra/full/{plateid:0>4}"
+        f"/spec-{plateid:0>4}-{mjd}-{fiberid:0>4}.fits"
+        for run2d, plateid, mjd, fiberid in zip(c["run2d"], c["plateid"], c["mjd"], c["fiberid"], strict=True)
+    ]
+
+
+def loop_spec_lite_19(top: str, c: Values) -> list[str]:
+    base, run2d = f"{top}/dr19/spectro/boss/redux", c["run2d"]
+    return [
+        f"{base}/{run2d}/spectra/lite/{fieldid:0>6}/{mjd}/spec-{fieldid:0>6}-{mjd}-{catalogid}.fits"
+        for fieldid, mjd, catalogid in zip(c["fieldid"], c["mjd"], c["catalogid"], strict=True)
+    ]
+
+
+def loop_spec_lite_20(top: str, c: Values) -> list[str]:
+    base, run2d = f"{top}/dr20/spectro/boss/redux", c["run2d"]
+    return [
+        f"{base}/{run2d}/spectra/daily/lite/{fieldid // 1000:0>3}XXX/{fieldid:0>6}/{mjd}"
+        f"/spec-{fieldid:0>6}-{mjd}-{catalogid}.fits"
+        for fieldid, mjd, catalogid in zip(c["fieldid"], c["mjd"], c["catalogid"], strict=True)
+    ]
+
+
+CASES: list[tuple[str, str, Callable[[int, random.Random], Values], Callable[[str, Values], list[str]]]] = [
+    ("apVisit", "dr17", ap_visit, loop_ap_visit),
+    ("apStar", "dr17", ap_star_17, loop_ap_star_17),
+    ("apStar", "dr19", ap_star_19, loop_ap_star_19),
+    ("spec", "dr17", spec, loop_spec),
+    ("specLite", "dr19", lambda n, draw: spec_lite(n, draw, "v6_1_3"), loop_spec_lite_19),
+    ("specLite", "dr20", lambda n, draw: spec_lite(n, draw, "v6_2_1"), loop_spec_lite_20),
+]
+
+
+# ---------------------------------------------------------------- the measurements
+
+
+def row(columns: Values, i: int) -> Values:
+    """Return one product's parameters."""
+    return {key: value[i] if isinstance(value, list) else value for key, value in columns.items()}
+
+
+def sdss_access(top: str, release: str, name: str, calls: list[Values]) -> tuple[float, str]:
+    """Return sdss_access's seconds a call, and the first path."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("TREE_VER", "TREE_DIR")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", CHILD, release, name],
+        input=json.dumps(calls),
+        env={**environment, "SAS_BASE_DIR": top},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    return told["seconds"], told["full"]
+
+
+def extra_memory(make: Callable[[], list[str]]) -> float:
+    """Return the bytes a path that making them takes at its peak, beyond the paths themselves."""
+    gc.collect()
+    tracemalloc.start()
+    paths = make()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return (peak - sum(map(sys.getsizeof, paths))) / len(paths)
+
+
+def one_case(
+    top: str,
+    name: str,
+    release: str,
+    columns: Values,
+    by_hand: Callable[[str, Values], list[str]],
+    rows: int,
+) -> dict[str, Any]:
+    """Measure one product of one release."""
+    tree = Tree(release, sas_base_dir=top)
+    full = tree.full
+    calls = [row(columns, i) for i in range(1000)]
+    theirs, their_first = sdss_access(top, release, name, calls[:200])
+    paths, loop = tree.fulls(name, **columns), by_hand(top, columns)
+    if paths != loop or their_first != paths[0]:
+        raise SystemExit(f"{name} in {release}: the three do not agree")
+    del paths, loop
+
+    def one_a_call() -> None:
+        for values in calls:
+            full(name, **values)
+
+    one = timed(lambda: [one_a_call() for _ in range(10)]) / (10 * len(calls))
+    bulk = timed(lambda: tree.fulls(name, **columns)) / rows
+    hand = timed(lambda: by_hand(top, columns)) / rows
+    return {
+        "product": name,
+        "release": release,
+        "sdss_access_us": theirs * 1e6,
+        "full_us": one * 1e6,
+        "full_times_faster": theirs / one,
+        "fulls_us": bulk * 1e6,
+        "fulls_times_faster": theirs / bulk,
+        "by_hand_us": hand * 1e6,
+        "fulls_to_by_hand": bulk / hand,
+        "extra_bytes": extra_memory(lambda: tree.fulls(name, **columns)),
+    }
+
+
+def a_plain_path(tree: Tree) -> tuple[str, Values]:
+    """Return the first path of a release that takes text for every parameter, with values."""
+    for name in tree.lookup_names():
+        values: Values = {}
+        try:
+            values = {key: f"v{i}" for i, key in enumerate(tree.lookup_keys(name))}
+            tree.full(name, **values)
+        except AstraRegistryError:
+            values = {key: i + 1 for i, key in enumerate(values)}
+            try:
+                tree.full(name, **values)
+            except AstraRegistryError:
+                continue
+        if len(values) > 0:
+            return name, values
+    raise SystemExit(f"{tree} has no plain path")
+
+
+def interleaved(top: str) -> dict[str, float]:
+    """Return the time of the same calls in all releases, release by release and interleaved."""
+    calls = []
+    for release in releases():
+        tree = Tree(release, sas_base_dir=top)
+        calls.append((tree, *a_plain_path(tree)))
+    rounds = 500
+
+    def grouped() -> None:
+        for tree, name, values in calls:
+            full = tree.full
+            for _ in range(rounds):
+                full(name, **values)
+
+    def mixed() -> None:
+        for _ in range(rounds):
+            for tree, name, values in calls:
+                full = tree.full
+                full(name, **values)
+
+    pairs = [(timed(grouped), timed(mixed)) for _ in range(5)]
+    ratio = statistics.median(mix / group for group, mix in pairs)
+    per_call = statistics.median(mix for _, mix in pairs) / (rounds * len(calls))
+    return {"releases": len(calls), "interleaved_us": per_call * 1e6, "interleaved_to_one_by_one": ratio}
+
+
+def main() -> int:
+    """Print the table; exit with 1 when an aim is missed."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rows", type=int, default=1_000_000)
+    arguments.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    given = arguments.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory() as top:
+        for name, release, make, by_hand in CASES:
+            columns = make(given.rows, random.Random(17))
+            results.append(one_case(top, name, release, columns, by_hand, given.rows))
+        mixed = interleaved(top)
+    if given.json:
+        print(json.dumps({"rows": given.rows, "cases": results, "releases": mixed}, indent=1))
+    else:
+        print(f"{'':16} sdss_access     Tree.full        Tree.fulls, {given.rows:,} rows        by hand   memory")
+        for r in results:
+            print(
+                f"{r['product']:9}{r['release']:6} {r['sdss_access_us']:9.1f} µs "
+                f"{r['full_us']:6.2f} µs {r['full_times_faster']:6.0f}× "
+                f"{r['fulls_us']:8.2f} µs {r['fulls_times_faster']:7.0f}× {r['fulls_to_by_hand']:6.2f} of hand "
+                f"{r['by_hand_us']:6.2f} µs {r['extra_bytes']:6.0f} B"
+            )
+        print(f"{mixed['releases']} releases interleaved: {mixed['interleaved_to_one_by_one']:.2f} of one by one")
+    aims = [
+        *(r["full_times_faster"] >= 20 for r in results),
+        *(r["fulls_times_faster"] >= 50 for r in results),
+        *(r["fulls_to_by_hand"] <= 2 for r in results),
+        *(r["extra_bytes"] < 300 for r in results),
+        mixed["interleaved_to_one_by_one"] <= 1.1,
+    ]
+    if not all(aims):
+        print(f"{aims.count(False)} of {len(aims)} aims are missed", file=sys.stderr)
+    return 0 if all(aims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
