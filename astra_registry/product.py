@@ -393,7 +393,10 @@ class DataProduct(Task):
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Return those of the given products, or mappings of parameters, whose files are here; a folder is listed once."""
+        """Return those of the given products, or mappings of parameters, whose files are here.
+
+        Each folder is listed once.
+        """
         from astra_registry.target import present
 
         given = list(parameter_tuples)

@@ -154,7 +154,7 @@ def test_a_batch_makes_its_paths_from_columns(tmp_path: Path) -> None:
     assert [target.path for target in batch.output()] == batch.local_paths
     assert StarFile(release="dr20", sdss_id=[]).local_paths == []
     assert StarFile(release="dr19", sdss_id=[1, 2]).further_locations == [
-        [l] for l in StarFile(release="dr19", sdss_id=[1, 2]).locations
+        [where] for where in StarFile(release="dr19", sdss_id=[1, 2]).locations
     ]
 
 

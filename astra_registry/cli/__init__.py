@@ -130,8 +130,13 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        asked = getattr(error, "ctx", None)
+        hint = f"; `{asked.command_path} --help` says what would do" if asked else ""
+        click.echo(f"astra-registry: {error.format_message().rstrip('.')}{hint}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)

@@ -25,5 +25,8 @@ def command(folder: str, title: str, in_json: bool) -> None:
     else:
         click.echo(page)
     if not len(registry):
-        click.echo("no data product is installed: the catalogue is empty; `astra-registry plugins install "
-                   "astra-registry-sdsstree` brings all of the tree", err=True)
+        click.echo(
+            "no data product is installed: the catalogue is empty; `astra-registry plugins install "
+            "astra-registry-sdsstree` brings all of the tree",
+            err=True,
+        )

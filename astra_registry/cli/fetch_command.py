@@ -9,14 +9,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import attrs
 import click
 
-from astra_registry.cli.products import ProductGroup, made
+from astra_registry.cli.products import ProductGroup, existing, made
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch
+from astra_registry.fetching import FetchReport, FetchResult, ProgressLine, iter_fetch, wanted_items
+from astra_registry.fetching.export import export
+from astra_registry.fetching.fetcher import Options
+from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
+from astra_registry.settings import setting
 
 _TOLD = 10  # failures told one by one; the report has them all
 
@@ -25,22 +31,22 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
     """Bring what the command line asks for, and exit with 1 when something is not here in the end."""
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
-    wanted = asked_for(
-        name, given, release, **{source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
-    )
+    sources = {source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
     if options.pop("login"):
         options["login"] = ask_for_login
     if exporting:
-        from astra_registry.fetching.exports import export
-
-        for line in export(wanted, exporting):
-            click.echo(line, nl=False)
+        for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
+            click.echo(part)
         return
-    if dry_run:
-        from astra_registry.cli.plan import print_plan
-
-        print_plan(wanted, in_json=in_json, overwrite=bool(options.get("overwrite")))
-        return
+    # A list from standard input can be read only once, and one product needs no plan.
+    if dry_run or (any(sources.values()) and "-" not in sources.values() and not in_json):
+        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(options))
+        if dry_run:
+            _print_plan(planned, in_json=in_json)
+            return
+        if planned.to_fetch:
+            click.echo(planned.summary(), err=True)
+    wanted = asked_for(name, given, release, **sources)
     line = ProgressLine(sys.stderr)
     results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
     counts: Counter[str] = Counter()
@@ -83,9 +89,8 @@ def asked_for(
     if len(sources) > 1:
         raise BadValue("--from, --urls, --paths and --locked: one of them at a time")
     if locked:
-        from astra_registry.fetching.locks import read_lock
-
-        return read_lock(locked)
+        base = setting("remote_base")
+        return (file.wanted(sas_base_dir=setting("sas_base_dir"), remote_base=base) for file in read_lock(locked))
     if urls or paths:
         if name is not None:
             raise BadValue("a list of URLs or paths tells the products by itself: leave the product out")
@@ -93,7 +98,7 @@ def asked_for(
     if table:
         from astra_registry.rows import products_of
 
-        stream = products_of(table, registry, product=name, release=release, **given)
+        stream = products_of(existing(table), registry, product=name, release=release, **given)
         first = list(itertools.islice(stream, 1))  # a table that cannot be used is refused before anything begins
         return itertools.chain(first, stream)
     if name is None:
@@ -146,6 +151,21 @@ def ask_for_login(host: str) -> tuple[str, str]:
     return user, click.prompt("password", hide_input=True, err=True)
 
 
+def _as_configured(given: dict[str, Any]) -> Options:
+    """Return how to ask the server: as the options say, else the settings."""
+    names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
+    chosen = {name: setting(name) if given.get(name) is None else given[name] for name in names}
+    return Options(**chosen, login=given.get("login"))
+
+
+def _print_plan(planned: Plan, *, in_json: bool) -> None:
+    if not in_json:
+        click.echo(planned.summary())
+        return
+    told = {**attrs.asdict(planned), "to_fetch": planned.to_fetch, "bytes": planned.bytes, "has_room": planned.has_room}
+    click.echo(json.dumps(told))
+
+
 def _tell(result: FetchResult, counts: Counter[str]) -> None:
     """Print the path of a file that is here; tell the first failures, one line each."""
     if result.ok:
@@ -160,16 +180,12 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
 
 
 def _write(results: list[FetchResult], report: str | None, lock: str | None) -> None:
-    from astra_registry.fetching.report import FetchReport
-
     if report:
         from astra_registry.tables import write_table
 
         write_table(FetchReport(results).to_table(), report)
     if lock:
-        from astra_registry.fetching.locks import write_lock
-
-        write_lock(lock, results)
+        write_lock(lock, results, sas_base_dir=setting("sas_base_dir"))
 
 
 def without_product(**options: Any) -> None:

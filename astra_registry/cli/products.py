@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -173,7 +174,14 @@ def made(name: str, release: str | None, given: Mapping[str, Any], table: str | 
     product = registry[name]
     if release is not None:
         given = {"release": release, **given}
-    return product(**given) if table is None else product.from_table(table, **given)
+    return product(**given) if table is None else product.from_table(existing(table), **given)
+
+
+def existing(table: str) -> str:
+    """Return the name of a table's file; one that is not there is a wrong request, and not a failure."""
+    if not os.path.exists(table):
+        raise BadTable(f"there is no table '{table}'")
+    return table
 
 
 def described(product: DataProduct) -> Iterator[dict[str, Any]]:
