@@ -183,7 +183,7 @@ def _write(results: list[FetchResult], report: str | None, lock: str | None) -> 
     if report:
         from astra_registry.tables import write_table
 
-        write_table(FetchReport(results).to_table(), report)
+        write_table(FetchReport(results).to_table(), report, overwrite=True)
     if lock:
         write_lock(lock, results, sas_base_dir=setting("sas_base_dir"))
 

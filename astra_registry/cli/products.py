@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from astra_registry.declarations import Declaration
+from astra_registry.errors import BadTable
 from astra_registry.parameters import Parameter
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
