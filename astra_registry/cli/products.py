@@ -24,7 +24,7 @@ PLACES = (
 )
 
 
-class ReleaseType(click.ParamType[str]):
+class ReleaseType(click.ParamType):  # type: ignore[type-arg]  # an older click has no type there
     """A release of the product, completed by the shell."""
 
     name = "release"
