@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
-    Select,
+    Insert,
+    Text,
+    Update,
     and_,
+    bindparam,
     case,
     delete,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
+    true,
     update,
 )
 
 from astra_registry.errors import IllegalMove, UnknownTask
-from astra_registry.store.model import status_of
 from astra_registry.store.process import this_process
 from astra_registry.store.schema import event, lease, membership, task
+from astra_registry.store.selections import (
+    BATCH_AND_MEMBERS,
+    CLAIMED_HERE,
+    MEMBERS,
+    OF_BATCH,
+    OF_PK,
+    ONE,
+    OURS,
+    clock,
+    effective_status,
+    free,
+)
 from astra_registry.store.states import Status, may_follow, refuse
 
-_OPEN = (int(Status.CREATED), int(Status.RUNNING))
+Constants = Mapping[str, Any]
+Expressions = tuple[tuple[str, ColumnElement[Any]], ...]
 
 
 class Row(NamedTuple):
@@ -39,32 +53,42 @@ class Row(NamedTuple):
     pk: int
     is_batch: bool
     status: Status
+    is_claimed: bool
+
+
+_LOCK = (
+    select(task.c.pk, task.c.is_batch, task.c.status_code, task.c.lease_pk)
+    .where(task.c.task_id == bindparam("of_task_id", type_=Text))
+    .with_for_update(key_share=True)
+)
+_STATUS = select(effective_status).where(ONE)
+
+
+def find_locked(connection: Connection, task_id: str) -> Row | None:
+    """Return the row of a task, held against others' changes; None when there is none."""
+    # The row is locked before its status is asked for: of a batch that takes a while, and may change meanwhile.
+    found = connection.execute(_LOCK, {"of_task_id": task_id}).one_or_none()
+    if found is None:
+        return None
+    code = connection.execute(_STATUS, {"of_pk": found.pk}).scalar_one() if found.is_batch else found.status_code
+    return Row(found.pk, found.is_batch, Status(code), found.lease_pk is not None)
 
 
 def locked(connection: Connection, task_id: str) -> Row:
     """Return the row of a task, held against others' changes; UnknownTask when there is none."""
-    # The row is locked before its status is asked for: of a batch that takes a while, and may change meanwhile.
-    found = connection.execute(
-        select(task.c.pk, task.c.is_batch, task.c.status_code)
-        .where(task.c.task_id == task_id)
-        .with_for_update(key_share=True)
-    ).one_or_none()
-    if found is None:
+    row = find_locked(connection, task_id)
+    if row is None:
         raise UnknownTask(f"the database has no task {task_id!r}; create_state() makes its row")
-    code = found.status_code
-    if found.is_batch:
-        code = connection.execute(select(status_of(task)).where(task.c.pk == found.pk)).scalar_one()
-    return Row(found.pk, found.is_batch, Status(code))
+    return row
 
 
-def update_row(connection: Connection, task_id: str, values: Mapping[str, Any], *, cascade: bool) -> int:
+def update_row(connection: Connection, task_id: str, values: Constants, *, cascade: bool) -> int:
     """Set columns of a task's row (with ``cascade`` of a batch and its members) and return the number of rows."""
     row = locked(connection, task_id)
     whole = cascade and row.is_batch
-    where = _with_members(row.pk) if whole else task.c.pk == row.pk
     if "status_code" in values:
         _refuse_illegal(connection, row, task_id, Status(values["status_code"]), members=whole)
-    return change(connection, where, values)
+    return change(connection, BATCH_AND_MEMBERS if whole else ONE, values, {"of_pk": row.pk})
 
 
 def _refuse_illegal(connection: Connection, row: Row, task_id: str, new: Status, *, members: bool) -> None:
@@ -72,118 +96,145 @@ def _refuse_illegal(connection: Connection, row: Row, task_id: str, new: Status,
         if not may_follow(row.status, new):
             raise refuse(task_id, row.status, new)
         return
-    of_batch = task.c.pk.in_(_members(row.pk))
     # In the order of the keys, so that two who lock the same rows do not block each other for good.
-    held = select(task.c.status_code).where(of_batch).order_by(task.c.pk).with_for_update(key_share=True).subquery()
-    present = connection.execute(select(held.c.status_code, func.count()).group_by(held.c.status_code)).all()
+    held = select(task.c.status_code).where(OF_BATCH).order_by(task.c.pk).with_for_update(key_share=True).subquery()
+    counted = select(held.c.status_code, func.count()).group_by(held.c.status_code)
+    present = connection.execute(counted, {"of_pk": row.pk}).all()
     bad = {Status(code): count for code, count in present if not may_follow(Status(code), new)}
     if bad:
-        first = connection.execute(
-            select(task.c.task_id, task.c.status_code).where(of_batch, task.c.status_code.in_(bad)).limit(1)
-        ).one()
+        one = select(task.c.task_id, task.c.status_code).where(OF_BATCH, task.c.status_code.in_(bad)).limit(1)
+        first = connection.execute(one, {"of_pk": row.pk}).one()
         raise refuse(first.task_id, Status(first.status_code), new, others=sum(bad.values()) - 1)
 
 
-def start(connection: Connection, task_id: str) -> None:
+#: What a new start clears.
+CLEARED = {"duration": None, "error_type": None, "error_message": None, "traceback": None}
+
+_RUNS_HERE = and_(task.c.status_code == int(Status.RUNNING), CLAIMED_HERE)
+_STARTED: Expressions = (
+    ("attempt", task.c.attempt + case((_RUNS_HERE, 0), else_=1)),
+    ("lease_pk", case((_RUNS_HERE, task.c.lease_pk), else_=None)),
+)
+
+
+def start(connection: Connection, row: Row, task_id: str) -> None:
     """Put a task, or a batch and its members, into the running state and count the attempt.
 
     A task that this process has claimed is running, and its attempt counted, already. One that somebody else holds is
     refused, or, in a batch, left to them.
     """
-    row = locked(connection, task_id)
-    theirs = task.c.lease_pk.in_(select(lease.c.pk).where(~_mine(), lease.c.until >= clock(connection)))
-    claimed = and_(task.c.status_code == Status.RUNNING, task.c.lease_pk.in_(select(lease.c.pk).where(_mine())))
-    if not row.is_batch:
-        refuse_held(connection, row.pk, task_id)
-    free = or_(task.c.lease_pk.is_(None), ~theirs)
-    change(
-        connection,
-        and_(_with_members(row.pk) if row.is_batch else task.c.pk == row.pk, free),
-        {
-            "status_code": int(Status.RUNNING),
-            "attempt": task.c.attempt + case((claimed, 0), else_=1),
-            "duration": None,
-            "error_type": None,
-            "error_message": None,
-            "traceback": None,
-            "lease_pk": case((claimed, task.c.lease_pk), else_=None),
-        },
-        unless=claimed,
-    )
+    refuse_held(connection, row, task_id)
+    where = _free_rows(connection.dialect.name, BATCH_AND_MEMBERS) if row.is_batch else ONE
+    values = {"status_code": int(Status.RUNNING)} | CLEARED
+    change(connection, where, values, {"of_pk": row.pk}, expressions=_STARTED, unless=_RUNS_HERE)
 
 
-def finish(connection: Connection, task_id: str, values: Mapping[str, Any], *, guarded: bool = True) -> None:
+@functools.cache
+def _free_rows(dialect: str, where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(where, free(dialect))
+
+
+@functools.cache
+def _unfinished(dialect: str) -> ColumnElement[bool]:
+    return and_(OF_BATCH, task.c.status_code.in_([int(Status.CREATED), int(Status.RUNNING)]), free(dialect))
+
+
+def finish(connection: Connection, row: Row, task_id: str, values: Constants, *, guarded: bool) -> None:
     """Put a task into a state in which nobody works at it; of a batch, the members that are not there already.
 
     ``guarded``: refuse a task that somebody else's live lease covers.
     """
-    row = locked(connection, task_id)
     new = Status(values["status_code"])
-    if not row.is_batch:
+    key = {"of_pk": row.pk}
+    if row.is_batch:
+        change(connection, _unfinished(connection.dialect.name), values, key)
+    else:
         if guarded:
-            refuse_held(connection, row.pk, task_id)
+            refuse_held(connection, row, task_id)
         if not may_follow(row.status, new):
             raise refuse(task_id, row.status, new)
-        change(connection, task.c.pk == row.pk, values)
-        return
-    theirs = task.c.lease_pk.in_(select(lease.c.pk).where(~_mine(), lease.c.until >= clock(connection)))
-    unfinished = and_(task.c.status_code.in_(_OPEN), or_(task.c.lease_pk.is_(None), ~theirs))
-    change(connection, and_(task.c.pk.in_(_members(row.pk)), unfinished), values)
-    change(connection, task.c.pk == row.pk, values)
+    change(connection, ONE, values, key)
 
 
-def refuse_held(connection: Connection, pk: int, task_id: str) -> None:
-    """Raise IllegalMove when a live lease of another process covers the task."""
-    holder = connection.execute(
+@functools.cache
+def _holder(dialect: str) -> Any:
+    return (
         select(lease.c.owner, lease.c.host, lease.c.pid)
         .join_from(task, lease, task.c.lease_pk == lease.c.pk)
-        .where(task.c.pk == pk, ~_mine(), lease.c.until >= clock(connection))
-    ).one_or_none()
+        .where(ONE, ~OURS, lease.c.until >= clock(dialect))
+    )
+
+
+def refuse_held(connection: Connection, row: Row, task_id: str) -> None:
+    """Raise IllegalMove when a live lease of another process covers the task."""
+    if not row.is_claimed:
+        return
+    holder = connection.execute(_holder(connection.dialect.name), {"of_pk": row.pk}).one_or_none()
     if holder is not None:
         raise IllegalMove(f"{task_id} is claimed by {holder.owner!r} (process {holder.pid} on {holder.host})")
+
+
+# -- the change itself -----------------------------------------------------------------------------------------------
 
 
 def change(
     connection: Connection,
     where: ColumnElement[bool],
-    values: Mapping[str, Any],
+    values: Constants,
+    parameters: Constants,
     *,
+    expressions: Expressions = (),
     unless: ColumnElement[bool] | None = None,
-    told: Mapping[str, Any] | None = None,
+    told: Expressions = (),
 ) -> int:
     """Set columns of the rows of ``task`` that ``where`` selects, tell each change as an event, return their number.
 
-    Values may be expressions. A row that has them already is no event, nor one to which ``unless`` applies; ``told``
-    are columns of the events that the rows do not get.
+    ``expressions`` are columns whose values the database computes. A row that has all values already is no event, nor
+    one to which ``unless`` applies. ``told`` are columns of the events that the rows do not get.
     """
     who, now = this_process(), datetime.now(UTC)
-    values = dict(values)
+    values = {"modified": now, **values}
     if "status_code" in values:
         values = {"user": who.user, "host": who.host, "pid": who.pid} | values
         if values["status_code"] != Status.RUNNING:
             values["lease_pk"] = None
-    tells: dict[str, Any] = {"task_pk": task.c.pk, "at": now, "status_code": task.c.status_code}
-    tells |= {"user": who.user, "host": who.host, "pid": who.pid}
-    tells |= {name: values[name] for name in event.c.keys() if name in values}  # noqa: SIM118 - not a dict
-    tells |= told or {}
-    # Who did it is no change by itself.
-    matters = [name for name in values if name not in ("user", "host", "pid", "lease_pk", "modified")]
-    news = or_(*(task.c[name].is_distinct_from(values[name]) for name in matters)) if matters else literal(True)
+    telling, setting = _statements(where, tuple(values), expressions, unless, told)
+    given: dict[str, Any] = {**{f"new_{name}": value for name, value in values.items()}, **parameters}
+    connection.execute(telling, given | {"at": now, "by_user": who.user, "by_host": who.host, "by_pid": who.pid})
+    return connection.execute(setting, given).rowcount
+
+
+@functools.lru_cache(maxsize=128)
+def _statements(
+    where: ColumnElement[bool],
+    names: tuple[str, ...],
+    expressions: Expressions,
+    unless: ColumnElement[bool] | None,
+    told: Expressions,
+) -> tuple[Insert, Update]:
+    new: dict[str, ColumnElement[Any]] = {name: bindparam(f"new_{name}", type_=task.c[name].type) for name in names}
+    new |= dict(expressions)
+    # Who did it, and when, is no change by itself.
+    aside = ("user", "host", "pid", "lease_pk", "modified")
+    news = [task.c[name].is_distinct_from(value) for name, value in new.items() if name not in aside]
+    conditions = [where, or_(*news) if news else true()]
     if unless is not None:
-        news = and_(news, ~func.coalesce(unless, False))
-    source = select(*(_constant(event.c[name], value) for name, value in tells.items())).where(where, news)
-    connection.execute(insert(event).from_select(list(tells), source))
-    return connection.execute(update(task).where(where).values({"modified": now} | values)).rowcount
-
-
-def _constant(column: Any, value: Any) -> Any:
-    if value is None:
-        return null()
-    return (
-        value
-        if hasattr(value, "__clause_element__") or isinstance(value, ColumnElement)
-        else literal(value, column.type)
-    )
+        conditions.append(~func.coalesce(unless, False))
+    tells: dict[str, ColumnElement[Any]] = {
+        "task_pk": task.c.pk,
+        "at": bindparam("at", type_=event.c.at.type),
+        "status_code": task.c.status_code,
+        "user": bindparam("by_user", type_=Text),
+        "host": bindparam("by_host", type_=Text),
+        "pid": bindparam("by_pid", type_=event.c.pid.type),
+        "duration": null(),
+        "error_type": null(),
+        "error_message": null(),
+    }
+    tells |= {name: value for name, value in new.items() if name in tells}
+    tells |= dict(told)
+    telling = insert(event).from_select(list(tells), select(*tells.values()).where(*conditions))
+    return telling, update(task).where(where).values(new)
 
 
 def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: bool) -> int:
@@ -198,18 +249,18 @@ def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: boo
         ).one_or_none()
         if found is None:
             continue
-        doomed: Select[Any] = select(literal(found.pk, BigInteger))
+        doomed: Any = select(OF_PK)
         if cascade and found.is_batch:
             other = membership.alias()
             shared = select(other.c.member_pk).where(
-                other.c.member_pk == membership.c.member_pk, other.c.batch_pk != found.pk
+                other.c.member_pk == membership.c.member_pk, other.c.batch_pk != OF_PK
             )
-            alone = select(membership.c.member_pk).where(membership.c.batch_pk == found.pk, ~shared.exists())
-            doomed = alone.union_all(doomed)  # type: ignore[assignment]
-        connection.execute(delete(event).where(event.c.task_pk.in_(doomed)))
-        gone += connection.execute(delete(task).where(task.c.pk.in_(doomed))).rowcount
+            doomed = MEMBERS.where(~shared.exists()).union_all(doomed)
+        key = {"of_pk": found.pk}
+        connection.execute(delete(event).where(event.c.task_pk.in_(doomed)), key)
+        gone += connection.execute(delete(task).where(task.c.pk.in_(doomed)), key).rowcount
         links = membership.c.batch_pk if found.is_batch else membership.c.member_pk
-        connection.execute(delete(membership).where(links == found.pk))
+        connection.execute(delete(membership).where(links == OF_PK), key)
     return gone
 
 
@@ -222,22 +273,20 @@ def retry(connection: Connection, task_ids: Iterable[str], status: Status | None
     conditions += [] if family is None else [task.c.family == family]
     if status is not None and not may_follow(status, Status.CREATED):
         raise IllegalMove(f"tasks that are {status.name.lower()} are not tried again; start does that, one by one")
-    free = or_(
-        task.c.lease_pk.is_(None), ~task.c.lease_pk.in_(select(lease.c.pk).where(lease.c.until >= clock(connection)))
-    )
+    conditions.append(free(connection.dialect.name))
     task_ids = list(task_ids)
     if not task_ids:
-        return change(connection, and_(*conditions, free), back)
+        return change(connection, and_(*conditions), back, {})
     moved = 0
     for task_id in task_ids:
         row = locked(connection, task_id)
         if row.is_batch:
-            moved += change(connection, and_(task.c.pk.in_(_members(row.pk)), free, *conditions), back)
+            moved += change(connection, and_(OF_BATCH, *conditions), back, {"of_pk": row.pk})
             continue
-        refuse_held(connection, row.pk, task_id)
+        refuse_held(connection, row, task_id)
         if not may_follow(row.status, Status.CREATED):
             raise refuse(task_id, row.status, Status.CREATED)
-        moved += 0 if row.status is Status.CREATED else change(connection, task.c.pk == row.pk, back)
+        moved += 0 if row.status is Status.CREATED else change(connection, ONE, back, {"of_pk": row.pk})
     return moved
 
 
@@ -250,7 +299,7 @@ def forget(
         locked(connection, task_id)
     if task_ids:
         return delete_rows(connection, task_ids, cascade=cascade)
-    conditions = [] if status is None else [status_of(task) == int(status)]
+    conditions = [] if status is None else [effective_status == int(status)]
     conditions += [] if family is None else [task.c.family == family]
     batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *conditions)
     gone = delete_rows(connection, connection.scalars(batches).all(), cascade=cascade)
@@ -258,22 +307,3 @@ def forget(
     connection.execute(delete(event).where(event.c.task_pk.in_(doomed)))
     connection.execute(delete(membership).where(membership.c.member_pk.in_(doomed)))
     return gone + connection.execute(delete(task).where(task.c.pk.in_(doomed))).rowcount
-
-
-def clock(connection: Connection) -> ColumnElement[float]:
-    """Return the time in seconds since 1970, by one clock for all who use the database."""
-    if connection.dialect.name == "postgresql":
-        return func.date_part("epoch", func.clock_timestamp())
-    return literal(time.time())
-
-
-def _mine() -> ColumnElement[bool]:
-    return lease.c.process == this_process().token
-
-
-def _members(batch_pk: int) -> Select[Any]:
-    return select(membership.c.member_pk).where(membership.c.batch_pk == batch_pk)
-
-
-def _with_members(batch_pk: int) -> ColumnElement[bool]:
-    return task.c.pk.in_(_members(batch_pk).union_all(select(literal(batch_pk, BigInteger))))

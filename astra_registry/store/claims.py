@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 import threading
 import time
@@ -12,27 +12,27 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
+    Integer,
     Select,
-    String,
-    any_,
+    Text,
+    bindparam,
     delete,
-    func,
     insert,
     literal,
+    null,
     select,
     tuple_,
     update,
 )
 
 from astra_registry.errors import StoreError
-from astra_registry.store.changes import change, clock
+from astra_registry.store.changes import CLEARED, change
 from astra_registry.store.database import Database
 from astra_registry.store.process import lives, this_process
 from astra_registry.store.schema import lease, membership, task
+from astra_registry.store.selections import OF_PK, OURS, among, clock, keys_for
 from astra_registry.store.states import Status
 
 #: How often, in seconds, one who claims looks for others who died; when nothing is left to claim, it looks at once.
@@ -58,21 +58,44 @@ class Among(NamedTuple):
 
     name: object
     batch_pk: int | None = None
+    family: str | None = None
     where: ColumnElement[bool] | None = None
 
-    def candidates(self, unknown: Iterable[str]) -> tuple[Select[Any], tuple[ColumnElement[Any], ...]]:
-        """Return the query for what may be claimed, and the columns that order it."""
-        found = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters).where(
-            task.c.is_batch.is_(False),
-            task.c.status_code == Status.CREATED,
-            task.c.parameters.is_not(None),
-            *([task.c.reference.not_in(list(unknown))] if unknown else []),
-            *([self.where] if self.where is not None else []),
-        )
-        if self.batch_pk is None:
-            return found, (task.c.family, task.c.pk)
+
+_BY_NAME = select(lease.c.pk).where(lease.c.name == bindparam("of_name", type_=Text))
+
+
+@functools.cache
+def _other_leases(dialect: str) -> Select[Any]:
+    overdue = (clock(dialect) - lease.c.until).label("overdue")
+    return select(lease.c.pk, lease.c.process, overdue).where(~OURS)
+
+
+@functools.lru_cache(maxsize=64)
+def _candidates(of_batch: bool, of_family: bool, where: ColumnElement[bool] | None, stretch: str) -> Select[Any]:
+    """Return the query for what may be claimed next: from the beginning, or before or beyond where one was last."""
+    found = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters).where(
+        task.c.is_batch.is_(False),
+        task.c.status_code == int(Status.CREATED),
+        task.c.reference.not_in(bindparam("unknown", expanding=True)),
+    )
+    order: tuple[ColumnElement[Any], ...] = (task.c.family, task.c.pk)
+    if where is not None:
+        found = found.where(where)
+    if of_family:
+        found = found.where(task.c.family == bindparam("of_family", type_=Text))
+    if of_batch:
+        order = (membership.c.position,)
         found = found.join_from(membership, task, membership.c.member_pk == task.c.pk)
-        return found.where(membership.c.batch_pk == self.batch_pk), (membership.c.position,)
+        found = found.where(membership.c.batch_pk == OF_PK)
+    last = tuple_(*(bindparam(f"last_{i}", type_=column.type) for i, column in enumerate(order)))
+    if stretch == "beyond":
+        found = found.where(tuple_(*order) > last)
+    elif stretch == "before":
+        found = found.where(tuple_(*order) <= last)
+    found = found.add_columns(*(column.label(f"order_{i}") for i, column in enumerate(order)))
+    found = found.order_by(*order).limit(bindparam("n", type_=Integer))
+    return found.with_for_update(of=task, skip_locked=True, key_share=True)
 
 
 class Claims:
@@ -88,28 +111,28 @@ class Claims:
         self._cursors: dict[object, tuple[Any, ...]] = {}
 
     def claim(
-        self, n: int, among: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
+        self, n: int, of: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
     ) -> list[Claimed]:
         """Return up to ``n`` tasks that are this process's now; ``can_load`` tells whether a class can be had here."""
         if time.monotonic() - self._looked > LOOK_AROUND:
             self.recover()
-        taken = self._try(n, among, owner, seconds, can_load)
+        taken = self._try(n, of, owner, seconds, can_load)
         if not taken and self.recover():
-            taken = self._try(n, among, owner, seconds, can_load)
+            taken = self._try(n, of, owner, seconds, can_load)
         return taken
 
     def _try(
-        self, n: int, among: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
+        self, n: int, of: Among, owner: str | None, seconds: float, can_load: Callable[[str], bool]
     ) -> list[Claimed]:
         name = uuid.uuid4().hex
 
         def work(connection: Connection) -> list[Claimed]:
-            key = connection.execute(select(lease.c.pk).where(lease.c.name == name)).scalar()
+            key = connection.execute(_BY_NAME, {"of_name": name}).scalar()
             if key is not None:
                 # The commit of an earlier try had succeeded; only its answer was lost.
                 held = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters)
                 return [Claimed(*row) for row in connection.execute(held.where(task.c.lease_pk == key))]
-            taken = self._pick(connection, n, among, can_load)
+            taken = self._pick(connection, n, of, can_load)
             if taken:
                 _take(connection, taken, name, owner, seconds)
             return taken
@@ -119,10 +142,10 @@ class Claims:
             self._keep(name, seconds)
         return taken
 
-    def _pick(self, connection: Connection, n: int, among: Among, can_load: Callable[[str], bool]) -> list[Claimed]:
+    def _pick(self, connection: Connection, n: int, of: Among, can_load: Callable[[str], bool]) -> list[Claimed]:
         unknown = set[str]()
         while True:
-            rows = self._next(connection, n, among, unknown)
+            rows = self._next(connection, n, of, unknown)
             strange = {row.reference for row in rows if not can_load(row.reference)}
             if not strange:
                 # A member that a batch has twice is found twice.
@@ -130,23 +153,18 @@ class Claims:
             # Their plugin is not installed here: they stay for those who have it.
             unknown |= strange
 
-    def _next(self, connection: Connection, n: int, among: Among, unknown: Iterable[str]) -> list[Any]:
-        found, order = among.candidates(unknown)
-        found = found.add_columns(*(column.label(f"order_{i}") for i, column in enumerate(order))).order_by(*order)
-        found = found.with_for_update(of=task, skip_locked=True, key_share=True)
-        last = self._cursors.get(among.name)
-        if last is None:
-            rows = list(connection.execute(found.limit(n)))
-        else:
-            beyond = tuple_(*order) > tuple_(
-                *(literal(value, column.type) for value, column in zip(last, order, strict=True))
-            )
-            rows = list(connection.execute(found.where(beyond).limit(n)))
+    def _next(self, connection: Connection, n: int, of: Among, unknown: Iterable[str]) -> list[Any]:
+        given: dict[str, Any] = {"unknown": list(unknown), "of_pk": of.batch_pk, "of_family": of.family}
+        last = self._cursors.get(of.name)
+        given |= {f"last_{i}": value for i, value in enumerate(last or ())}
+        rows: list[Any] = []
+        # Tasks that returned may be further up than the last claim.
+        for stretch in ("from the beginning",) if last is None else ("beyond", "before"):
             if len(rows) < n:
-                # Tasks that returned may be further up.
-                rows += connection.execute(found.where(~beyond).limit(n - len(rows)))
-        if rows and among.name is not None:
-            self._cursors[among.name] = tuple(rows[-1][4:])
+                asked = _candidates(of.batch_pk is not None, of.family is not None, of.where, stretch)
+                rows += connection.execute(asked, given | {"n": n - len(rows)})
+        if rows and of.name is not None:
+            self._cursors[of.name] = tuple(rows[-1][4:])
         return rows
 
     # -- leases ------------------------------------------------------------------------------------------------------
@@ -154,13 +172,9 @@ class Claims:
     def recover(self) -> int:
         """Return to the created state the tasks whose worker died or lost its lease otherwise; return how many."""
         self._looked = time.monotonic()
-        ours = this_process().token
 
         def lost(connection: Connection) -> list[int]:
-            overdue = (clock(connection) - lease.c.until).label("overdue")
-            found = connection.execute(
-                select(lease.c.pk, lease.c.process, overdue).where(lease.c.process != ours)
-            ).all()
+            found = connection.execute(_other_leases(connection.dialect.name)).all()
             alive = {process: lives(process) for process in {row.process for row in found}}
             # What is known is worth more than the clock: a busy database may keep one who lives from renewing in time.
             allowed = {True: GRACE, None: 0.0, False: float("-inf")}
@@ -172,21 +186,23 @@ class Claims:
 
         def work(connection: Connection) -> int:
             # Whoever else looks around at this moment has those that are locked.
-            still = set(lost(connection))
-            held = select(lease.c.pk).where(_one_of(connection, lease.c.pk, keys)).with_for_update(skip_locked=True)
-            gone = [pk for pk in connection.scalars(held) if pk in still]
+            still, dialect = set(lost(connection)), connection.dialect.name
+            held = select(lease.c.pk).where(among(dialect, lease.c.pk)).with_for_update(skip_locked=True)
+            gone = [pk for pk in connection.scalars(held, {"of_keys": keys_for(dialect, keys)}) if pk in still]
             if not gone:
                 return 0
-            theirs = _one_of(connection, task.c.lease_pk, gone)
-            worker = select("the lease of " + lease.c.owner + " ended").where(lease.c.pk == task.c.lease_pk)
+            given = {"of_keys": keys_for(dialect, gone)}
+            theirs = among(dialect, task.c.lease_pk)
+            ended = select("the lease of " + lease.c.owner + " ended").where(lease.c.pk == task.c.lease_pk)
             back = change(
                 connection,
-                theirs & (task.c.status_code == Status.RUNNING),
+                theirs & (task.c.status_code == int(Status.RUNNING)),
                 {"status_code": int(Status.CREATED)},
-                told={"error_type": "LeaseLost", "error_message": worker.scalar_subquery()},
+                given,
+                told=(("error_type", literal("LeaseLost", Text)), ("error_message", ended.scalar_subquery())),
             )
-            connection.execute(update(task).where(theirs).values(lease_pk=None))
-            connection.execute(delete(lease).where(_one_of(connection, lease.c.pk, gone)))
+            connection.execute(update(task).where(theirs).values(lease_pk=null()), given)
+            connection.execute(delete(lease).where(among(dialect, lease.c.pk)), given)
             return back
 
         return self._database.write(work)
@@ -211,7 +227,7 @@ class Claims:
             for seconds in set(leases.values()):
                 names = [name for name, own in leases.items() if own == seconds]
                 connection.execute(
-                    update(lease).where(lease.c.name.in_(names)).values(until=clock(connection) + seconds)
+                    update(lease).where(lease.c.name.in_(names)).values(until=clock(connection.dialect.name) + seconds)
                 )
             return set(connection.scalars(select(lease.c.name).where(named)))
 
@@ -254,12 +270,16 @@ def _take(connection: Connection, taken: list[Claimed], name: str, owner: str | 
         process=who.token,
         host=who.host,
         pid=who.pid,
-        until=clock(connection) + seconds,
+        until=clock(connection.dialect.name) + seconds,
     )
     key = connection.execute(made.returning(lease.c.pk)).scalar_one()
-    values = {"status_code": int(Status.RUNNING), "attempt": task.c.attempt + 1, "lease_pk": key, "duration": None}
-    values |= {"error_type": None, "error_message": None, "traceback": None}
-    change(connection, _one_of(connection, task.c.pk, [claimed.pk for claimed in taken]), values)
+    dialect = connection.dialect.name
+    keys = keys_for(dialect, [claimed.pk for claimed in taken])
+    values = {"status_code": int(Status.RUNNING), "lease_pk": key} | CLEARED
+    change(connection, among(dialect, task.c.pk), values, {"of_keys": keys}, expressions=_ONE_MORE)
+
+
+_ONE_MORE = (("attempt", task.c.attempt + 1),)
 
 
 class _Keeper(threading.Thread):
@@ -297,11 +317,3 @@ class _Keeper(threading.Thread):
             if pause is None:
                 return
             self.hurry(pause)
-
-
-def _one_of(connection: Connection, column: ColumnElement[int], keys: list[int]) -> ColumnElement[bool]:
-    """Return the condition that a column is one of any number of keys, with a single parameter."""
-    if connection.dialect.name == "postgresql":
-        return column == any_(literal(keys, ARRAY(BigInteger)))
-    each = func.json_each(literal(json.dumps(keys), String)).table_valued("value")
-    return column.in_(select(each.c.value))

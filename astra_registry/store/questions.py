@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from astra_registry.errors import StoreError, UnknownTask
-from astra_registry.store.model import status_of
 from astra_registry.store.record import find_class
 from astra_registry.store.schema import event, lease, membership, task
+from astra_registry.store.selections import effective_status
 from astra_registry.store.states import Status
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ def plain(row: Any) -> Row:
 
 
 def _rows() -> Select[Any]:
-    return select(task, status_of(task).label("status"))
+    return select(task, effective_status.label("status"))
 
 
 def summary(connection: Connection) -> list[Row]:
@@ -108,7 +108,7 @@ def listing(
     # In the order of the index on states, so that a page costs the same wherever it begins.
     order = (task.c.family, task.c.pk)
     found: list[Any] = []
-    for is_batch, has_it in ((False, task.c.status_code == status), (True, status_of(task) == status)):
+    for is_batch, has_it in ((False, task.c.status_code == status), (True, effective_status == status)):
         asked = _rows().where(task.c.is_batch.is_(is_batch), has_it)
         if family is not None:
             asked = asked.where(task.c.family == family)

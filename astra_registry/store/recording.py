@@ -35,6 +35,8 @@ from astra_registry.store.states import Status
 
 #: Members that go to SQLite with one statement; PostgreSQL takes any number with one COPY.
 CHUNK = 5000
+#: New rows that make it worth while to tell the server's planner of them.
+MANY = 1000
 
 _staging = Table(
     "astra_registry_staging",
@@ -195,6 +197,12 @@ def _insert_staged(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(add.from_select(["task_id", "parameters", *values], in_order))
     told = select(task.c.pk, task.c.created, *(task.c[name] for name in TOLD)).where(task.c.pk > newest)
     connection.execute(insert(event).from_select(["task_pk", "at", *TOLD], told))
+
+
+def take_stock(connection: Connection) -> None:
+    """Have the server count its rows, lest it plans for the few that it had before a large batch came."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"ANALYZE {task.name}, {membership.name}"))
 
 
 def data_product_keys(

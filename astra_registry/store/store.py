@@ -11,19 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Select, func, select
+from sqlalchemy import URL, Connection, Engine, Select, Text, bindparam, func, select
 from sqlalchemy.orm import Query
 
 from astra_registry.errors import InvalidParameter, StoreError, UnknownTask
 from astra_registry.store import changes, columns, questions, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
-from astra_registry.store.model import TaskState, status_of
+from astra_registry.store.model import TaskState
 from astra_registry.store.record import Record, find_class
 from astra_registry.store.schema import membership, task
+from astra_registry.store.selections import effective_status
 from astra_registry.store.states import Status, as_status
 
 _open: weakref.WeakSet[StateStore] = weakref.WeakSet()
+
+
+_STATUS = select(effective_status).where(task.c.task_id == bindparam("of_task_id", type_=Text))
 
 
 class StateStore:
@@ -90,6 +94,8 @@ class StateStore:
         """Record many tasks at once."""
         items = list(items)
         self.database.write(lambda connection: recording.record_many(connection, items))
+        if len(items) >= recording.MANY:
+            self.database.read(recording.take_stock)
 
     def get_or_create(
         self, item: Record, defaults: Mapping[str, object] | None = None, *, members: bool = True
@@ -97,6 +103,8 @@ class StateStore:
         """Return the task's row, and whether it was made just now, then with the values of ``defaults``."""
         values = columns.checked(defaults or {})
         _, created = self.database.write(lambda connection: recording.record(connection, item, values, members=members))
+        if created and members and item.get_batch_size() >= recording.MANY:
+            self.database.read(recording.take_stock)
         return self.query(item).one(), created
 
     def query(self, item: Record | str) -> Query[TaskState]:
@@ -147,8 +155,7 @@ class StateStore:
         """
 
         def work(connection: Connection) -> None:
-            recording.record(connection, item, {})
-            changes.start(connection, item.task_id)
+            changes.start(connection, _row(connection, item), item.task_id)
 
         self.database.write(work)
 
@@ -186,7 +193,7 @@ class StateStore:
         values = columns.checked({"duration": duration})
 
         def work(connection: Connection) -> None:
-            recording.record(connection, item, {})
+            _row(connection, item)
             changes.update_row(connection, item.task_id, values, cascade=False)
 
         self.database.write(work)
@@ -206,9 +213,9 @@ class StateStore:
         values = columns.checked({"status_code": new, **columns.of_error(error), **more})
 
         def work(connection: Connection) -> None:
-            if not guarded and not isinstance(item, str):
-                recording.record(connection, item, {})
-            changes.finish(connection, _id(item), values, guarded=guarded)
+            make = not guarded and not isinstance(item, str)
+            row = _row(connection, item) if make else changes.locked(connection, _id(item))  # type: ignore[arg-type]
+            changes.finish(connection, row, _id(item), values, guarded=guarded)
 
         self.database.write(work)
 
@@ -245,7 +252,7 @@ class StateStore:
         if of is None:
             return Among("everything")
         if isinstance(of, str):
-            return Among(("family", of), where=task.c.family == of)
+            return Among(("family", of), family=of)
         if isinstance(of, Query):
             return Among(None, where=task.c.pk.in_(of.with_entities(TaskState.pk).order_by(None).subquery().select()))
         if isinstance(of, Select):
@@ -282,9 +289,7 @@ class StateStore:
     def status(self, item: Record | str) -> Status:
         """Return the state of a task; of a batch, that which follows from its members. UnknownTask without a row."""
         task_id = _id(item)
-        code = self.database.read(
-            lambda connection: connection.execute(select(status_of(task)).where(task.c.task_id == task_id)).scalar()
-        )
+        code = self.database.read(lambda connection: connection.execute(_STATUS, {"of_task_id": task_id}).scalar())
         if code is None:
             raise _unknown(task_id)
         return Status(code)
@@ -329,7 +334,7 @@ class StateStore:
         self, *, status: Status | int | str | None = None, family: str | None = None
     ) -> Iterator[dict[str, Any]]:
         """Yield every task and batch as plain values, in the order in which they were recorded."""
-        conditions = [] if status is None else [status_of(task) == as_status(status)]
+        conditions = [] if status is None else [effective_status == as_status(status)]
         conditions += [] if family is None else [task.c.family == family]
         after = 0
         while page := self.database.read(
@@ -410,6 +415,15 @@ def _members(connection: Connection, task_id: str) -> list[Any]:
             .order_by(membership.c.position)
         )
     )
+
+
+def _row(connection: Connection, item: Record) -> changes.Row:
+    """Return the row of a task, which is made, of a batch with its members, when it is not there."""
+    row = changes.find_locked(connection, item.task_id)
+    if row is None or row.is_batch:
+        recording.record(connection, item, {})
+        row = changes.locked(connection, item.task_id)
+    return row
 
 
 def _id(item: Record | str) -> str:
