@@ -10,7 +10,7 @@ from typing import Any
 
 from astra_registry import roots
 from astra_registry import release as known_releases
-from astra_registry.declarations import Declaration, attribute_of
+from astra_registry.declarations import Declaration
 from astra_registry.errors import PluginConflict, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import Registry
@@ -118,7 +118,7 @@ def described(p: Parameter, declaration: Declaration) -> dict[str, Any]:
     """Return a parameter as the page has it; what is empty is left out."""
     told = {
         "name": p.name,
-        "attribute": attribute_of(p.name),
+        "attribute": p.attribute,
         "type": p.type_name,
         "doc": p.doc,
         "unit": p.unit,
@@ -158,7 +158,10 @@ def _default(p: Parameter, declaration: Declaration) -> dict[str, Any]:
 def _tabulated(p: Parameter, declaration: Declaration) -> list[list[str]]:
     """Return a derived default for every choice of what it follows from; empty when those cannot be listed."""
     named = {name: other for other in declaration.parameters for name in (other.name, other.attribute, *other.aliases)}
-    choices = [named[name].choices or () if name in named else () for name in p.reads]
+    choices = [
+        declaration.releases if name == "release" else (named[name].choices or () if name in named else ())
+        for name in p.reads
+    ]
     rows = list(itertools.islice(itertools.product(*choices), _MOST_COMBINATIONS + 1))
     if not rows or len(rows) > _MOST_COMBINATIONS:
         return []

@@ -74,7 +74,7 @@ const Catalogue = (() => {
     product.templates[release].forEach((template, i) => {
       const { needed, optional } = Template.keysOf(template.text);
       for (const key of [...needed, ...optional]) {
-        const p = spelled.get(key);
+        const p = spelled.get(key) ?? spelled.get(`${key}_`);  // a template's {release} is release_
         if (!p) continue;
         keys.set(key, p.name);
         filled.add(p.name);
@@ -86,7 +86,7 @@ const Catalogue = (() => {
       if (filled.has(p.name)) for (const name of p.follows ?? []) if (spelled.has(name)) feeding.add(spelled.get(name).name);
     }
     const used = new Set(product.parameters.map((p) => p.name).filter((name) => filled.has(name) || feeding.has(name)));
-    return { used, required, keys };
+    return { used, required, keys, spelled };
   }
 
   /**
@@ -94,7 +94,8 @@ const Catalogue = (() => {
    * `origins` tells of each value whether it was given, is a default, or follows from others.
    */
   function resolve(product, release, given) {
-    const { used, required, keys } = plan(product, release);
+    const { used, required, keys, spelled } = plan(product, release);
+    const known = (name) => (name === "release" ? release : values[spelled.get(name)?.name]);
     const values = {}, origins = {}, errors = {};
     for (const p of product.parameters) {
       const text = given[p.name]?.trim();
@@ -110,12 +111,12 @@ const Catalogue = (() => {
     }
     for (const p of waiting) {
       if (!p.follows || p.name in values) continue;
-      const row = p.table.find((cells) => p.follows.every((name, i) => String(values[name]) === cells[i]));
+      const row = p.table.find((cells) => p.follows.every((name, i) => String(known(name)) === cells[i]));
       if (row) [values[p.name], origins[p.name]] = [Template.converted(row.at(-1), p).value, "derived"];
     }
     // What follows from another, in a way that only Python knows, is no reason to ask for it.
     const unknown = product.parameters.filter((p) => used.has(p.name) && !(p.name in values) && !(p.name in errors));
-    const worked = unknown.filter((p) => p.follows?.every((name) => name in values)).map((p) => p.name);
+    const worked = unknown.filter((p) => p.follows?.every((name) => known(name) !== undefined)).map((p) => p.name);
     const isOpen = (p) => !(p.optional || p.defaults || p.default !== undefined);
     const lacking = unknown.filter((p) => !p.follows && (required.has(p.name) || isOpen(p))).map((p) => p.name);
     const missing = product.parameters.map((p) => p.name).filter((name) => lacking.includes(name));

@@ -13,7 +13,7 @@
       else if (value === true) element.setAttribute(name, "");
       else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
     }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
     return element;
   }
 
@@ -31,6 +31,25 @@
       else runs.push([name]);
     }
     return runs.map((run) => (run.length > 2 ? `${run[0]} … ${run.at(-1)}` : run.join(", "))).join(", ");
+  }
+
+  /** Return releases in few letters, for the list: dr12–17,19,20 ipl3,4 work. */
+  function inBrief(names) {
+    const kinds = new Map();
+    for (const name of names) {
+      const kind = /^(dr|ipl)\d+$/.test(name) ? family(name) : "work";
+      if (!kinds.has(kind)) kinds.set(kind, []);
+      kinds.get(kind).push(Number(name.replace(/\D+/, "")));
+    }
+    const numbers = (sorted) => {
+      const runs = [];
+      for (const n of sorted) {
+        if (runs.at(-1)?.at(-1) === n - 1) runs.at(-1).push(n);
+        else runs.push([n]);
+      }
+      return runs.map((run) => (run.length > 2 ? `${run[0]}–${run.at(-1)}` : run.join())).join();
+    };
+    return [...kinds].map(([kind, sorted]) => (kind === "work" ? kind : kind + numbers(sorted))).join(" ");
   }
 
   const releasesOf = (product) => data.releases.map((release) => release.name).filter((name) => name in product.templates);
@@ -83,7 +102,7 @@
       h("li", {},
         h("a", { href: `#/${encodeURIComponent(product.name)}`, tabindex: -1, "data-name": product.name },
           h("span", { class: "name" }, product.name),
-          h("span", { class: "when" }, inWords(releasesOf(product))),
+          h("span", { class: "when", title: inWords(releasesOf(product)) }, inBrief(releasesOf(product))),
           product.summary && h("span", { class: "summary" }, product.summary))));
     results.replaceChildren(...rows);
     const isAll = !Object.values(wanted).some(Boolean);
@@ -401,6 +420,8 @@
         notes.length ? h("p", { class: "hint" }, notes.join("; ")) : "");
     });
     const names = releasesOf(product);
+    const now = newest(product), texts = (name) => product.templates[name].map((template) => template.number).join();
+    const then = names.slice(0, names.indexOf(now)).reverse().find((name) => texts(name) !== texts(now)) ?? names[0];
     const choose = (id, label, chosen) => h("span", {}, h("label", { for: id }, label),
       h("select", { id, change: () => compare(product) }, names.map((name) => h("option", { value: name, selected: name === chosen }, name))));
     const section = h("section", { class: "differences", "aria-labelledby": "differences-title" },
@@ -408,7 +429,7 @@
       h("ol", { class: "steps" }, steps),
       names.length > 1 ? h("div", { class: "compare" },
         h("h3", {}, "Compare two releases"),
-        h("p", { class: "pair" }, choose("compare-old", "from", names[0]), choose("compare-new", "to", names.at(-1))),
+        h("p", { class: "pair" }, choose("compare-old", "from", then), choose("compare-new", "to", now)),
         h("div", { id: "compared", role: "status" })) : "");
     if (names.length > 1) queueMicrotask(() => compare(product));
     return section;
@@ -423,7 +444,8 @@
     if (only(before, after).length) notes.push(`no longer takes ${only(before, after).join(", ")}`);
     for (const p of product.parameters) {
       if (p.defaults && before.has(p.name) && after.has(p.name) && p.defaults[old] !== p.defaults[fresh]) {
-        notes.push(`${p.name} is ${p.defaults[fresh] ?? "not known"} by default (was ${p.defaults[old] ?? "not known"})`);
+        const [was, is] = [p.defaults[old], p.defaults[fresh]];
+        notes.push(is ? `${p.name} is ${is} by default${was ? ` (was ${was})` : ""}` : `${p.name} has no default (was ${was})`);
       }
     }
     return notes;
