@@ -66,13 +66,19 @@ class Registry(Mapping[str, type[DataProduct]]):
     @property
     def plugin_set(self) -> PluginSet:
         """The plugins behind this registry."""
-        if self._set is None:
-            self._set = installed_plugins() if self._given is None else PluginSet(self._given)
+        if self._given is None:
+            current = installed_plugins()  # another set when the setting `plugins` has changed
+            if current is not self._set:
+                self._forget()
+                self._set = current
+        elif self._set is None:
+            self._set = PluginSet(self._given)
         return self._set
 
     # -- look-up -------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> type[DataProduct]:
+        _ = self.plugin_set  # what was made for other plugins is forgotten
         if name not in self._classes:
             self._classes[name] = self._class_of(name, self._claim(name).brought)
         return self._classes[name]

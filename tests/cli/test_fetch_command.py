@@ -1,0 +1,171 @@
+"""`fetch` from the command line, against the archive on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from astropy.table import Table
+
+from astra_registry.testing.sas import EmbeddedSas
+
+from .conftest import DATA
+
+Cli = Callable[..., Any]
+STARS = ("apStar", "--from", DATA / "tables" / "stars.csv", "--release", "dr13")
+LEGACY = ("spec", "--release", "dr16", "--run2d", "26", "--plate", "332", "--mjd", "52367", "--fiberid", "639")
+KEYS = {"product", "release", "parameters", "url", "path", "status", "bytes", "sha1", "seconds", "attempts", "error"}
+
+
+def test_a_table_of_stars_is_brought_whole_and_only_once(cli: Cli, sas: EmbeddedSas) -> None:
+    first = cli("fetch", *STARS)
+    second = cli("fetch", *STARS, "--json")
+
+    assert first.code == second.code == 0
+    assert len(first.lines) == 2
+    for path in first.lines:
+        original = DATA / "sas" / path.partition("/sas/")[2]
+        assert Path(path).read_bytes() == original.read_bytes()
+    assert "2 fetched" in first.err
+    assert [(line["status"], line["attempts"]) for line in second.json_lines] == [("present", 0)] * 2
+    assert all(set(line) >= KEYS for line in second.json_lines)
+
+
+def test_a_file_at_its_second_location_is_kept_at_its_local_path(cli: Cli, sas: EmbeddedSas) -> None:
+    (line,) = cli("fetch", *LEGACY, "--json").json_lines
+
+    assert line["status"] == "fetched"
+    assert "/spectra/0332/" in line["url"]
+    assert "/spectra/full/0332/" in line["path"]
+    assert line["sha1"] == hashlib.sha1(Path(line["path"]).read_bytes()).hexdigest()
+
+
+def test_a_missing_file_is_a_failure_with_a_reason_and_leaves_nothing(
+    cli: Cli, sas: EmbeddedSas, sas_base_dir: Path
+) -> None:
+    ran = cli("fetch", *LEGACY[:-1], "638", "--json")
+
+    assert ran.code == 1
+    assert ran.json_lines[0]["status"] == "missing"
+    assert "no" in ran.json_lines[0]["error"]
+    assert [path for path in sas_base_dir.rglob("*.fits*")] == []
+
+
+def test_rows_that_cannot_be_used_are_reported_and_the_others_brought(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    table = tmp_path / "stars.csv"
+    rows = (DATA / "tables" / "stars.csv").read_text().splitlines()
+    good = [row for row in rows if ",4264," in row or ",4587," in row]
+    table.write_text("\n".join([rows[0], good[0], good[1].replace("2M", "a/b"), good[1], good[0]]))
+
+    ran = cli("fetch", "apStar", "--from", table, "--release", "dr13", "--json")
+
+    assert ran.code == 1
+    by_status = sorted(line["status"] for line in ran.json_lines)
+    assert by_status == ["failed", "fetched", "fetched"], "doubles come once"
+    failed = next(line for line in ran.json_lines if line["status"] == "failed")
+    assert (failed["url"], failed["path"]) == (None, None)
+    assert "row 1" in failed["error"]
+
+
+def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    table = tmp_path / "mixed.csv"
+    table.write_text(
+        "product,release,plate,mjd,fiberid,run2d,telescope,field,obj\n"
+        "spec,DR16,332,52367,639,26,,,\n"
+        "apStar,dr13,,,,,apo25m,4587,2M03290406+3117075\n"
+        "nothing,dr13,,,,,apo25m,4587,2M03290406+3117075\n"
+    )
+
+    ran = cli("fetch", "--from", table, "--json")
+
+    told = {line["product"]: line["status"] for line in ran.json_lines if line["status"] != "failed"}
+    assert told == {"spec": "fetched", "apStar": "fetched"}
+    assert ["nothing" in str(line["error"]) for line in ran.json_lines if line["status"] == "failed"] == [True]
+
+
+def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base_dir: Path) -> None:
+    ran = cli("fetch", *STARS, "--dry-run")
+
+    assert "2 files, 0 here already, 2 to fetch, 1.5 MB" in ran.out
+    assert cli("fetch", *STARS, "--dry-run", "--json").data["known_bytes"] == 1_465_920
+    assert not list(sas_base_dir.rglob("*.fits"))
+
+
+def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    for _ in range(2):
+        cli("fetch", *STARS, "--report", tmp_path / "out.ecsv")
+
+    table = Table.read(tmp_path / "out.ecsv")
+    assert list(table["status"]) == ["present", "present"]
+    assert set(table["release"]) == {"dr13"}
+
+
+def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    cli("fetch", *STARS, "--lock", tmp_path / "data.lock")
+
+    again = cli("--sas-base-dir", tmp_path / "other", "fetch", "--locked", tmp_path / "data.lock")
+    assert again.code == 0
+    assert len(again.lines) == 2
+
+    text = (tmp_path / "data.lock").read_text()
+    (tmp_path / "data.lock").write_text(text.replace('"size": 276480', '"size": 276481'))
+    differs = cli("--sas-base-dir", tmp_path / "third", "fetch", "--locked", tmp_path / "data.lock", "--json")
+    assert differs.code == 1
+    assert "276" in next(line["error"] for line in differs.json_lines if line["status"] == "failed")
+
+
+@pytest.mark.parametrize("style", ["urls", "aria2", "curl", "rsync"])
+def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: EmbeddedSas, style: str) -> None:
+    ran = cli("fetch", *STARS, "--export", style)
+
+    assert ran.code == 0
+    assert "apStar-r6-2M03290406+3117075.fits" in ran.out
+    assert sas.requests == []
+
+
+def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    listing = tmp_path / "list.txt"
+    location = "dr13/apogee/spectro/redux/r6/stars/apo25m/4587/apStar-r6-2M03290406+3117075.fits"
+    listing.write_text(f"# stars\nhttps://data.sdss.org/sas/{location}\n\nhttps://data.sdss.org/sas/dr13/nothing\n")
+
+    ran = cli("fetch", "--urls", listing, "--json")
+
+    assert ran.code == 1
+    assert sorted(line["status"] for line in ran.json_lines) == ["failed", "fetched"]
+    assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "say what to fetch"),
+        (("--urls", "a", "--locked", "b"), "one of them at a time"),
+        (("apStar", "--release", "dr13", "--jobs", "0"), "0 is not in the range"),
+        (("apStar", "--urls", "x"), "leave the product out"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_asked(
+    cli: Cli, sas: EmbeddedSas, words: tuple[str, ...], told: str
+) -> None:
+    ran = cli("fetch", *words)
+
+    assert ran.code == 2
+    assert told in ran.err
+    assert sas.requests == []
+
+
+def test_no_server_is_a_failure_in_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASTRA_REGISTRY_REMOTE_BASE", "http://127.0.0.1:9")
+
+    ran = cli("fetch", *LEGACY, "--retries", "0")
+
+    assert ran.code == 1
+    assert "cannot connect to 127.0.0.1:9" in ran.err
+    assert "Traceback" not in ran.err
