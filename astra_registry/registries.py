@@ -18,6 +18,7 @@ from astra_registry.settings import setting
 
 if TYPE_CHECKING:
     from astra_registry.identification import Identification
+    from astra_registry.places import Places
 
 
 @attrs.define
@@ -60,6 +61,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         self._claims: dict[str, list[Claim]] = {}
         self._read: set[int] = set()  # plugins whose products are among the claims, by id()
         self._read_everything = False
+        self.known_places: Places | None = None  # put together when the first path is identified
         self._sources: list[tuple[Plugin, Mapping[str, Declaration]]] | None = None
         self._classes: dict[str, type[DataProduct]] = {}
 
@@ -136,6 +138,11 @@ class Registry(Mapping[str, type[DataProduct]]):
         """Return a product as data: its summary, parameters, releases and templates. Raises UnknownProduct."""
         claim = self._claim(name)
         return claim.declaration()
+
+    def is_by_hand(self, name: str) -> bool:
+        """Whether a plugin brings the product itself, and not among all that a source has."""
+        self._read_all()
+        return name in self._claims
 
     def plugin_of(self, name: str) -> Plugin:
         """Return the plugin that brings a product."""
@@ -232,6 +239,7 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def _claim(self, name: str) -> Claim:
         """Return who brings a product, asking no more plugins than needed. Raises UnknownProduct, PluginConflict."""
+        plugins = self.plugin_set  # what was read of other plugins is forgotten here
         claims = self._claims.get(name, []) if self._read_everything else self._asked(name)
         if not claims:
             claims = [Claim(plugin, source[name]) for plugin, source in self._all_sources() if name in source]
@@ -241,7 +249,7 @@ class Registry(Mapping[str, type[DataProduct]]):
                 raise PluginConflict(_clash(claims))
             return chosen
         self._read_all()
-        for plugin in self.plugin_set.plugins:
+        for plugin in plugins.plugins:
             if name in plugin.product_points:
                 raise _unusable(name, plugin)
         raise UnknownProduct(self._unknown(name))
@@ -279,9 +287,10 @@ class Registry(Mapping[str, type[DataProduct]]):
         return self._claims.get(name, [])
 
     def _read_all(self) -> None:
+        plugins = self.plugin_set
         if self._read_everything:
             return
-        for plugin in self.plugin_set:
+        for plugin in plugins:
             self._read_plugin(plugin)
         self._read_everything = True
         for claims in self._conflicts().values():
@@ -315,9 +324,10 @@ class Registry(Mapping[str, type[DataProduct]]):
             claims.append(made)
 
     def _all_sources(self) -> list[tuple[Plugin, Mapping[str, Declaration]]]:
+        plugins = self.plugin_set
         if self._sources is None:
             self._sources = []
-            for plugin, sources in self.plugin_set.call("astra_registry_product_sources"):
+            for plugin, sources in plugins.call("astra_registry_product_sources"):
                 for source in sources:
                     if isinstance(source, Mapping):
                         self._sources.append((plugin, source))

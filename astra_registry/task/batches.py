@@ -114,7 +114,8 @@ class Batched(Identified):
         """Return the batch of members given in their text form (mappings, or the same as JSON), in order."""
         parsed = [json.loads(member) if isinstance(member, str) else member for member in members]
         if not parsed:
-            return cls(**dict.fromkeys(cls.batch_param_names()[:1], ()))
+            empty: dict[str, Any] = dict.fromkeys(cls.batch_param_names()[:1], ())
+            return cls(**empty)
         constants: dict[str, Any] = {}
         columns: dict[str, list[str]] = {}
         batch_names = set(cls.batch_param_names())
