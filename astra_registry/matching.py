@@ -118,11 +118,11 @@ def match(template: PathTemplate, location: str, *, padded: bool = False) -> dic
     found = template.pattern.fullmatch(location)
     if found is None:
         return None
-    values = _values(template, found)
+    values = values_of(template, found)
     if values is None or not _gives(template, values, location):
         # The text can be divided in several ways. What a whole folder shows is certain; with it, once more.
         found = _certain(template, found).fullmatch(location)
-        values = _values(template, found) if found else None
+        values = values_of(template, found) if found else None
         if values is None or not _gives(template, values, location):
             return None
     if not padded:
@@ -134,7 +134,8 @@ def match(template: PathTemplate, location: str, *, padded: bool = False) -> dic
     return values
 
 
-def _values(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
+def values_of(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
+    """Return what a match of the pattern says of the values, not yet proven; None when it contradicts itself."""
     groups = found.groupdict()
     values: dict[str, str] = {key: groups[key] for key in template.keys if key in groups}
     for part in template.parts:

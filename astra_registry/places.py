@@ -1,0 +1,240 @@
+"""Where products may live: every template of every release, found by location, and the product that it puts there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from astra_registry.declarations import Declaration
+from astra_registry.errors import AstraRegistryError
+from astra_registry.matching import values_of
+from astra_registry.parameters import Parameter
+from astra_registry.path_index import PathIndex
+from astra_registry.product import DataProduct
+from astra_registry.release import configuration, releases
+from astra_registry.roots import SAS
+from astra_registry.task.parameterised import DERIVED
+from astra_registry.template import PathTemplate
+from astra_registry.tree import Tree
+
+if TYPE_CHECKING:
+    from astra_registry.registries import Registry
+
+
+@attrs.define(eq=False, slots=False)
+class Place:
+    """One template of one product in one release."""
+
+    registry: Registry
+    name: str
+    release: str
+    template: PathTemplate
+    by_hand: bool
+    order: int  # 0: the location; more: where servers keep the file too
+    _alike: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = attrs.field(factory=dict)
+
+    @cached_property
+    def product(self) -> type[DataProduct]:
+        """The product's class."""
+        return self.registry[self.name]
+
+    @cached_property
+    def literal(self) -> int:
+        """How many characters of a location are the template's own."""
+        length = 0
+        for part in self.template.parts:
+            if isinstance(part, str):
+                length += len(part)
+            elif roots := getattr(part, "roots", None):
+                length += min((len(root) for root in roots.values() if isinstance(root, str)), default=0)
+        return length
+
+    @property
+    def reason(self) -> str:
+        """Why a location is this product's."""
+        where = "the template" if self.order == 0 else "a further place"
+        return f"{where} of {self.name} in {self.release}: {self.template.text}"
+
+    @cached_property
+    def fill(self) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+        """Key of the template → attribute of the product, and what makes its value of the text in a path."""
+        parameters = self.product._parameters
+        keys = self.product.plan(self.release).keys
+        return {key: (attribute, _converter(parameters[attribute])) for key, attribute in keys}
+
+    def products_at(self, location: str) -> list[DataProduct]:
+        """Return the product that the template puts at a location.
+
+        Several when a parameter is needed that the location does not tell: one for each choice; none when no values
+        of the parameters give the location.
+        """
+        found = self.template.pattern.fullmatch(location)
+        if found is None:
+            return []
+        values = values_of(self.template, found)
+        product = None if values is None else self._product(values, location)
+        if product is None:
+            told = self.template.match(location)
+            product = None if told is None else self._product(told, location)
+        if product is not None:
+            return [product]
+        return [] if values is None else self._choices(values, location)
+
+    def _choices(self, values: Mapping[str, str], location: str) -> list[DataProduct]:
+        told = {self.fill[key][0] for key in values if key in self.fill}
+        products = []
+        for key, (attribute, _) in self.fill.items():
+            if attribute not in told:
+                for choice in self.product._parameters[attribute].choices or ():
+                    product = self._product({**values, key: str(choice)}, location)
+                    if product is not None:
+                        products.append(product)
+        return products
+
+    def _product(self, values: Mapping[str, str], location: str) -> DataProduct | None:
+        """Return the product of these values of the template's keys when it is at the location."""
+        given: dict[str, Any] = {}
+        keyed: dict[str, Any] = {}
+        try:
+            for key, text in values.items():
+                if key in self.fill:
+                    attribute, convert = self.fill[key]
+                    keyed[key] = given[attribute] = convert(text)
+            return self._bound(given, keyed, location)
+        except (AstraRegistryError, ValueError):
+            return None
+
+    def _bound(self, given: dict[str, Any], keyed: dict[str, Any], location: str) -> DataProduct | None:
+        told = tuple(given)
+        if told in self._alike:
+            others, defaults = self._alike[told]
+            if self.template.below({**keyed, **defaults} if defaults else keyed) != location:
+                return None
+            product = object.__new__(self.product)
+            product.__dict__.update(others)
+            product.__dict__.update(given)
+            return product
+        names = self.product._parameters
+        product = self.product(release=self.release, **{names[attribute].name: v for attribute, v in given.items()})
+        state = product.__dict__
+        values = {key: state[attribute] for key, (attribute, _) in self.fill.items() if state[attribute] is not None}
+        if self.template.below(values) != location:
+            return None
+        if DERIVED not in product.param_origins.values():
+            # What the path does not tell is the same for the next one: to bind it again would take ten times as long.
+            others = {name: value for name, value in state.items() if name not in given}
+            self._alike[told] = others, {key: value for key, value in values.items() if key not in keyed}
+        return product
+
+
+class Places:
+    """The places of all products of a registry, each release's put together when it is first asked about."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._names = registry.names()
+        self._own: list[Declaration] = []  # products with templates of their own
+        self._trees: list[Declaration] = []  # products that are where the tree has the path of their name
+        for name in self._names:
+            try:
+                declaration = registry.declaration(name)
+            except AstraRegistryError:
+                continue  # claimed by two plugins: neither may be used
+            (self._trees if declaration.templates is None else self._own).append(declaration)
+        self._by_release: dict[str, list[Place]] = {}
+        self._indices: dict[str, PathIndex[Place]] = {}
+
+    @cached_property
+    def folders(self) -> Mapping[str, str]:
+        """First folder on the SAS → the release that owns it; empty for those of products only."""
+        owned = {release: release for release in releases()}
+        owned.update({release.replace("ipl", "ipl-"): release for release in releases() if release.startswith("ipl")})
+        return {**dict.fromkeys(self._declared.tops, ""), **owned}
+
+    @cached_property
+    def _declared(self) -> PathIndex[Place]:
+        return _index(place for place in self._declared_places if place.template.place == SAS)
+
+    @cached_property
+    def _declared_places(self) -> list[Place]:
+        places = []
+        for declaration in self._own:
+            for release in declaration.releases:
+                try:
+                    templates = self._registry[declaration.name].plan(release).templates
+                except AstraRegistryError:
+                    continue  # `plugins check` tells what is wrong
+                places += [
+                    Place(self._registry, declaration.name, release, template, True, order)
+                    for order, template in enumerate(templates)
+                ]
+        return places
+
+    def of_release(self, release: str) -> list[Place]:
+        """Return the places of the products that are where a release's tree has them."""
+        if release not in self._by_release:
+            tree, places = Tree(release), []
+            for declaration in self._trees:
+                if release not in declaration.releases:
+                    continue
+                try:
+                    template = tree.path_template(declaration.name, subpaths=declaration.subpaths)
+                except AstraRegistryError:
+                    continue  # its root is not defined: it is nowhere
+                by_hand = self._registry.is_by_hand(declaration.name)
+                places.append(Place(self._registry, declaration.name, release, template, by_hand, 0))
+            self._by_release[release] = places
+        return self._by_release[release]
+
+    def all(self) -> Iterator[Place]:
+        """Yield every place, those of the newest releases first."""
+        yield from self._declared_places
+        for release in reversed(releases()):
+            yield from self.of_release(release)
+
+    @cached_property
+    def software(self) -> PathIndex[Place]:
+        """The places of software products, which lie beside the SAS."""
+        return _index(place for place in self.all() if place.template.place != SAS)
+
+    def on_sas(self, segments: Sequence[str], release: str) -> list[Place]:
+        """Return the places that a location may belong to, given as its folders and the file's name."""
+        found = list(self._declared.find(segments))
+        if release:
+            if release not in self._indices:
+                self._indices[release] = _index(p for p in self.of_release(release) if p.template.place == SAS)
+            found += self._indices[release].find(segments)
+        return list(dict.fromkeys(found)) if len(found) > 1 else found
+
+
+def _index(places: Iterator[Place]) -> PathIndex[Place]:
+    index: PathIndex[Place] = PathIndex()
+    for place in places:
+        index.add(place.template, place)
+    return index
+
+
+def owns(owner: str, place: Place) -> bool:
+    """Whether a place's release is the owner of a folder; the 2021 name of the work release is as good."""
+    return bool(owner) and configuration(place.release) == owner
+
+
+def _converter(declared: Parameter) -> Callable[[Any], Any]:
+    """Return what makes a parameter's value of the text in a path; a plain one where nothing needs a check."""
+    if declared.choices or declared.check or declared.refine or declared.type not in (int, str):
+        return declared.convert
+    return _integer if declared.type is int else _text
+
+
+def _integer(text: str) -> int:
+    if not text.isascii() or not text.lstrip("-").isdigit():
+        raise ValueError(text)
+    return int(text)
+
+
+def _text(text: str) -> str:
+    # A format has added zeros, unless it has not: then the location does not come out, and is looked at closely.
+    return text.lstrip("0") or "0" if text[0] == "0" and text.isdecimal() else text
