@@ -9,12 +9,9 @@ states the one it was made for as ``astra_registry_api = 1`` (1 when it says not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
-
-if TYPE_CHECKING:
-    from astra_registry.declarations import Declaration
 
 PROJECT = "astra_registry"
 API_VERSION = 1
@@ -24,8 +21,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def astra_registry_products() -> Sequence[type | Declaration]:
-    """Return the data products that the plugin brings: classes, or declarations.
+def astra_registry_products() -> Sequence[Any]:
+    """Return the data products that the plugin brings: classes, or declarations (`astra_registry.declarations`).
 
     Used by: ``plugins/apvisit``, ``plugins/apstar``, ``plugins/spec``.
     """
@@ -33,7 +30,7 @@ def astra_registry_products() -> Sequence[type | Declaration]:
 
 
 @hookspec
-def astra_registry_product_sources() -> Sequence[Mapping[str, Declaration]]:
+def astra_registry_product_sources() -> Sequence[Mapping[str, Any]]:
     """Return mappings of product names to declarations, made when they are asked for.
 
     For plugins that bring hundreds of products. A product that a plugin names with `astra_registry_products`

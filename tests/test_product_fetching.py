@@ -1,0 +1,88 @@
+"""Products that bring their own files, from the archive on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from astra_registry import registry
+from astra_registry.errors import FileMissing
+from astra_registry.testing.sas import EmbeddedSas
+
+DATA = Path(__file__).parent / "data" / "sas"
+STAR = {"release": "dr13", "telescope": "apo25m", "field": "4587", "obj": "2M03290406+3117075"}
+OTHER = {"release": "dr13", "telescope": "apo25m", "field": "4264", "obj": "2M00005143+5615568"}
+
+
+@pytest.fixture(autouse=True)
+def sas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedSas]:
+    monkeypatch.setenv("SAS_BASE_DIR", str(tmp_path / "sas"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with EmbeddedSas(DATA) as server:
+        monkeypatch.setenv("ASTRA_REGISTRY_REMOTE_BASE", server.url)
+        yield server
+
+
+def test_get_remote_brings_the_file_and_returns_its_path() -> None:
+    star = registry.create("apStar", **STAR)
+
+    path = star.get_remote()
+
+    assert path == star.local_path
+    assert Path(path).read_bytes() == (DATA / star.location).read_bytes()
+    assert star.complete()
+    assert registry.create("apStar", **STAR, strict_output_checking=True).complete()
+    assert star.get_remote_http() == path
+
+
+def test_a_batch_is_brought_together(sas: EmbeddedSas) -> None:
+    stars = registry["apStar"](
+        release="dr13", telescope="apo25m", field=[STAR["field"], OTHER["field"]], obj=[STAR["obj"], OTHER["obj"]]
+    )
+    assert not stars.complete()
+
+    assert stars.get_remote() == stars.local_paths
+
+    assert stars.complete()
+
+
+def test_a_file_that_the_server_has_not_is_an_error_with_its_reason() -> None:
+    star = registry.create("apStar", **{**STAR, "obj": "2M00000000+0000000"})
+
+    with pytest.raises(FileMissing, match="2M00000000"):
+        star.get_remote()
+    with pytest.raises(FileMissing):
+        star.clone(use_remote=True).run()
+    assert not Path(star.local_path).exists()
+
+
+def test_with_use_remote_opening_reading_and_running_bring_the_file_first(sas: EmbeddedSas) -> None:
+    star = registry.create("apStar", **STAR, use_remote=True)
+    target = star.output()
+    assert not target.exists()
+    assert sas.requests == []
+
+    with target.open() as file:
+        assert file.read(6) == b"SIMPLE"
+
+    Path(star.local_path).unlink()
+    star.run()
+    assert star.complete()
+
+    Path(star.local_path).unlink()
+    with star.read() as hdus:
+        assert hdus[0].header["OBJID"] == STAR["obj"]
+
+
+def test_without_use_remote_nothing_is_brought(sas: EmbeddedSas) -> None:
+    star = registry.create("apStar", **STAR)
+
+    with pytest.raises(FileMissing):
+        star.read()
+    with pytest.raises(OSError):  # noqa: PT011 - whatever open() says
+        star.output().open()
+
+    assert sas.requests == []
