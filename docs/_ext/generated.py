@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import layers
+import pictures
 from pages import commands, errors, hooks, products, python_api, settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def write(folder: Path) -> None:
         file, text = folder / name, page()
         if not file.exists() or file.read_text() != text:
             file.write_text(text)
+    pictures.draw(folder)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
