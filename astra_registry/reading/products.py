@@ -47,6 +47,17 @@ def read(
     return _gathered(contents, into)
 
 
+def read_file(
+    product: Any, path: str, kind: str, *, readers: Mapping[tuple[str, str], str] | None = None, **options: Any
+) -> Any:
+    """Return what the reader of a kind makes of a file that is of a product (a class), wherever it lies."""
+    content = load(_reader_of(product, kind, readers or {}))(path, **options)
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(getattr(part, "meta", None), dict):
+            part.meta["product"] = product.sdss_data_model_name
+    return content
+
+
 def paths_of(product: Any) -> list[str]:
     """Return where the file of each member lies on this disk, at its location or a further one, brought if need be.
 
@@ -94,7 +105,7 @@ def _found(member: Any) -> str | None:
     if path is None:
         # Servers and mirrors may keep the file at a second place, and so does a copy of theirs.
         root: str = target.path.removesuffix(member.location)
-        candidates = [root + further for (further,) in member.further_locations]
+        candidates = [root + further for further in member.further_locations]
         path = next((p for c in candidates for p in (c, f"{c}.gz") if os.path.isfile(p)), None)
     return path
 
