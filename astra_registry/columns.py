@@ -46,7 +46,11 @@ class Columns:
         self.varying: dict[str, Sequence[object]] = {}
         for key, given in columns.items():
             if is_column(given):
-                self.varying[key] = plain_column(given)
+                column = plain_column(given)
+                if getattr(getattr(given, "dtype", None), "kind", "") == "S":
+                    # Text of a fixed width: astropy's tables decode it, and leave the padding.
+                    column = [text.rstrip(" \0") if isinstance(text, str) else text for text in column]
+                self.varying[key] = column
             else:
                 self.fixed[key] = template.checked_value(key, given)
         lengths = {key: len(column) for key, column in self.varying.items()}

@@ -153,8 +153,8 @@ class PathTemplate:
     def _derived_text(self, part: Derived, values: Mapping[str, PathValue]) -> str:
         try:
             return part.text(self.name, values)
-        except AstraRegistryError:
-            raise
+        except AstraRegistryError as error:
+            raise type(error)(f"{self.name or self.text}: {error}") from None
         except ValueError as error:
             given = ", ".join(f"{key} = {values[key]!r}" for key in part.keys if key in values)
             what = f"{given}: " if given else ""
