@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from astra_registry import notebook
 from astra_registry.errors import (
     BadValue,
     FileFailed,
@@ -22,7 +23,7 @@ from astra_registry.parameters import Parameter, parameter
 from astra_registry.plugins import installed_plugins
 from astra_registry.release import canonical, releases
 from astra_registry.settings import setting
-from astra_registry.target import Target
+from astra_registry.target import Target, present
 from astra_registry.task import Task
 from astra_registry.task.identity import MAJOR, MINOR
 from astra_registry.tree import Tree
@@ -327,7 +328,12 @@ class DataProduct(Task):
         """Return the target of the local file; of a batch, a list of them. Touches neither disk nor network."""
         if self._size is None:
             return Target(self.local_path, bring=self.get_remote if self.use_remote else None)
-        return [member.output() for member in self.get_batch_tasks()]
+        if not self.use_remote:
+            return [Target(path) for path in self.local_paths]
+        return [Target(m.local_path, bring=m.get_remote) for m in self.get_batch_tasks()]
+
+    def _repr_html_(self) -> str:
+        return notebook.of_product(self)
 
     # -- bringing and reading ------------------------------------------------------------------------
 
@@ -381,32 +387,53 @@ class DataProduct(Task):
     def complete(self) -> bool:
         """Whether the file is here and not empty; with `strict_output_checking`, whether it is whole.
 
-        A batch is complete when all its members are, an empty one always.
+        A batch is complete when all its members are, an empty one always. An analysis task that mixes a product in,
+        and has outputs of its own, is complete when those exist.
         """
-        if self._size is not None:
-            return len(self.bulk_complete(self.get_batch_tasks())) == self._size
+        if self._has_own_output():
+            return super().complete()
         try:
-            found = Target(self.local_path).find()
-            return found is not None and (not self.strict_output_checking or _is_whole(found))
+            if self._size is None:
+                return self._is_good(Target(self.local_path).find())
+            return all(map(self._is_good, present(self.local_paths)))
         except (OSError, ValueError):
             return False
+
+    def _is_good(self, found: str | None) -> bool:
+        return found is not None and (not self.strict_output_checking or _is_whole(found))
+
+    @classmethod
+    def _has_own_output(cls) -> bool:
+        return cls.output is not DataProduct.output
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
         """Return those of the given products, or mappings of parameters, whose files are here.
 
-        Each folder is listed once.
+        Each folder is listed once; mappings of one release become the columns of one batch, and no objects.
         """
-        from astra_registry.target import present
-
         given = list(parameter_tuples)
-        products = [cls(**item) if isinstance(item, Mapping) else item for item in given]
-        found = present([product.local_path for product in products])
-        return [
-            item
-            for item, product, path in zip(given, products, found, strict=True)
-            if path is not None and (not product.strict_output_checking or _is_whole(path))
-        ]
+        if cls._has_own_output():
+            return super().bulk_complete(given)
+        batch = cls._batch_of(given)
+        products = [batch] * len(given) if batch else [cls(**g) if isinstance(g, Mapping) else g for g in given]
+        found = present(batch.local_paths if batch else [product.local_path for product in products])
+        return [item for item, product, path in zip(given, products, found, strict=True) if product._is_good(path)]
+
+    @classmethod
+    def _batch_of(cls, given: Sequence[Any]) -> DataProduct | None:
+        """Return the batch of mappings that differ in batch parameters only, None when they do not make one."""
+        first = given[0] if given else None
+        if not isinstance(first, Mapping) or any(not isinstance(g, Mapping) or g.keys() != first.keys() for g in given):
+            return None
+        varying = set(cls.batch_param_names())
+        columns = {name: [item[name] for item in given] for name in first}
+        if any(name not in varying and any(v != column[0] for v in column) for name, column in columns.items()):
+            return None
+        if any(None in column and any(v is not None for v in column) for column in columns.values()):
+            return None  # they do not even have the same parameters
+        batch = cls(**{n: c if n in varying and c[0] is not None else c[0] for n, c in columns.items()})
+        return batch if batch.is_batch_mode else None
 
     def run(self) -> None:
         """Bring the file when `use_remote` is true; else raise FileMissing when it is not here."""

@@ -24,6 +24,7 @@ from astra_registry.errors import (
 )
 from astra_registry.product import releases_in_words
 from astra_registry.settings import override
+from astra_registry.target import Target
 
 
 def group_of(sdss_id: int) -> str:
@@ -273,6 +274,28 @@ def test_an_analysis_task_mixes_a_product_in_and_keeps_its_own_parameters() -> N
     assert [m.get_input("observation").path for m in Measure(release="dr19", sdss_id=[1, 2])] == StarFile(
         release="dr19", sdss_id=[1, 2]
     ).local_paths
+
+
+def test_an_analysis_task_with_outputs_of_its_own_is_complete_when_they_exist(tmp_path: Path) -> None:
+    class Fit(StarFile):
+        def output(self) -> Target:
+            return Target(f"{tmp_path}/fit-{self.sdss_id}")
+
+    (tmp_path / "fit-1").write_text("1")
+
+    assert Fit(release="dr19", sdss_id=1).complete()
+    assert not Fit(release="dr19", sdss_id=[1, 2]).complete()
+    assert [f.sdss_id for f in Fit.bulk_complete(Fit(release="dr19", sdss_id=[1, 2]))] == [1]
+
+
+def test_mappings_of_different_releases_are_looked_up_together() -> None:
+    given = [{"release": "dr19", "sdss_id": 1}, {"release": "dr20", "sdss_id": 1}, StarFile(release="dr20", sdss_id=2)]
+    for item in given[1:]:
+        path = Path((item if isinstance(item, StarFile) else StarFile(**item)).local_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+    assert StarFile.bulk_complete(given) == given[1:]
 
 
 def test_a_product_does_not_depend_on_the_version_of_the_core() -> None:
