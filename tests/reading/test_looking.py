@@ -175,6 +175,34 @@ def test_specutils_reads_and_writes_our_formats(tmp_path: Path) -> None:
     assert "apStar" in get_loaders_by_extension("fits")
 
 
+def test_the_formats_are_known_once_a_plugin_s_reader_is_imported() -> None:
+    """As specutils' own formats: so a file in ~/.specutils with this import makes them known everywhere."""
+    code = f"""
+import astra_registry_apstar.spectrum, astra_registry_apvisit.spectrum, astra_registry_spec.spectrum
+from specutils import Spectrum, SpectrumList
+assert Spectrum.read({str(STAR)!r}, format="apStar").flux.shape == (8575,)
+assert Spectrum.read({str(VISIT)!r}, format="apVisit").flux.shape == (12288,)
+assert Spectrum.read({str(QUASAR)!r}, format="specLite").flux.shape == (4590,)
+assert len(SpectrumList.read({str(FULL)!r}, format="spec exposures")) == 6
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_without_specutils_a_reader_names_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["specutils"] = None  # what Python finds when a package is not there
+from astra_registry.errors import MissingExtra
+from astra_registry.reading import load
+try:
+    load("astra_registry_apstar.spectrum:read_spectrum")
+except MissingExtra as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "pip install 'astra-registry[spectra]'" in done.stdout
+
+
 def test_formats_import_a_plugin_only_when_they_are_used() -> None:
     code = """
 import sys

@@ -13,7 +13,7 @@ from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from astra_registry import registry
 from astra_registry.errors import BadValue, FileMissing
-from astra_registry.reading import paths_of, read, writer_of
+from astra_registry.reading import paths_of, writer_of
 from astra_registry.settings import override
 
 DATA = Path(__file__).parents[1] / "data"
@@ -79,13 +79,13 @@ def test_a_batch_reads_as_what_is_asked_for() -> None:
 
 
 def test_a_reader_of_many_gets_the_whole_batch() -> None:
-    readers = {("apStar", "arrays"): "astra_registry_apstar.arrays:read_arrays"}
     stars = registry["apStar"](telescope="apo25m", **STARS)
 
-    arrays = read(stars, "arrays", readers=readers)
+    arrays = stars.read("arrays")
 
     assert arrays.flux.shape == (2, 8575)
     assert np.array_equal(arrays.flux[1], stars[1].read("spectrum").flux.value)
+    assert stars[0].read("arrays").flux.shape == (1, 8575)
 
 
 def test_options_go_to_the_reader() -> None:

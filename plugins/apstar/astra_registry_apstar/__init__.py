@@ -36,6 +36,7 @@ class ApStarFile(SDSS5DataModelTask):
     readers = {  # noqa: RUF012 - never changed
         "spectrum": "astra_registry_apstar.spectrum:read_spectrum",
         "visits": "astra_registry_apstar.spectrum:read_visits",
+        "arrays": "astra_registry_apstar.arrays:read_arrays",
     }
     writers = {"spectrum": "astra_registry_apstar.writing:write_spectrum"}  # noqa: RUF012
     examples = (

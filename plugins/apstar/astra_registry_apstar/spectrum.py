@@ -11,8 +11,14 @@ from specutils import Spectrum, SpectrumList
 from astra_registry.errors import WrongLayout
 from astra_registry.reading import fits
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
+from astra_registry.reading.formats import register_formats
 from astra_registry.reading.spectra import cards, spectrum
 from astra_registry.reading.wavelengths import log_linear
+
+register_formats(
+    {("apStar", "spectrum"): f"{__name__}:read_spectrum", ("apStar", "visits"): f"{__name__}:read_visits"},
+    {"apStar": "astra_registry_apstar.writing:write_spectrum"},
+)
 
 # The name in ``meta``, and the card of the primary header.
 _CARDS = {

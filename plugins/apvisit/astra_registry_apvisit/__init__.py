@@ -18,7 +18,10 @@ class ApVisitFile(SDSS5DataModelTask):
     """One visit spectrum of a star, from one plate, night and fibre of APOGEE."""
 
     sdss_data_model_name = "apVisit"
-    readers = {"spectrum": "astra_registry_apvisit.spectrum:read_spectrum"}  # noqa: RUF012 - never changed
+    readers = {  # noqa: RUF012 - never changed
+        "spectrum": "astra_registry_apvisit.spectrum:read_spectrum",
+        "chips": "astra_registry_apvisit.spectrum:read_chips",
+    }
     examples = (
         ("dr17", {"telescope": "apo25m", "field": "000+02", "plate": "5815", "mjd": 56396, "fiber": 212}),
         ("dr12", {"telescope": "apo25m", "plate": "5213", "mjd": 55811, "fiber": 296}),

@@ -11,7 +11,10 @@ from specutils import Spectrum, SpectrumList
 from astra_registry.errors import WrongLayout
 from astra_registry.reading import fits
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
+from astra_registry.reading.formats import register_formats
 from astra_registry.reading.spectra import cards, spectrum
+
+register_formats({("apVisit", "spectrum"): f"{__name__}:read_spectrum", ("apVisit", "chips"): f"{__name__}:read_chips"})
 
 # The name in ``meta``, and the card of the primary header.
 _CARDS = {

@@ -11,7 +11,17 @@ from specutils import Spectrum, SpectrumList
 from astra_registry.errors import WrongLayout
 from astra_registry.reading import fits
 from astra_registry.reading.bitmasks import SPEC_BAD, SPPIXMASK, flagged
+from astra_registry.reading.formats import register_formats
 from astra_registry.reading.spectra import FLUX_UNIT, cards, spectrum
+
+_KINDS = {"spectrum": f"{__name__}:read_spectrum", "exposures": f"{__name__}:read_exposures"}
+register_formats(
+    {
+        (product, kind): reference
+        for product in ("spec", "spec-lite", "specLite", "specFull")
+        for kind, reference in _KINDS.items()
+    }
+)
 
 # The name in ``meta``, and the card of the primary header.
 _CARDS = {
