@@ -112,7 +112,8 @@ def _numbers(plan: ReleasePlan) -> set[str]:
     keys: set[str] = set()
     for template in plan.templates:
         for part in template.parts:
-            if isinstance(part, Field) and part.spec.endswith("d"):
+            # What is padded with zeros: of a text such as 00K nobody could say how many of them are its own.
+            if isinstance(part, Field) and part.spec:
                 keys.add(part.key)
             elif isinstance(part, Derived):
                 keys.update(key for _, gap in part.gaps for key in gap.integers)

@@ -32,9 +32,9 @@ print(json.dumps({"modules": [m for m in asked["modules"] if m in sys.modules], 
 
 
 def effects(plugin: str, folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what importing a plugin and resolving its examples does: `modules`, `changed`, `printed`, `files`, or why it `failed`.
+    """Return what importing a plugin and resolving its examples does: `modules`, `changed`, `printed`, `files`.
 
-    `folder` is an empty one, in which the process runs.
+    `failed` says why it could not be done, or nothing. `folder` is an empty one, in which the process runs.
     """
     question = json.dumps({"plugin": plugin, "modules": [*HEAVY, *ILL_MANNERED]})
     environment = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
