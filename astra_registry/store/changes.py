@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ from astra_registry.store.selections import (
     clock,
     effective_status,
     free,
+    ids_for,
+    named,
 )
 from astra_registry.store.states import Status, may_follow, refuse
 
@@ -235,6 +237,36 @@ def _statements(
     tells |= dict(told)
     telling = insert(event).from_select(list(tells), select(*tells.values()).where(*conditions))
     return telling, update(task).where(where).values(new)
+
+
+_END = ("status_code", "duration", "error_type", "error_message", "traceback")
+
+
+_CLAIMED_ONE = and_(task.c.task_id == bindparam("of_task_id", type_=Text), CLAIMED_HERE)
+_ALL_ENDS = ("modified", "user", "host", "pid", *_END, "lease_pk")
+
+
+def finish_claimed(connection: Connection, rows: Sequence[tuple[str, Constants]]) -> None:
+    """Put many tasks that this process has claimed into the states in which they ended, each with its own values.
+
+    Those that it has lost meanwhile are left to whoever has them.
+    """
+    if not rows:
+        return
+    who, now = this_process(), datetime.now(UTC)
+    same = {"new_modified": now, "new_user": who.user, "new_host": who.host, "new_pid": who.pid, "new_lease_pk": None}
+    same |= {"at": now, "by_user": who.user, "by_host": who.host, "by_pid": who.pid}
+    given = [{"of_task_id": name, **same, **{f"new_{c}": values.get(c) for c in _END}} for name, values in rows]
+    telling, setting = _statements(_CLAIMED_ONE, _ALL_ENDS, (), None, ())
+    connection.execute(telling, given)
+    connection.execute(setting, given)
+
+
+def skip(connection: Connection, task_ids: Sequence[str]) -> int:
+    """Put those of the tasks that wait to be done into the skipped state, and return how many."""
+    dialect = connection.dialect.name
+    waiting = and_(named(dialect), task.c.status_code == int(Status.CREATED))
+    return change(connection, waiting, {"status_code": int(Status.SKIPPED)}, {"of_ids": ids_for(dialect, task_ids)})
 
 
 def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: bool) -> int:

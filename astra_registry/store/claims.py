@@ -32,7 +32,7 @@ from astra_registry.store.changes import CLEARED, change
 from astra_registry.store.database import Database
 from astra_registry.store.process import lives, this_process
 from astra_registry.store.schema import lease, membership, task
-from astra_registry.store.selections import OF_PK, OURS, among, clock, keys_for
+from astra_registry.store.selections import OF_PK, OURS, among, clock, ids_for, keys_for, named
 from astra_registry.store.states import Status
 
 #: How often, in seconds, one who claims looks for others who died; when nothing is left to claim, it looks at once.
@@ -60,6 +60,8 @@ class Among(NamedTuple):
     batch_pk: int | None = None
     family: str | None = None
     where: ColumnElement[bool] | None = None
+    #: With identifiers, tasks in any state at which nobody works: who names a task wants it done again.
+    ids: tuple[str, ...] | None = None
 
 
 _BY_NAME = select(lease.c.pk).where(lease.c.name == bindparam("of_name", type_=Text))
@@ -74,9 +76,10 @@ def _other_leases(dialect: str) -> Select[Any]:
 @functools.lru_cache(maxsize=64)
 def _candidates(of_batch: bool, of_family: bool, where: ColumnElement[bool] | None, stretch: str) -> Select[Any]:
     """Return the query for what may be claimed next: from the beginning, or before or beyond where one was last."""
+    status = task.c.status_code
     found = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters).where(
         task.c.is_batch.is_(False),
-        task.c.status_code == int(Status.CREATED),
+        status != int(Status.RUNNING) if stretch == "again" else status == int(Status.CREATED),
         task.c.reference.not_in(bindparam("unknown", expanding=True)),
     )
     order: tuple[ColumnElement[Any], ...] = (task.c.family, task.c.pk)
@@ -158,6 +161,10 @@ class Claims:
         last = self._cursors.get(of.name)
         given |= {f"last_{i}": value for i, value in enumerate(last or ())}
         rows: list[Any] = []
+        if of.ids is not None:
+            dialect = connection.dialect.name
+            given |= {"of_ids": ids_for(dialect, of.ids), "n": n}
+            return list(connection.execute(_candidates(False, False, named(dialect), "again"), given))
         # Tasks that returned may be further up than the last claim.
         for stretch in ("from the beginning",) if last is None else ("beyond", "before"):
             if len(rows) < n:

@@ -59,6 +59,20 @@ def among(dialect: str, column: Any) -> ColumnElement[bool]:
     return column.in_(each)  # type: ignore[no-any-return]
 
 
+@functools.cache
+def named(dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a task's identifier is one of ``of_ids``, which are one parameter, however many."""
+    if dialect == "postgresql":
+        return task.c.task_id == any_(bindparam("of_ids", type_=ARRAY(Text)))
+    each: Select[Any] = select(func.json_each(bindparam("of_ids", type_=Text)).table_valued("value").c.value)
+    return task.c.task_id.in_(each)
+
+
+def ids_for(dialect: str, ids: Sequence[str]) -> Any:
+    """Return identifiers as the parameter ``of_ids``."""
+    return list(ids) if dialect == "postgresql" else json.dumps(list(ids))
+
+
 def keys_for(dialect: str, keys: Sequence[int]) -> Any:
     """Return keys as the parameter ``of_keys``."""
     return list(keys) if dialect == "postgresql" else json.dumps(list(keys))

@@ -21,7 +21,7 @@ from astra_registry.store.database import Database
 from astra_registry.store.model import TaskState
 from astra_registry.store.record import Record, find_class
 from astra_registry.store.schema import membership, task
-from astra_registry.store.selections import effective_status
+from astra_registry.store.selections import effective_status, ids_for, named
 from astra_registry.store.states import Status, as_status
 
 _open: weakref.WeakSet[StateStore] = weakref.WeakSet()
@@ -241,6 +241,34 @@ class StateStore:
                 self.finish(claimed.task_id, Status.BROKEN, error)
         return loaded
 
+    def claim_these(self, items: Iterable[Record], *, owner: str | None = None, lease: float = 60.0) -> set[str]:
+        """Claim the given tasks, whatever became of them before, and return the identifiers of those that one got.
+
+        The others somebody else is working at, or they have no row.
+        """
+        ids = tuple({item.task_id for item in items})
+        if not ids:
+            return set()
+        taken = self._claims.claim(len(ids), Among(None, ids=ids), owner, lease, lambda reference: True)
+        return {claimed.task_id for claimed in taken}
+
+    def finish_claimed(self, ends: Iterable[tuple[str, Mapping[str, object]]]) -> None:
+        """Put many tasks that this process has claimed into the states in which they ended, with a few statements.
+
+        Each is an identifier and values of columns. Tasks whose lease was lost are left to whoever has them now.
+        """
+        rows = [(task_id, columns.checked(state)) for task_id, state in ends]
+        self.database.write(lambda connection: changes.finish_claimed(connection, rows))
+
+    def skip(self, items: Iterable[Record]) -> int:
+        """Put those of the tasks that wait to be done into the skipped state, and return how many."""
+        ids = [item.task_id for item in items]
+        return self.database.write(lambda connection: changes.skip(connection, ids))
+
+    def give_back(self) -> None:
+        """Return what this store has claimed, and still runs, to those who claim next."""
+        self._claims.give_up()
+
     def recover(self) -> int:
         """Return the tasks of workers that died, or lost their lease otherwise, to the created state; return how many.
 
@@ -293,6 +321,17 @@ class StateStore:
         if code is None:
             raise _unknown(task_id)
         return Status(code)
+
+    def statuses(self, items: Iterable[Record]) -> dict[str, Status]:
+        """Return the states of many single tasks by identifier; what has no row is not among them."""
+        ids = [item.task_id for item in items]
+
+        def work(connection: Connection) -> list[Any]:
+            dialect = connection.dialect.name
+            asked = select(task.c.task_id, task.c.status_code).where(named(dialect))
+            return list(connection.execute(asked, {"of_ids": ids_for(dialect, ids)}))
+
+        return {task_id: Status(code) for task_id, code in self.database.read(work)}
 
     def counts(self) -> Counter[Status]:
         """Return how many tasks are in each state that any is in; batches, which follow their members, do not count."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import attrs
 
+from astra_registry.plugins import installed_plugins
 from astra_registry.store.states import Status
 from astra_registry.task.states import Stateful, opened
 
@@ -100,15 +101,21 @@ class Eventful(Stateful):
 
         A handler that fails is reported in the log, and hides nothing. Events that are not luigi's change no state.
         """
-        name = str(event)
-        detail = self._record(name, args[1:] if args and args[0] is self else args, store)
+        detail = self._record(str(event), args[1:] if args and args[0] is self else args, store)
+        self._announce(str(event), detail, *args, **kwargs)
+
+    def _announce(self, name: str, detail: str, *args: Any, **kwargs: Any) -> Event:
+        """Call the handlers and the plugins for what is recorded, and return what they were told."""
         for callback in self._callbacks(name):
             try:
                 callback(*args, **kwargs)
             except (Exception, SystemExit):  # noqa: BLE001 - it is somebody else's code, and not our result
                 _log.exception("the handler %r of %r failed for %r", callback, name, self)
         status = STATUS_AFTER.get(_KNOWN[name]) if name in _KNOWN else None
-        _tell_plugins(Event(self, name, status, detail))
+        told = Event(self, name, status, detail)
+        for _ in installed_plugins().call("astra_registry_event", event=told):
+            pass
+        return told
 
     def _callbacks(self, name: str) -> list[Callable[..., Any]]:
         found = [
@@ -167,11 +174,3 @@ class Eventful(Stateful):
         self.trigger_event(EventName.PROCESSING_TIME, self, duration, store=store)
         if cascade:
             self.trigger_event_succeeded(store=store)
-
-
-def _tell_plugins(event: Event) -> None:
-    # Plugins stand above tasks, and are asked only when something happened.
-    from astra_registry.plugins import installed_plugins
-
-    for _ in installed_plugins().call("astra_registry_event", event=event):
-        pass

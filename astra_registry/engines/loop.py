@@ -1,0 +1,219 @@
+"""The loop of all our engines: what may begin is claimed, handed out, and its end recorded; few write, many work."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from astra_registry.engines.plan import Node, Plan
+from astra_registry.engines.report import Outcome, Report
+from astra_registry.engines.work import Done
+from astra_registry.settings import setting
+from astra_registry.store import StateStore, Status
+from astra_registry.task.events import Event, EventName
+from astra_registry.task.life import flatten
+
+#: How many tasks, waiting for workers, are claimed besides those that run: enough that no worker waits for the store.
+AHEAD = 2
+
+
+class Future(Protocol):
+    """What a pool gives for work that it has taken."""
+
+    def result(self) -> list[Done]:
+        """Return how the tasks ended, in order; raise when nobody can tell."""
+        ...
+
+    def add_done_callback(self, function: Callable[[Any], object], /) -> object:
+        """Have the function called when the work is done."""
+        ...
+
+
+class Pool(Protocol):
+    """Where the work is done."""
+
+    #: How many tasks run at once.
+    width: int
+    #: Tasks handed out together, at most.
+    chunk: int
+
+    def submit(self, tasks: list[Any]) -> Future:
+        """Take tasks that are alike in priority and resources, and begin them when there is room."""
+        ...
+
+
+def run_plan(
+    tasks: Iterable[Any], pool: Callable[[int], Pool], store: StateStore, on_event: Callable[[Event], object] | None
+) -> Report:
+    """Run tasks, with what they require, in a pool that is made for their number, and report how each ended."""
+    plan = Plan(_recorded(tasks, store))
+    run = _Run(plan, store, on_event)
+    run.prepare()
+    if len(plan):
+        run.work(pool(len(plan.waiting())))
+    return Report(tuple(node.outcome or _lost(node) for node in plan.order))
+
+
+def _recorded(tasks: Iterable[Any], store: StateStore) -> list[Any]:
+    """Return the single tasks of what was given, members of batches among them; batches get their rows."""
+    given: list[Any] = [tasks] if hasattr(tasks, "task_id") else list(tasks)
+    members: list[Any] = []
+    for item in given:
+        if item.is_batch_mode:
+            store.create(item)
+            members += item.get_batch_tasks()
+        else:
+            members.append(item)
+    return members
+
+
+def _lost(node: Node) -> Outcome:
+    return Outcome(node.task, Status.CREATED, "it was not begun", attempts=node.attempts)
+
+
+class _Run:
+    def __init__(self, plan: Plan, store: StateStore, on_event: Callable[[Event], object] | None) -> None:
+        self._plan = plan
+        self._store = store
+        self._on_event = on_event
+        self._ended: queue.SimpleQueue[tuple[list[Node], Any]] = queue.SimpleQueue()
+        self._again: list[tuple[float, Node]] = []
+
+    def prepare(self) -> None:
+        """Record the tasks, tell those that were complete, and find out which are done as far as the store knows."""
+        plan, store = self._plan, self._store
+        waiting, complete = plan.waiting(), [node.task for node in plan.order if node.outcome is not None]
+        store.create_all([node.task for node in waiting] + complete)
+        if complete:
+            store.skip([node.task for node in plan.order if node.outcome and node.outcome.status is Status.SKIPPED])
+        known = store.statuses([node.task for node in waiting])
+        for node in waiting:
+            if node.task.disabled:
+                node.outcome = Outcome(node.task, Status.SKIPPED, "it is disabled")
+            # What makes no file tells by its state alone that it is done.
+            elif known.get(node.task.task_id) is Status.SUCCEEDED and not flatten(node.task.output()):
+                node.outcome = Outcome(node.task, Status.SKIPPED)
+        for node in waiting:
+            if node.outcome is not None:
+                for above in node.frees:
+                    above.waits_for.discard(node.task.task_id)
+        broken = [node for node in plan.nodes.values() if node.outcome and node.outcome.status is Status.BROKEN]
+        plan.begin()
+        for node in plan.nodes.values():
+            if node.outcome is not None and node.outcome.status in (Status.BROKEN, Status.MISSING):
+                event = EventName.BROKEN_TASK if node in broken else EventName.DEPENDENCY_MISSING
+                self._settle(node, event, node.outcome)
+
+    def work(self, pool: Pool) -> None:
+        """Hand tasks out until none is left."""
+        busy = 0
+        try:
+            while busy or len(self._plan) or self._again:
+                self._wake()
+                busy += self._hand_out(pool, busy)
+                if busy or self._again:
+                    busy -= self._collect()
+        except BaseException:
+            # Interrupted: what was claimed and has not ended returns to those who come next.
+            self._store.give_back()
+            raise
+
+    def _wake(self) -> None:
+        now = time.monotonic()
+        for due, node in [item for item in self._again if item[0] <= now]:
+            self._again.remove((due, node))
+            self._plan.make_ready(node)
+
+    def _hand_out(self, pool: Pool, busy: int) -> int:
+        room = pool.width * AHEAD - busy
+        nodes = list(self._plan.take(max(room, 0)))
+        if not nodes:
+            return 0
+        got = self._store.claim_these([node.task for node in nodes])
+        mine = [node for node in nodes if node.task.task_id in got]
+        for node in nodes:
+            if node.task.task_id not in got:
+                self._end(node, Outcome(node.task, Status.RUNNING, "somebody else is at it"))
+        for node in mine:
+            node.attempts += 1
+            self._tell(node, EventName.START, "", node.task)
+        for chunk in _alike(mine, pool.chunk):
+            future = pool.submit([node.task for node in chunk])
+            future.add_done_callback(functools.partial(self._note, chunk))
+        return len(mine)
+
+    def _note(self, chunk: list[Node], future: Any) -> None:
+        self._ended.put((chunk, future))
+
+    def _collect(self) -> int:
+        """Wait for work to end, record it, and return how many tasks that were."""
+        wait = min((due for due, _ in self._again), default=float("inf")) - time.monotonic()
+        ended: list[tuple[Node, Done]] = []
+        try:
+            chunk, future = self._ended.get(timeout=None if wait == float("inf") else max(wait, 0.0))
+            ended += _results(chunk, future)
+            while True:
+                ended += _results(*self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        self._store.finish_claimed([(done.task_id, done.as_state()) for _, done in ended])
+        for node, done in ended:
+            self._ended_with(node, done)
+        return len(ended)
+
+    def _ended_with(self, node: Node, done: Done) -> None:
+        outcome = Outcome(node.task, done.status, done.error, done.duration, node.attempts, done.traceback)
+        if done.status is Status.SUCCEEDED:
+            self._tell(node, EventName.PROCESSING_TIME, f"{done.duration} s", node.task, done.duration)
+            self._tell(node, EventName.SUCCESS, "", node.task)
+            self._end(node, outcome)
+            return
+        event = EventName.PROCESS_FAILURE if done.status is Status.DIED else EventName.FAILURE
+        self._tell(node, event, done.error or "", node.task, done.exception or done.error)
+        node.failures += 1
+        if node.failures <= (node.task.retry_count or 0):
+            wait = float(setting("retry_wait")) * 2 ** (node.failures - 1)
+            self._again.append((time.monotonic() + wait, node))
+        else:
+            self._end(node, outcome)
+
+    def _end(self, node: Node, outcome: Outcome) -> None:
+        for missing in self._plan.end(node, outcome):
+            self._settle(missing, EventName.DEPENDENCY_MISSING, missing.outcome)
+
+    def _settle(self, node: Node, event: EventName, outcome: Outcome | None) -> None:
+        """Record a task that was never begun, unless somebody else is at it."""
+        if node.task.task_id in self._store.claim_these([node.task]):
+            status = Status.BROKEN if event is EventName.BROKEN_TASK else Status.MISSING
+            error = outcome.error if outcome else None
+            state = {"status_code": status, "error_message": error, "traceback": outcome.traceback if outcome else None}
+            self._store.finish_claimed([(node.task.task_id, state)])
+        details = (node.task, outcome.error) if event is EventName.BROKEN_TASK and outcome else (node.task,)
+        self._tell(node, event, outcome.error or "" if outcome else "", *details)
+
+    def _tell(self, node: Node, name: EventName, detail: str, *arguments: Any) -> None:
+        event = node.task._announce(str(name), detail, *arguments)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _alike(nodes: list[Node], size: int) -> Iterable[list[Node]]:
+    """Yield the nodes in parts of at most that size, each of one priority and with the same resources."""
+    groups: dict[tuple[float, tuple[tuple[str, float], ...]], list[Node]] = {}
+    for node in nodes:
+        resources = tuple(sorted(node.task.process_resources().items()))
+        groups.setdefault((node.task.priority, resources), []).append(node)
+    for group in groups.values():
+        for first in range(0, len(group), size):
+            yield group[first : first + size]
+
+
+def _results(chunk: list[Node], future: Any) -> list[tuple[Node, Done]]:
+    try:
+        return list(zip(chunk, future.result(), strict=True))
+    except Exception as error:  # noqa: BLE001 - the pool lost them, whatever it says
+        kind, message = type(error).__qualname__, str(error)
+        return [(node, Done(node.task.task_id, Status.DIED, 0.0, kind, message)) for node in chunk]

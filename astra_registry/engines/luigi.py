@@ -1,0 +1,207 @@
+"""Our tasks as luigi's: ``luigi.build`` and ``luigid`` run them, and what happens to them reaches our store."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import warnings
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from astra_registry.errors import IllegalMove, MissingExtra, StoreError
+from astra_registry.store import StateStore, Status
+from astra_registry.store.record import find_class
+from astra_registry.task.events import STATUS_AFTER, EventName
+
+try:
+    with warnings.catch_warnings():
+        # At its import luigi tells of an option of its own configuration, which is none of our users' business.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import luigi
+    from luigi.parameter import ParameterVisibility
+except ModuleNotFoundError:
+    raise MissingExtra("to run tasks by luigi", "luigi") from None
+
+_log = logging.getLogger(__name__)
+
+# Plain attributes of a task by which luigi's worker and scheduler go.
+_SETTINGS = (
+    "priority",
+    "disabled",
+    "worker_timeout",
+    "retry_count",
+    "disable_hard_timeout",
+    "disable_window",
+    "owner_email",
+    "accepts_messages",
+    "max_batch_size",
+)
+
+
+class AstraTask(luigi.Task):  # type: ignore[misc]
+    """One of our tasks, as luigi sees it; made by `as_luigi`, or by luigi from its parameters, in any process."""
+
+    task_namespace = "astra_registry"
+
+    reference = luigi.Parameter(description="Where the class of the task is found.")
+    parameters = luigi.Parameter(description="The parameters of the task, as JSON.")
+    database = luigi.Parameter(
+        default="", significant=False, visibility=ParameterVisibility.PRIVATE, description="The database of states."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wrapped = find_class(self.reference).from_str_params(json.loads(self.parameters))
+        # The scheduler, its pages and our store shall speak of the same task.
+        self.task_id = self.wrapped.task_id
+        for name in _SETTINGS:
+            setattr(self, f"_{name}", getattr(self.wrapped, name))
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """What the task takes while it runs."""
+        return dict(self.wrapped.resources)
+
+    def process_resources(self) -> dict[str, Any]:
+        """Return what the task takes while it runs."""
+        return dict(self.wrapped.process_resources())
+
+    @property
+    def batchable(self) -> bool:
+        """False: an explicit batch is never merged with another."""
+        return False
+
+    @property
+    def _parts(self) -> list[Any]:
+        # A batch beyond its class's limit is done in parts, each a task of its own.
+        task = self.wrapped
+        if not task.is_batch_mode or task.get_batch_size() <= task.max_batch_size:
+            return []
+        return [as_luigi(part, store=self._store) for part in task.split()]
+
+    @property
+    def _store(self) -> StateStore | None:
+        return _opened(self.database) if self.database else None
+
+    def requires(self) -> Any:
+        """Return what the task requires, as luigi's; of a batch that is done in parts, these."""
+        return self._parts or _as_luigi(self.wrapped._requires(), self._store)
+
+    def output(self) -> Any:
+        """Return the targets of the task."""
+        return self.wrapped.output()
+
+    def complete(self) -> bool:
+        """Whether the task is done."""
+        return bool(self.wrapped.complete())
+
+    def run(self) -> Any:
+        """Run the task; what it yields is required, as luigi has it."""
+        if self._parts:
+            return None
+        running = self.wrapped.run()
+        if not isinstance(running, Generator):
+            return None
+        return self._driven(running)
+
+    def _driven(self, running: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+        answer: Any = None
+        while True:
+            try:
+                wanted = running.send(answer)
+            except StopIteration:
+                return
+            answer = yield _as_luigi(wanted, self._store, general=True)
+
+    def on_failure(self, exception: BaseException) -> Any:
+        """Return the report of the failure, which the event has asked the task for already."""
+        reports: dict[int, Any] = self.__dict__.get("_reports", {})
+        return reports.pop(id(exception), None) or self.wrapped.on_failure(exception)
+
+    def on_success(self) -> Any:
+        """Return what the task's own hook says."""
+        return self.wrapped.on_success()
+
+    def trigger_event(self, event: str, *args: Any, **kwargs: Any) -> None:
+        """Pass the event on to the task, and so to the store, handlers and plugins; then to luigi's handlers."""
+        args = tuple(self.wrapped if arg is self else arg for arg in args)
+        if self._parts:
+            self._tell_batch(event)
+        else:
+            self._tell(event, *args, **kwargs)
+        super().trigger_event(event, *args, **kwargs)
+
+    def _tell_batch(self, event: str) -> None:
+        # The parts speak for the members; the batch itself only wants to be known.
+        if event == EventName.START:
+            (self._store or StateStore.default()).create(self.wrapped)
+
+    def _tell(self, event: str, *args: Any, **kwargs: Any) -> None:
+        store = self._store
+        try:
+            try:
+                self.wrapped.trigger_event(event, *args, store=store, **kwargs)
+            except IllegalMove:
+                status = STATUS_AFTER.get(EventName(event))
+                if status is None or status in (Status.RUNNING, Status.SUCCEEDED):
+                    raise
+                # It failed before it was begun, and had ended otherwise on an earlier day: that is another try.
+                (store or StateStore.default()).start(self.wrapped)
+                self.wrapped.trigger_event(event, *args, store=store, **kwargs)
+        except StoreError:
+            if event == EventName.START:
+                raise  # what cannot be recorded is not begun
+            _log.exception("the event %r of %r could not be recorded", event, self.wrapped)
+
+
+def _setting(name: str) -> property:
+    return property(lambda self: self.__dict__.get(f"_{name}", getattr(luigi.Task, name, None)))
+
+
+for _name in _SETTINGS:
+    setattr(AstraTask, _name, _setting(_name))
+
+
+def as_luigi(task: Any, *, store: StateStore | None = None) -> AstraTask:
+    """Return a luigi task that does what ``task`` does, with its identifier, requirements and scheduler settings.
+
+    A batch is one task; one larger than ``max_batch_size`` is done in parts. Its events are recorded in ``store``, by
+    default that of the settings. Raises MissingExtra without luigi.
+    """
+    return _made(_kind(type(task).__name__, task.task_family, task.reference), task, store)
+
+
+def _made(kind: type[AstraTask], task: Any, store: StateStore | None) -> AstraTask:
+    database = "" if store is None else store.database.url.render_as_string(hide_password=False)
+    parameters = json.dumps(dict(task.to_str_params()), ensure_ascii=False, sort_keys=True)
+    made = kind(reference=task.reference, parameters=parameters, database=database)
+    # The very task that was given: also one whose class is found by nobody else.
+    made.wrapped = task
+    return made
+
+
+@functools.cache
+def _kind(name: str, family: str, reference: str) -> type[AstraTask]:
+    """Return luigi's class for a class of ours, so that luigi's pages show its family."""
+    namespace, _, short = family.rpartition(".")
+    body = {"__module__": AstraTask.__module__, "task_namespace": namespace, "__doc__": f"{family}, as luigi's."}
+    return type(short or name, (AstraTask,), body)
+
+
+def _as_luigi(struct: Any, store: StateStore | None, *, general: bool = False) -> Any:
+    """Return a structure of tasks with each as luigi's; ``general``: of the one class that any process knows."""
+    if struct is None:
+        return []
+    if isinstance(struct, Mapping):
+        return {key: _as_luigi(item, store, general=general) for key, item in struct.items()}
+    if isinstance(struct, (list, tuple, set, frozenset, Generator)):
+        return [_as_luigi(item, store, general=general) for item in struct]
+    if isinstance(struct, luigi.Task):
+        return struct
+    return _made(AstraTask, struct, store) if general else as_luigi(struct, store=store)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(url: str) -> StateStore:
+    return StateStore(url)

@@ -1,0 +1,183 @@
+"""Tasks are run on this machine: each once, in order of need, and with a report that hides nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from astra_registry import InvalidParameter, StateStore, Status, run
+from astra_registry.errors import AstraRegistryError
+from astra_registry.settings import override
+from astra_registry.task.events import Event
+from engines.work import Asking, Circle, Confused, Failing, Idle, Patient, Silent, Square, Sum, Urgent
+
+
+def log(folder: str) -> list[str]:
+    path = Path(folder, "log")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def statuses(report: object) -> list[Status]:
+    return [outcome.status for outcome in report]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_batch_is_run_member_by_member_and_reported_in_order(store: StateStore, folder: str, workers: int) -> None:
+    batch = Square(folder=folder, number=[3, 1, 2, 1])
+
+    report = run(batch, workers=workers, store=store)
+
+    assert statuses(report) == [Status.SUCCEEDED] * 4
+    assert [outcome.task.number for outcome in report] == [3, 1, 2, 1]
+    assert sorted(log(folder)) == ["Square 1", "Square 2", "Square 3"]
+    assert store.status(batch) is Status.SUCCEEDED
+    row = store.query(batch[0]).one()
+    assert row.attempt == 1
+    assert row.duration is not None
+    assert report.ok
+    assert report.raise_for_failures() is report
+    assert "4 succeeded" in repr(report)
+
+
+def test_what_is_complete_is_skipped(store: StateStore, folder: str) -> None:
+    Square(folder=folder, number=2).run()
+
+    report = run(Square(folder=folder, number=[1, 2]), store=store)
+    again = run(Square(folder=folder, number=[1, 2]), store=store)
+
+    assert statuses(report) == [Status.SUCCEEDED, Status.SKIPPED]
+    assert statuses(again) == [Status.SKIPPED, Status.SKIPPED]
+    assert store.counts() == {Status.SUCCEEDED: 1, Status.SKIPPED: 1}
+    assert log(folder) == ["Square 2", "Square 1"]
+
+
+def test_a_file_that_vanished_is_made_again(store: StateStore, folder: str) -> None:
+    task = Square(folder=folder, number=1)
+    run(task, store=store)
+    Path(task.output().path).unlink()
+
+    assert statuses(run(task, store=store)) == [Status.SUCCEEDED]
+    assert store.query(task).one().attempt == 2
+
+
+def test_what_makes_no_file_is_done_once_all_the_same(store: StateStore, folder: str) -> None:
+    for _ in range(2):
+        assert run(Silent(folder=folder, number=[1, 2]), store=store).ok
+    assert log(folder) == ["Silent 1", "Silent 2"]
+
+
+def test_what_a_task_requires_is_run_before_it(store: StateStore, folder: str) -> None:
+    report = run(Sum(folder=folder, upto=4), workers=3, store=store)
+
+    assert statuses(report) == [Status.SUCCEEDED]
+    assert Path(folder, "Sum-4").read_text() == "14"
+    assert store.counts() == {Status.SUCCEEDED: 5}
+
+
+def test_a_failure_is_reported_and_what_requires_it_is_missing(store: StateStore, folder: str) -> None:
+    class Needs(Square):
+        def requires(self) -> object:
+            return Failing(folder=self.folder, number=1)
+
+    Path(folder, "fail-1").write_text("9")
+    report = run([Needs(folder=folder, number=1), Square(folder=folder, number=5)], store=store)
+
+    assert statuses(report) == [Status.MISSING, Status.SUCCEEDED]
+    assert "is failed: Failing_" in (report[0].error or "")
+    assert store.counts() == {Status.MISSING: 1, Status.FAILED: 1, Status.SUCCEEDED: 1}
+    row = store.query(Failing(folder=folder, number=1)).one()
+    assert (row.error_type, row.error_message) == ("ValueError", "no light for 1")
+    assert "Traceback" in (row.traceback or "")
+    assert [outcome.task.number for outcome in report.failed] == [1]
+    with pytest.raises(AstraRegistryError, match="is missing"):
+        report.raise_for_failures()
+
+
+def test_a_failure_is_tried_again_as_often_as_the_task_allows(store: StateStore, folder: str) -> None:
+    Path(folder, "fail-1").write_text("2")
+    Path(folder, "fail-2").write_text("3")
+
+    began = time.monotonic()
+    with override(retry_wait=0.1):
+        report = run(Patient(folder=folder, number=[1, 2]), workers=2, store=store)
+
+    assert statuses(report) == [Status.SUCCEEDED, Status.FAILED]
+    assert [outcome.attempts for outcome in report] == [3, 3]
+    assert time.monotonic() - began >= 0.3
+    assert store.query(Patient(folder=folder, number=1)).one().attempt == 3
+
+
+def test_urgent_tasks_come_first_and_disabled_ones_do_not(store: StateStore, folder: str) -> None:
+    tasks = [Square(folder=folder, number=1), Idle(folder=folder, number=2), Urgent(folder=folder, number=3)]
+
+    report = run(tasks, store=store)
+
+    assert statuses(report) == [Status.SUCCEEDED, Status.SKIPPED, Status.SUCCEEDED]
+    assert log(folder) == ["Urgent 3", "Square 1"]
+    assert store.status(tasks[1]) is Status.CREATED
+
+
+def test_what_is_yielded_is_seen_to_and_sent_back(store: StateStore, folder: str) -> None:
+    assert run(Asking(folder=folder, number=4), store=store).ok
+    assert Path(folder, "Asking-4").read_text().startswith("25 ")
+
+
+def test_a_circle_and_a_task_that_cannot_tell_are_broken(store: StateStore, folder: str) -> None:
+    report = run([Circle(number=0), Confused(folder=folder, number=1), Square(folder=folder, number=1)], store=store)
+
+    assert statuses(report) == [Status.BROKEN, Status.BROKEN, Status.SUCCEEDED]
+    assert "requires itself" in (report[0].error or "")
+    assert "what?" in (report[1].error or "")
+    assert store.status(Confused(folder=folder, number=1)) is Status.BROKEN
+
+
+def test_what_somebody_else_is_at_is_left_to_them(store: StateStore, folder: str) -> None:
+    batch = Square(folder=folder, number=[1, 2])
+    with StateStore(store.database.url) as other:
+        other.create(batch)
+        assert other.claim(1, of=batch)
+
+        report = run(batch, store=store)
+
+        assert statuses(report) == [Status.RUNNING, Status.SUCCEEDED]
+        assert log(folder) == ["Square 2"]
+
+
+def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -> None:
+    seen: list[tuple[str, str, Status | None]] = []
+    handled: list[object] = []
+
+    class Watched(Failing):
+        pass
+
+    @Watched.event_handler("event.core.failure")
+    def tell(task: Watched, error: BaseException) -> None:
+        handled.append(error)
+
+    Path(folder, "fail-2").write_text("1")
+
+    def note(event: Event) -> None:
+        seen.append((event.name.rpartition(".")[2], event.task_id, event.status))
+
+    one, two = Watched(folder=folder, number=1), Watched(folder=folder, number=2)
+    run([one, two], store=store, on_event=note)
+
+    assert [name for name, task_id, _ in seen if task_id == one.task_id] == ["start", "processing_time", "success"]
+    assert [name for name, task_id, _ in seen if task_id == two.task_id] == ["start", "failure"]
+    assert seen[-1][2] in (Status.FAILED, Status.SUCCEEDED)
+    assert [type(error) for error in handled] == [ValueError]
+
+
+def test_no_task_makes_an_empty_report(store: StateStore) -> None:
+    report = run([], store=store)
+
+    assert len(report) == 0
+    assert report.ok
+
+
+@pytest.mark.parametrize("workers", [0, True, 1.5])
+def test_an_impossible_number_of_workers_is_refused(store: StateStore, workers: int) -> None:
+    with pytest.raises(InvalidParameter, match="workers"):
+        run([], workers=workers, store=store)
