@@ -16,7 +16,7 @@ copyright = f"2026, {author}"  # noqa: A001
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx_copybutton", "generated"]
-exclude_patterns = ["_build", "_ext", "reference/generated"]
+exclude_patterns = ["_build", "_ext", "examples", "reference/generated"]
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 nitpicky = True
@@ -28,5 +28,6 @@ html_css_files = ["astra.css"]
 html_theme_options = {"navigation_with_keys": True}
 html_copy_source = False
 html_show_sphinx = False
-copybutton_prompt_text = "$ "
-copybutton_only_copy_prompt_lines = True
+copybutton_prompt_text = r"\$ |> "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True  # what a command prints is not copied with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,11 @@ def test_every_hook_is_documented_with_a_plugin_that_uses_it() -> None:
     page = hooks.page()
     for name, function in hooks.every():
         assert name in page
-        assert "Used by:" in (function.__doc__ or ""), f"{name} does not say who uses it"
+        users = re.findall(r"``((?:plugins|docs)/[\w./-]+)``", (function.__doc__ or "").partition("Used by:")[2])
+        assert users, f"{name} does not say who uses it"
+        for user in users:
+            sources = "".join(file.read_text() for file in (TOP / user).rglob("*.py"))
+            assert f"def {name}(" in sources, f"{user} does not use {name}"
 
 
 def test_every_public_name_and_member_is_documented() -> None:

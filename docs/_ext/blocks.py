@@ -214,7 +214,7 @@ def clean_environment(home: Path, url: str) -> dict[str, str]:
     return {
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "COLUMNS": "100",
+        "COLUMNS": "86",
         "NO_COLOR": "1",
         "SAS_BASE_DIR": str(home / "sas"),
         "ASTRA_REGISTRY_REMOTE_BASE": url,
