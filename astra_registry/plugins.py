@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pluggy
 
-from astra_registry import hooks
+from astra_registry import hooks, notebook
 from astra_registry.errors import BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
 from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
 from astra_registry.settings import setting
@@ -52,6 +52,16 @@ class PluginInfo:
     status: str
     error: str | None
     products: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        return notebook.of_plugins([self])
+
+
+class PluginList(list[PluginInfo]):
+    """A list of plugins that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return notebook.of_plugins(self)
 
 
 @attrs.define(eq=False)

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import attrs
 
+from astra_registry import notebook
 from astra_registry.declarations import Declaration, is_product
 from astra_registry.errors import AstraRegistryError, BrokenPlugin, PluginConflict, UnknownProduct, did_you_mean
 from astra_registry.installed import BrokenPluginWarning
-from astra_registry.plugins import BROKEN, CONFLICT, DISABLED, OK, Plugin, PluginInfo, PluginSet, installed_plugins
+from astra_registry.plugins import (
+    BROKEN,
+    CONFLICT,
+    DISABLED,
+    OK,
+    Plugin,
+    PluginInfo,
+    PluginList,
+    PluginSet,
+    installed_plugins,
+)
 from astra_registry.product import DataProduct
 from astra_registry.release import canonical
 from astra_registry.settings import setting
@@ -116,6 +127,9 @@ class Registry(Mapping[str, type[DataProduct]]):
     def __repr__(self) -> str:
         return f"<Registry({len(self)} products from {len(list(self.plugin_set))} plugins)>"
 
+    def _repr_html_(self) -> str:
+        return notebook.of_registry(self)
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -219,7 +233,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         """Every installed plugin, its health, and the products it brings; broken and disabled ones too."""
         self._read_all()
         conflicts = self._conflicts()
-        listed: list[PluginInfo] = []
+        listed = PluginList()
         for plugin in self.plugin_set.plugins:
             products = [name for name, claims in self._claims.items() if any(c.plugin is plugin for c in claims)]
             for owner, source in self._all_sources():

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from astra_registry import on_disk, roots
+from astra_registry import notebook, on_disk, roots
 from astra_registry import release as releases
 from astra_registry.columns import UNSAFE, Columns
 from astra_registry.derived import GAPS, DerivedGap
@@ -100,6 +100,9 @@ class Tree:
 
     def __repr__(self) -> str:
         return f'<Tree(release="{self.release}", public={self.public}, n_paths={len(self.templates)})>'
+
+    def _repr_html_(self) -> str:
+        return notebook.of_tree(self)
 
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if isinstance(other, Tree) else NotImplemented

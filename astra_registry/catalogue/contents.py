@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
-from astra_registry import roots
 from astra_registry import release as known_releases
+from astra_registry import roots
 from astra_registry.declarations import Declaration
 from astra_registry.errors import PluginConflict, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
@@ -106,7 +106,9 @@ def template_texts(declaration: Declaration) -> dict[str, list[tuple[str, str]]]
         value = own.get(release, f"={declaration.name}")
         written = [value] if isinstance(value, str) else list(value)
         found = [
-            (text[1:].strip(), tree.templates.get(text[1:].strip())) if text.startswith("=") else (declaration.name, text)
+            (text[1:].strip(), tree.templates.get(text[1:].strip()))
+            if text.startswith("=")
+            else (declaration.name, text)
             for text in written
         ]
         if complete := [(name, text.strip()) for name, text in found if text is not None]:
@@ -220,5 +222,3 @@ def _paragraphs(text: str) -> str:
     """Return a description without its first line, which is the summary, and without the indentation of its source."""
     lines = [line.strip() for line in text.splitlines()[1:]]
     return "\n".join(lines).strip()
-
-

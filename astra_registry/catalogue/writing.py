@@ -24,8 +24,8 @@ SCRIPTS = ("template.js", "find.js", "page.js")
 def write_catalogue(registry: Registry, folder: str | os.PathLike[str], *, title: str = "SDSS data products") -> str:
     """Write the products of a registry as ``index.html`` in a folder, and return its path.
 
-    The page appears whole or not at all, and takes the place of an older catalogue. Raises BadValue when the folder is a
-    file, or holds other things and no catalogue.
+    The page appears whole or not at all, and takes the place of an older catalogue. Raises BadValue when the folder
+    is a file, or holds other things and no catalogue.
     """
     where = os.path.expanduser(os.fspath(folder))
     page = os.path.join(where, "index.html")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
+from astra_registry import notebook
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class FetchResult:
         """Whether the file is here, and whole."""
         return self.status in ("fetched", "present")
 
+    def _repr_html_(self) -> str:
+        return notebook.of_result(self)
+
     def raise_for_failure(self) -> None:
         """Raise the reason when the file is not here: FileMissing, Unauthorized, TransferFailed, CorruptFile, ..."""
         if self.ok:
@@ -90,6 +94,9 @@ class FetchReport(Sequence[FetchResult]):
 
     def __repr__(self) -> str:
         return f"<FetchReport: {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.of_report(self)
 
     def summary(self) -> str:
         """Return one line: ``3 fetched, 1 missing; 1,234 bytes``."""

@@ -1,0 +1,205 @@
+"""What a notebook shows: products, batches, registries, trees, plugins and reports as compact tables of HTML."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from astra_registry.errors import AstraRegistryError
+
+ROWS = 10  # of a list whose whole is too long to look at
+
+_CELL = "text-align:left;vertical-align:top"
+_BAD = ("missing", "unauthorized", "failed", "broken", "conflict")
+
+
+def of_product(product: Any) -> str:
+    """Return a product's parameters and where each comes from, its path and its URL; of a batch, its first rows."""
+    if product.is_batch_mode:
+        return _of_batch(product)
+    origins = product.param_origins
+    rows = [
+        (name, _value(value), "" if origins.get(name) == "given" else origins.get(name, ""))
+        for name, value in _own_values(product)
+    ]
+    places = [("path", _or_reason(lambda: product.local_path)), ("url", _Link(_or_reason(lambda: product.remote_path)))]
+    table = _table([*rows, *((name, place, "") for name, place in places)], ("parameter", "value", ""))
+    return f"{_title(product._label(), product.release)}{table}"
+
+
+def of_registry(registry: Any) -> str:
+    """Return how many products there are and from whom, the first of them, and first of all what is wrong."""
+    names, plugins = registry.names(), registry.plugins
+    ailing = [plugin for plugin in plugins if plugin.error]
+    title = _title("Registry", f"{_count(len(names), 'product')} from {_count(len(plugins), 'plugin')}")
+    rows = [(d.name, d.summary, d.releases_in_words) for d in _declarations(registry, names)]
+    table = _table(rows, ("product", "what it is", "releases"))
+    more = len(names) - len(rows)
+    note = _note(f"… and {more:,} more: <code>registry.search(…)</code> finds them") if more > 0 else ""
+    return f"{title}{of_plugins(ailing) if ailing else ''}{table}{note}"
+
+
+def of_plugins(plugins: Sequence[Any]) -> str:
+    """Return a table of plugins: who brings them, whether they work, and how many products they bring."""
+    rows = [
+        (p.name, f"{p.distribution} {p.version}", _Marked(p.status), _some(p.products), p.error or "") for p in plugins
+    ]
+    return _table(rows, ("plugin", "distribution", "status", "products", ""))
+
+
+def of_tree(tree: Any) -> str:
+    """Return a release: its servers and folders, and the first of its paths."""
+    facts = [
+        ("server", f"{tree.remote_base} ({'public' if tree.public else 'for the collaboration'})"),
+        ("files", tree.sas_base_dir),
+    ]
+    rows = list(islice(tree.templates.items(), ROWS))
+    more = len(tree.templates) - len(rows)
+    note = _note(f"… and {more:,} more: <code>tree.lookup_names()</code>") if more > 0 else ""
+    title = _title("Tree", f"{tree.release}, {_count(len(tree.templates), 'path')}")
+    return f"{title}{_table(facts)}{_table([(name, _Code(text)) for name, text in rows], ('path', 'template'))}{note}"
+
+
+def of_report(report: Any) -> str:
+    """Return what came of a fetch: the summary, then what failed, then the rest."""
+    ordered = sorted(report, key=lambda result: result.ok)
+    shown = ordered[: max(ROWS, min(len(report.failed), 10 * ROWS))]
+    rows = [(_Marked(r.status), _file(r), _bytes(r.bytes), r.error or "") for r in shown]
+    more = len(ordered) - len(shown)
+    note = _note(f"… and {more:,} more: <code>report.to_table()</code> has all") if more > 0 else ""
+    return f"{_title('FetchReport', report.summary())}{_table(rows, ('status', 'file', 'size', ''))}{note}"
+
+
+def of_result(result: Any) -> str:
+    """Return what came of one file."""
+    rows = [
+        ("status", _Marked(result.status)), ("error", result.error), ("path", result.path),
+        ("url", _Link(result.url or "")),
+        ("size", _bytes(result.bytes)), ("sha1", result.sha1), ("requests", str(result.attempts)),
+        ("time", f"{result.seconds:.2f} s"),
+    ]  # fmt: skip
+    return _table([row for row in rows if row[1]])
+
+
+class _Code(str):
+    """Text that is code."""
+
+    __slots__ = ()
+
+
+class _Link(str):
+    """A URL, or why there is none."""
+
+    __slots__ = ()
+
+
+class _File(str):
+    """A path, of which the file's name is shown and the rest is there to be pointed at."""
+
+    __slots__ = ()
+
+
+class _Marked(str):
+    """A status, coloured when it is a bad one."""
+
+    __slots__ = ()
+
+
+def _of_batch(batch: Any) -> str:
+    size = batch.get_batch_size()
+    title = _title(batch._label(), f"{batch.release}, a batch of {size:,}")
+    columns = {name: value for name, value in _own_values(batch) if isinstance(value, tuple)}
+    alike = ", ".join(f"{name} = {_value(value)}" for name, value in _own_values(batch) if name not in columns)
+    shown = batch[:ROWS] if size > ROWS else batch
+    paths = _or_reason(lambda: shown.local_paths)
+    if isinstance(paths, str):
+        return f"{title}{_note(html.escape(paths))}"
+    rows = [
+        (str(i), *(_value(cell) for cell in cells), _File(path))
+        for i, (*cells, path) in enumerate(zip(*(column[:ROWS] for column in columns.values()), paths, strict=True))
+    ]
+    more = size - len(rows)
+    notes = (_note(html.escape(f"for all: {alike}")) if alike else "") + (
+        _note(f"… and {more:,} more: <code>batch.to_table()</code> has all") if more > 0 else ""
+    )
+    return f"{title}{_table(rows, ('', *columns, 'file')) if rows else ''}{notes}"
+
+
+def _own_values(product: Any) -> Iterator[tuple[str, Any]]:
+    for attribute, declared in product.product_parameters().items():
+        value = getattr(product, attribute)
+        if value is not None:
+            yield declared.name, value
+
+
+def _or_reason(make: Any) -> Any:
+    """Return what is made, or why it cannot be: a display is no place to raise."""
+    try:
+        return make()
+    except AstraRegistryError as error:
+        return str(error)
+
+
+def _declarations(registry: Any, names: Iterable[str]) -> Iterator[Any]:
+    for name in islice(names, ROWS):
+        try:
+            yield registry.declaration(name)
+        except AstraRegistryError:
+            continue  # claimed by two: the plugins' table says so
+
+
+def _file(result: Any) -> str:
+    return _File(result.path or result.url or "")
+
+
+def _value(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names):,}: {', '.join(names[:3])}, …"
+
+
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return ""
+    amount, units = float(size), ["bytes", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{size:,} bytes" if units[0] == "bytes" else f"{amount:.3g} {units[0]}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _title(name: str, told: str) -> str:
+    return f"<div><strong>{html.escape(name)}</strong> {html.escape(told)}</div>"
+
+
+def _note(told: str) -> str:
+    """Return a line of HTML below a table."""
+    return f"<div><small>{told}</small></div>"
+
+
+def _table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> str:
+    head = "".join(f"<th style='{_CELL}'>{html.escape(title)}</th>" for title in header)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if header else ''}<tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    text = html.escape(str(value))
+    if isinstance(value, _Code):
+        text = f"<code>{text}</code>"
+    elif isinstance(value, _Link) and value.startswith(("https://", "http://")):
+        text = f"<a href='{text}'>{text}</a>"
+    elif isinstance(value, _File):
+        text = f"<span title='{text}'>{html.escape(os.path.basename(value))}</span>"
+    elif isinstance(value, _Marked):
+        text = f"<b style='color:#c9372c'>{text}</b>" if value in _BAD else text
+    return f"<td style='{_CELL}'>{text}</td>"
