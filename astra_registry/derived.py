@@ -19,7 +19,8 @@ from astra_registry.errors import MissingParameter
 Found = Mapping[str, str] | None
 
 
-def _tells_nothing(text: str, known: Mapping[str, str]) -> Found:
+def tells_nothing(text: str, known: Mapping[str, str]) -> Found:
+    """Return no values: the inverse of a gap whose text only repeats what is shown elsewhere."""
     return {}
 
 
@@ -41,7 +42,7 @@ class DerivedGap:
     """Those that may be left out, and that sdss_access does not list."""
     pattern: str = "[^/]+"
     """A regular expression for the text."""
-    inverse: Callable[[str, Mapping[str, str]], Found] = _tells_nothing
+    inverse: Callable[[str, Mapping[str, str]], Found] = tells_nothing
     wildcard: str = "*"
     """What stands for any text in a glob."""
     many: Callable[[str, list[tuple[Any, ...]]], list[str]] | None = None

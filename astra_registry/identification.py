@@ -13,7 +13,6 @@ from astra_registry import on_disk
 from astra_registry.errors import BadValue, NotOnSas
 from astra_registry.places import Place, Places, owns
 from astra_registry.product import DataProduct
-from astra_registry.release import configuration, releases
 
 if TYPE_CHECKING:
     from astra_registry.registries import Registry
@@ -101,7 +100,7 @@ def identify(
     if not isinstance(text, str):
         raise BadValue(f"a path is text, not {text!r}")
     known = places_of(registry)
-    found = _at(known, text)
+    found = _at(known, text, every)
     if not found:
         from astra_registry.clues import by_name
 
@@ -119,22 +118,20 @@ def places_of(registry: Registry) -> Places:
     return known
 
 
-def _at(known: Places, text: str) -> list[tuple[DataProduct, Place]]:
-    """Return the products that live at a path or URL, the best first, each with its place."""
+def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]]:
+    """Return the products that live at a path or URL, the best first, each with its place; all only when asked."""
     for path in _readings(text):
         segments = path.split("/")
-        found = [
-            answer
-            for start, folder in enumerate(segments)
-            if folder in known.folders
-            for answer in _on_sas(known, segments[start:], known.folders[folder])
-        ]
+        found: list[tuple[DataProduct, Place]] = []
+        for start, folder in enumerate(segments):
+            if folder in known.folders:
+                found += _on_sas(known, segments[start:], known.folders[folder], every)
+                if found and not every:
+                    return found
+        if not found and not _URL.match(text):
+            found = _software(known, segments, every)
         if found:
             return found
-        if not _URL.match(text):
-            found = _software(known, segments)
-            if found:
-                return found
     return []
 
 
@@ -161,50 +158,48 @@ def _unquoted(text: str) -> str:
     return unquote(text) if "%" in text else text
 
 
-def _on_sas(known: Places, segments: list[str], owner: str) -> list[tuple[DataProduct, Place]]:
-    """Return the products at a location, ranked; also in another compression, when there are none."""
-    folders, name = segments[:-1], segments[-1]
-    for spelling in on_disk.spellings(name):
-        here = [*folders, spelling]
-        location = "/".join(here)
-        found = [
-            (product, place)
-            for place in known.on_sas(here, owner)
-            for product in place.products_at(location)
-        ]  # fmt: skip
-        if found:
-            return _ranked(found, owner, name)
-    return []
+def _on_sas(known: Places, segments: list[str], owner: str, every: bool) -> list[tuple[DataProduct, Place]]:
+    """Return the products at a location; also in another compression, when there are none."""
+    found = _living(known.on_sas(segments, owner), segments, owner, every)
+    if not found:
+        for spelling in on_disk.spellings(segments[-1])[1:]:
+            here = [*segments[:-1], spelling]
+            found = _living(known.on_sas(here, owner), here, owner, every)
+            if found:
+                break
+    return found
 
 
-def _software(known: Places, segments: list[str]) -> list[tuple[DataProduct, Place]]:
+def _software(known: Places, segments: list[str], every: bool) -> list[tuple[DataProduct, Place]]:
     """Return the products at a path of software, which lies beside the SAS."""
     found = []
     for start, folder in enumerate(segments):
         if folder in known.software.tops:
-            location = "/".join(segments[start:])
-            for place in dict.fromkeys(known.software.find(segments, start)):
-                found += [(product, place) for product in place.products_at(location)]
-    return _ranked(found, "", segments[-1])
+            places = list(dict.fromkeys(known.software.find(segments, start)))
+            found += _living(places, segments[start:], "", every)
+    return found
 
 
-def _ranked(found: list[tuple[DataProduct, Place]], owner: str, name: str) -> list[tuple[DataProduct, Place]]:
-    if len(found) < 2:
-        return found
-    folded = name.casefold()
-    age = {release: i for i, release in enumerate(releases())}
+def _living(places: list[Place], segments: list[str], owner: str, every: bool) -> list[tuple[DataProduct, Place]]:
+    """Return the products that these places put at a location, ranked; the best one alone unless *every*."""
+    if not places:
+        return []
+    if len(places) > 1:
+        name = segments[-1].casefold()
+        places = sorted(places, key=lambda place: rank(place, owner, name))
+    location = "/".join(segments)
+    found = []
+    for place in places:
+        found += [(product, place) for product in place.products_at(location)]
+        if found and not every:
+            break
+    return found
 
-    def rank(answer: tuple[DataProduct, Place]) -> tuple[Any, ...]:
-        place = answer[1]
-        return (
-            not owns(owner, place),
-            not place.by_hand,
-            place.order,
-            -place.literal,
-            place.name.casefold() not in folded,
-            len(place.template.keys),
-            -age[configuration(place.release)],
-            place.name,
-        )
 
-    return sorted(found, key=rank)
+def rank(place: Place, owner: str, name: str) -> tuple[Any, ...]:
+    """Return what decides among several places at one location: the smaller the better; *name* is the file's, folded.
+
+    The release that owns the first folder; hand-written before the tree's own; a first location before a further one;
+    more literal text; the product's name in the file's; fewer free parameters; the newest release; the name.
+    """
+    return (not owns(owner, place), *place.nature, place.name.casefold() not in name, *place.rest)

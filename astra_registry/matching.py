@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from astra_registry.derived import tells_nothing
 from astra_registry.errors import AstraRegistryError, UnresolvedRoot
 from astra_registry.parts import Derived, Field
 
@@ -27,6 +29,11 @@ def pattern(template: PathTemplate) -> re.Pattern[str]:
     return _pattern(template, {})
 
 
+def typed_pattern(template: PathTemplate, integers: Collection[str]) -> re.Pattern[str]:
+    """Return the pattern when it is known which parameters are integers."""
+    return _pattern(template, {}, integers)
+
+
 def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
     """Return the pattern with what follows from parameters that are folders of their own, as found, in its place."""
     known = {}
@@ -41,10 +48,12 @@ def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
     return _pattern(template, known)
 
 
-def _pattern(template: PathTemplate, known: Mapping[str, str]) -> re.Pattern[str]:
+def _pattern(
+    template: PathTemplate, known: Mapping[str, str], integers: Collection[str] = ()
+) -> re.Pattern[str]:
     integers = {
         key for part in template.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
-    }
+    }.union(integers)
     # A group must come before what refers to it, and a value is best known from where it is shown as it is.
     seen: set[str] = set()
     pieces = []
@@ -118,11 +127,11 @@ def match(template: PathTemplate, location: str, *, padded: bool = False) -> dic
     found = template.pattern.fullmatch(location)
     if found is None:
         return None
-    values = values_of(template, found)
+    values = _values(template, found)
     if values is None or not _gives(template, values, location):
         # The text can be divided in several ways. What a whole folder shows is certain; with it, once more.
         found = _certain(template, found).fullmatch(location)
-        values = values_of(template, found) if found else None
+        values = _values(template, found) if found else None
         if values is None or not _gives(template, values, location):
             return None
     if not padded:
@@ -134,25 +143,56 @@ def match(template: PathTemplate, location: str, *, padded: bool = False) -> dic
     return values
 
 
-def values_of(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
-    """Return what a match of the pattern says of the values, not yet proven; None when it contradicts itself."""
-    groups = found.groupdict()
-    values: dict[str, str] = {key: groups[key] for key in template.keys if key in groups}
-    for part in template.parts:
-        if isinstance(part, Field) and part.spec and part.key not in groups:
-            text = groups[f"_{_group(f'{part.key}:{part.spec}')}"]
-            if len(text) > len(values.get(part.key, "")):  # of a value cut to several lengths, the longest
-                values[part.key] = text
-    for i, part in enumerate(template.parts):
-        if not isinstance(part, Derived):
-            continue
-        for j, (function, gap) in enumerate(part.gaps):
-            text = groups.get(f"_gap{i}_{j}") or groups.get(f"_{function}") or ""
-            told = gap.inverse(text, values)
-            if told is None:
+Reader = Callable[["re.Match[str]"], "dict[str, str] | None"]
+
+
+@lru_cache(maxsize=8192)
+def reader(template: PathTemplate, pattern: re.Pattern[str]) -> Reader:
+    """Return the function from a match of the template's pattern to values, not yet proven.
+
+    It returns None when the text contradicts itself.
+    """
+    groups = pattern.groupindex
+    shown = {key: groups[key] for key in template.keys if key in groups}
+    formatted = [
+        (part.key, groups[f"_{_group(f'{part.key}:{part.spec}')}"])
+        for part in template.parts
+        if isinstance(part, Field) and part.spec and part.key not in shown
+    ]
+    several = len({key for key, _ in formatted}) < len(set(formatted))
+    if not several:
+        shown.update(formatted)
+    told = [
+        (gap.inverse, [groups[name] for name in (f"_gap{i}_{j}", f"_{function}") if name in groups])
+        for i, part in enumerate(template.parts)
+        if isinstance(part, Derived)
+        for j, (function, gap) in enumerate(part.gaps)
+        if gap.inverse is not tells_nothing
+    ]
+    keys, numbers = tuple(shown), tuple(shown.values())
+
+    def read(found: re.Match[str]) -> dict[str, str] | None:
+        texts = found.groups()
+        values = {key: texts[number - 1] for key, number in zip(keys, numbers, strict=True)}
+        if several:
+            for key, number in formatted:
+                text = texts[number - 1]
+                if len(text) > len(values.get(key, "")):  # of a value cut to several lengths, the longest
+                    values[key] = text
+        for inverse, places in told:
+            text = next((texts[number - 1] for number in places if texts[number - 1]), "")
+            more = inverse(text, values)
+            if more is None:
                 return None
-            values.update(told)
-    return {key: values[key] for key in (*template.keys, *template.optional) if key in values}
+            values.update(more)
+        return values
+
+    return read
+
+
+def _values(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
+    values = reader(template, found.re)(found)
+    return values and {key: values[key] for key in (*template.keys, *template.optional) if key in values}
 
 
 def _gives(template: PathTemplate, values: dict[str, str], location: str) -> bool:

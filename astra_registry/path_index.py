@@ -31,11 +31,12 @@ class PathIndex(Generic[T]):
     folder its name is looked up as it is, and by the literal text with which templates begin it there.
     """
 
-    __slots__ = ("_deep", "_exact", "_here", "_shaped")
+    __slots__ = ("_any", "_deep", "_exact", "_here", "_shaped")
 
     def __init__(self) -> None:
         self._here: list[T] = []
         self._deep: list[T] = []
+        self._any: PathIndex[T] | None = None  # below a folder whose whole name is a gap
         self._exact: dict[str, PathIndex[T]] = {}
         # length of a name's literal beginning → beginning → (ending, what stands between gaps, what lies below)
         self._shaped: dict[int, dict[str, list[tuple[str, str, PathIndex[T]]]]] = {}
@@ -55,6 +56,10 @@ class PathIndex(Generic[T]):
     def _below(self, segment: str) -> PathIndex[T]:
         if _GAP not in segment:
             return self._exact.setdefault(segment, PathIndex())
+        if segment == _GAP:
+            if self._any is None:
+                self._any = PathIndex()
+            return self._any
         head, *between, tail = segment.split(_GAP)
         inside = max(between, key=len, default="")
         siblings = self._shaped.setdefault(len(head), {}).setdefault(head, [])
@@ -69,20 +74,32 @@ class PathIndex(Generic[T]):
         """The names of first folders that are literal."""
         return frozenset(self._exact)
 
-    def find(self, segments: Sequence[str], start: int = 0) -> Iterator[T]:
-        """Yield the things that may lie at a location, given as its folders and the file's name, from `start` on."""
-        yield from self._deep
-        if start == len(segments):
-            yield from self._here
-            return
-        name = segments[start]
-        below = self._exact.get(name)
-        if below is not None:
-            yield from below.find(segments, start + 1)
-        for length, beginnings in self._shaped.items():
-            for tail, inside, node in beginnings.get(name[:length], ()):
-                if name.endswith(tail) and inside in name:
-                    yield from node.find(segments, start + 1)
+    def find(self, segments: Sequence[str], start: int = 0) -> list[T]:
+        """Return the things that may lie at a location, given as its folders and the file's name, from `start` on."""
+        found: list[T] = []
+        end = len(segments)
+        waiting: list[tuple[PathIndex[T], int]] = [(self, start)]
+        while waiting:
+            node, i = waiting.pop()
+            while True:
+                if node._deep:
+                    found += node._deep
+                if i == end:
+                    found += node._here
+                    break
+                name = segments[i]
+                i += 1
+                if node._any is not None:
+                    waiting.append((node._any, i))
+                for length, beginnings in node._shaped.items():
+                    for tail, inside, below in beginnings.get(name[:length], ()):
+                        if name.endswith(tail) and inside in name:
+                            waiting.append((below, i))
+                exact = node._exact.get(name)
+                if exact is None:
+                    break
+                node = exact
+        return found
 
 
 def _shapes(template: PathTemplate) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import attrs
 
 from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError
-from astra_registry.matching import values_of
+from astra_registry.matching import reader, typed_pattern
 from astra_registry.parameters import Parameter
 from astra_registry.path_index import PathIndex
 from astra_registry.product import DataProduct
@@ -52,6 +53,17 @@ class Place:
                 length += min((len(root) for root in roots.values() if isinstance(root, str)), default=0)
         return length
 
+    @cached_property
+    def nature(self) -> tuple[Any, ...]:
+        """What ranks it, before the file's name does."""
+        return not self.by_hand, self.order, -self.literal
+
+    @cached_property
+    def rest(self) -> tuple[Any, ...]:
+        """What ranks it, after the file's name has."""
+        age = releases().index(configuration(self.release))
+        return len(self.template.keys), -age, self.name
+
     @property
     def reason(self) -> str:
         """Why a location is this product's."""
@@ -65,16 +77,26 @@ class Place:
         keys = self.product.plan(self.release).keys
         return {key: (attribute, _converter(parameters[attribute])) for key, attribute in keys}
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        parameters = self.product._parameters
+        keys = self.product.plan(self.release).keys
+        return typed_pattern(self.template, {key for key, attribute in keys if parameters[attribute].type is int})
+
+    @cached_property
+    def _read(self) -> Callable[[re.Match[str]], dict[str, str] | None]:
+        return reader(self.template, self._pattern)
+
     def products_at(self, location: str) -> list[DataProduct]:
         """Return the product that the template puts at a location.
 
         Several when a parameter is needed that the location does not tell: one for each choice; none when no values
         of the parameters give the location.
         """
-        found = self.template.pattern.fullmatch(location)
+        found = self._pattern.fullmatch(location)
         if found is None:
             return []
-        values = values_of(self.template, found)
+        values = self._read(found)
         product = None if values is None else self._product(values, location)
         if product is None:
             told = self.template.match(location)
