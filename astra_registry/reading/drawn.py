@@ -38,6 +38,7 @@ class Drawn:
             self.sky = flagged(mask[inside], [name for name in _SKY_BITS if name in bits], bits)
         fitted = self.meta.get("model")
         # A slice of a spectrum keeps the meta of the whole: then neither fit nor bits belong to its pixels.
+        self.base = 0.0
         self.model = None
         if fitted is not None and len(fitted) == len(inside):
             self.model = np.asarray(fitted.value)[inside]
@@ -66,7 +67,7 @@ class Drawn:
         if "visit" in told:
             night = str(told.get("date", told.get("jd", "")))[:10]
             snr = f"  S/N {told['snr']:.0f}" if told.get("snr") else ""
-            return f"{night}{snr}"
+            return f"{night}{snr}" if not self.bad.all() else f"{night}  left out"
         return " ".join(str(told[name]) for name in ("object", "mjd", "chip") if name in told)
 
     @property
@@ -83,7 +84,7 @@ class Drawn:
         import numpy as np
 
         good = self.flux[np.isfinite(self.flux)]
-        return float(np.median(good[-len(good) // 10 :])) if len(good) else 0.0
+        return float(np.median(good[-len(good) // 10 :])) if len(good) else self.base
 
     def scaled(self, offset: float) -> Drawn:
         """Return a copy divided by its median, plus an offset."""
@@ -96,6 +97,7 @@ class Drawn:
         copy.flux = self.flux / (median or 1.0) + offset
         copy.error = self.error / abs(median or 1.0)
         copy.model = None
+        copy.base = 1.0 + offset
         return copy
 
     def parts(self) -> list[Drawn]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from astra_registry.atomic import written
 from astra_registry.errors import BadValue, MissingExtra
 from astra_registry.reading.drawn import Drawn, flux_range, gaps, step_between
+from astra_registry.reading.lines import Line
 from astra_registry.reading.lines import between as lines_between
 
 Arrangement = Literal["overlay", "offset", "stacked"]
@@ -168,7 +169,8 @@ def _frame(axes: Any, drawn: Sequence[Drawn], lines: bool) -> None:
     start, stop = min(one.start for one in drawn), max(one.stop for one in drawn)
     pad = 0.004 * (stop - start) or 1.0
     axes.set_xlim(start - pad, stop + pad)
-    lows, highs = zip(*(flux_range(one) for one in drawn), strict=True)
+    seen = [one for one in drawn if not one.bad.all()] or drawn
+    lows, highs = zip(*(flux_range(one) for one in seen), strict=True)
     low, high = min(lows), max(highs)
     room = (high - low) or 1.0
     axes.set_ylim(low - 0.10 * room, high + (0.24 if lines else 0.08) * room)
@@ -178,13 +180,18 @@ def _frame(axes: Any, drawn: Sequence[Drawn], lines: bool) -> None:
     axes.set_axisbelow(True)
     if lines:
         factor = float(np.median([one.factor for one in drawn]))
-        _name_lines(axes, start, stop, factor)
+        # Forbidden lines are of gas: in the spectrum of a star they name nothing.
+        forbidden = all(one.meta.get("class") != "STAR" for one in drawn)
+        _name_lines(
+            axes,
+            [line for line in lines_between(start, stop, factor) if forbidden or "[" not in line.name],
+            0.011 * (stop - start),
+        )
 
 
-def _name_lines(axes: Any, start: float, stop: float, factor: float) -> None:
-    found = list(lines_between(start, stop, factor))
-    narrow = 0.011 * (stop - start)  # names nearer than this would lie upon each other
-    groups: list[list[Any]] = []
+def _name_lines(axes: Any, found: Sequence[Line], narrow: float) -> None:
+    """Write the names of lines at the top; those nearer to each other than ``narrow``, in Å, share one label."""
+    groups: list[list[Line]] = []
     for line in found:
         if groups and line.wavelength - groups[-1][-1].wavelength < narrow:
             groups[-1].append(line)
@@ -214,11 +221,11 @@ def _name_lines(axes: Any, start: float, stop: float, factor: float) -> None:
 def _corner(axes: Any, text: str) -> None:
     axes.text(
         0.99,
-        0.93,
+        0.09,
         text,
         transform=axes.transAxes,
         ha="right",
-        va="top",
+        va="bottom",
         fontsize=8,
         bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
     )

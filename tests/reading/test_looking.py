@@ -312,6 +312,25 @@ def test_lines_are_named_where_the_redshift_puts_them() -> None:
     assert axes.get_legend().get_texts()[0].get_text() == "the pipeline's fit"
 
 
+def test_forbidden_lines_are_not_named_in_a_star() -> None:
+    star = read_optical(QUASAR)
+    star.meta.update({"class": "STAR", "redshift": 0.0})
+
+    names = {text.get_text() for text in plot(star, lines=True).axes[0].texts}
+
+    assert "Na D" in names
+    assert not any("[" in name for name in names)
+
+
+def test_a_visit_that_was_left_out_keeps_its_place_and_says_so() -> None:
+    visits = read_visits(STAR)
+    visits[1].mask[:] = True
+
+    labels = [text.get_text() for text in plot(visits).axes[0].texts]
+
+    assert [label.endswith("left out") for label in labels] == [False, True, False]
+
+
 @pytest.mark.parametrize(("arrangement", "panels"), [("overlay", 1), ("offset", 1), ("stacked", 3)])
 def test_visits_are_laid_over_each_other_apart_or_in_panels(arrangement: str, panels: int) -> None:
     figure = plot(read_visits(STAR), arrangement=arrangement, lines=True)  # type: ignore[arg-type]
