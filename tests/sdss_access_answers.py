@@ -35,10 +35,9 @@ print(json.dumps(about), file=answers, flush=True)
 for line in sys.stdin:
     name, parameters = json.loads(line)
     try:
-        # URL first: where it fails, so that the rest is told anyway.
         told = {"full": path.full(name, **parameters), "location": path.location(name, **parameters)}
         told["url"] = path.url(name, **parameters)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is sdss_access's answer
         told = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(told), file=answers)
 answers.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from astra_registry.errors import BadValue
         ("configgrp", (1234567,), "12345XX"), ("configsubmodule", (1234,), "001XXX"), ("tilegrp", (1026123,), "1026XX"),
         ("tilegrp", ("*",), "*XX"), ("apgprefix", ("lco25m", None), "as"), ("apgprefix", (None, "apogee-n"), "ap"),
         ("apginst", ("apo1m",), "apogee-n"), ("spectrodir", (103,), "$SPECTRO_REDUX"),
-        ("spectrodir", ("v5_13_2",), "$BOSS_SPECTRO_REDUX"), ("isplate", ("v6_0_4",), "p"), ("isplate", ("v6_0_9",), ""),
+        ("spectrodir", ("v5_13_2",), "$BOSS_SPECTRO_REDUX"), ("isplate", ("v6_0_4",), "p"),
+        ("isplate", ("v6_0_9",), ""),
         ("pad_fieldid", (15005, "v6_1_3"), "015005"), ("pad_fieldid", ("15005", "v6_0_4"), "15005"),
         ("pad_fieldid", ("allsky", "v6_1_3"), "allsky"), ("fieldgrp", (15005, "v6_2_1"), "015XXX"),
         ("fieldgrp", (15005, "v6_1_3"), ""), ("fieldgrp", ("rm", "master"), "rm"), ("epochflag", ("v6_2_1",), "-epoch"),
@@ -31,7 +33,8 @@ from astra_registry.errors import BadValue
         ("spcoaddobs", ("v6_2_1", "APO"), "_apo"), ("spcoaddobs", ("v6_1_3", "APO"), ""),
         ("spcoaddobs", ("v6_1_3", "LCO"), "_lco"), ("spcoaddobs", ("v5_13_2", "apo"), "_apo"),
         ("spcoaddobs", ("v6_2_1", None), ""), ("spcoaddobs", ("v6_2_1", "*"), "*"), ("component_default", (None,), ""),
-        ("component_default", ("Ab",), "Ab"), ("mos_target_num", ("fits", 3), "-3"), ("mos_target_num2", ("fits", 3), "-03"),
+        ("component_default", ("Ab",), "Ab"), ("mos_target_num", ("fits", 3), "-3"),
+        ("mos_target_num2", ("fits", 3), "-03"),
         ("mos_target_num3", (None, "3"), "-003"), ("mos_target_num2", ("fits", 0), ""),
         ("mos_target_num2", ("parquet", 3), ""), ("mos_target_num2", ("fits", "*"), "-*"),
         ("mos_target_num_underscore", (None, None), "_1"),
@@ -44,7 +47,8 @@ def test_a_gap_is_what_sdss_access_makes_of_it(function: str, arguments: tuple[A
 @pytest.mark.parametrize(
     ("name", "run2d", "folder"),
     [
-        ("spAll", "v6_2_1", "summary/daily"), ("spAll_epoch", "v6_2_1", "summary/epoch"), ("specLite", "v6_2_1", "daily"),
+        ("spAll", "v6_2_1", "summary/daily"), ("spAll_epoch", "v6_2_1", "summary/epoch"),
+        ("specLite", "v6_2_1", "daily"),
         ("specFull_epoch", "v6_2_1", "spectra/epoch"), ("spFrame", "v6_2_1", "fields"), ("spFrame", "v6_1_3", ""),
         ("spFrame_epoch", "v6_1_3", "epoch"), ("specLite_epoch", "v6_0_4", "epoch/spectra"), ("specLite", "26", ""),
         ("specLite", "v5_13_2", ""),
@@ -57,8 +61,10 @@ def test_some_folders_depend_on_the_product(name: str, run2d: str, folder: str) 
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        ("apgprefix", ("apo2.5m", None)), ("apgprefix", (None, None)), ("apgprefix", (None, "boss")), ("apginst", (None,)),
-        ("mos_target_num2", ("fits", None)), ("mos_target_num2", ("csv", 1)), ("platedir", ("x",)), ("healpixgrp", ("",)),
+        ("apgprefix", ("apo2.5m", None)), ("apgprefix", (None, None)), ("apgprefix", (None, "boss")),
+        ("apginst", (None,)),
+        ("mos_target_num2", ("fits", None)), ("mos_target_num2", ("csv", 1)), ("platedir", ("x",)),
+        ("healpixgrp", ("",)),
         ("spcoaddfolder", ("v6_2_1", None)),
     ],
 )  # fmt: skip
@@ -84,8 +90,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("function", sorted(GAPS))
 def test_the_inverse_never_contradicts_the_function(function: str) -> None:
     """What a gap's text tells, put back, gives the text again; and its pattern matches it."""
-    import re
-
     gap = GAPS[function]
 
     @given(st.fixed_dictionaries({key: VALUES.get(key, numbers) for key in gap.arguments}))
@@ -95,8 +99,7 @@ def test_the_inverse_never_contradicts_the_function(function: str) -> None:
             assert re.fullmatch(gap.pattern, text), text
         known = {key: str(value) for key, value in values.items() if value is not None}
         assert gap.inverse(text, known) is not None
-        told = gap.inverse(text, {"run2d": known["run2d"], "ftype": known["ftype"]} if "ftype" in known and "run2d" in known
-                           else {key: known[key] for key in ("run2d", "ftype") if key in known})  # fmt: skip
+        told = gap.inverse(text, {key: known[key] for key in ("run2d", "ftype") if key in known})
         assert told is not None
         assert gap.function("specLite", *({**values, **told}.get(key) for key in gap.arguments)) == text
 
