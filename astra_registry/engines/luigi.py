@@ -7,6 +7,7 @@ import json
 import logging
 import warnings
 from collections.abc import Generator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from astra_registry.errors import IllegalMove, MissingExtra, StoreError
@@ -24,6 +25,7 @@ except ModuleNotFoundError:
     raise MissingExtra("to run tasks by luigi", "luigi") from None
 
 _log = logging.getLogger(__name__)
+_GIVEN: ContextVar[Any] = ContextVar("_GIVEN", default=None)
 
 # Plain attributes of a task by which luigi's worker and scheduler go.
 _SETTINGS = (
@@ -47,12 +49,14 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
     reference = luigi.Parameter(description="Where the class of the task is found.")
     parameters = luigi.Parameter(description="The parameters of the task, as JSON.")
     database = luigi.Parameter(
-        default="", significant=False, visibility=ParameterVisibility.PRIVATE, description="The database of states."
+        default="", significant=False, visibility=ParameterVisibility.HIDDEN, description="The database of states."
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.wrapped = find_class(self.reference).from_str_params(json.loads(self.parameters))
+        given = _GIVEN.get()
+        # Made by as_luigi, it is the very task that was given; made by luigi, in another process, it is found again.
+        self.wrapped = given or find_class(self.reference).from_str_params(json.loads(self.parameters))
         # The scheduler, its pages and our store shall speak of the same task.
         self.task_id = self.wrapped.task_id
         for name in _SETTINGS:
@@ -175,10 +179,11 @@ def as_luigi(task: Any, *, store: StateStore | None = None) -> AstraTask:
 def _made(kind: type[AstraTask], task: Any, store: StateStore | None) -> AstraTask:
     database = "" if store is None else store.database.url.render_as_string(hide_password=False)
     parameters = json.dumps(dict(task.to_str_params()), ensure_ascii=False, sort_keys=True)
-    made = kind(reference=task.reference, parameters=parameters, database=database)
-    # The very task that was given: also one whose class is found by nobody else.
-    made.wrapped = task
-    return made
+    handed = _GIVEN.set(task)
+    try:
+        return kind(reference=task.reference, parameters=parameters, database=database)
+    finally:
+        _GIVEN.reset(handed)
 
 
 @functools.cache

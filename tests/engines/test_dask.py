@@ -16,7 +16,7 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture(scope="module")
 def client() -> Iterator[distributed.Client]:
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     )
     connected = distributed.Client(cluster)
     connected.run(_find_modules, str(Path(__file__).parent.parent))
@@ -63,7 +63,7 @@ def test_a_failure_is_reported(client: distributed.Client, store: StateStore, fo
 def test_the_tasks_of_a_dead_worker_are_done_by_others(store: StateStore, folder: str) -> None:
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as own,
     ):
