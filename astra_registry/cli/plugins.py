@@ -10,8 +10,9 @@ from typing import Any
 import attrs
 import click
 
+from astra_registry.cli import new_plugin
 from astra_registry.cli.output import as_json, table
-from astra_registry.errors import AstraRegistryError, BadValue, did_you_mean
+from astra_registry.errors import BadValue, did_you_mean
 from astra_registry.installed import BrokenPluginWarning, distributions, normal
 from astra_registry.plugins import OK, PluginInfo
 from astra_registry.registries import registry
@@ -288,8 +289,4 @@ def prefer(product: str, distribution: str) -> None:
     click.echo(f"'{product}' is that of {chosen.title} from now on ({path})", err=True)
 
 
-@command.command("new", hidden=False)
-@click.argument("product", required=False)
-def new(product: str | None) -> None:
-    """Begin a plugin."""
-    raise AstraRegistryError("not yet")
+command.add_command(new_plugin.command)

@@ -11,6 +11,7 @@ from astra_registry.errors import InvalidParameter, MissingParameter, Unresolved
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.parts import Derived, Field
 from astra_registry.product import DataProduct, ReleasePlan
+from astra_registry.release import versions
 
 # Text without what separates values in file names, so that a path tells which value is which.
 _TEXT = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,7}", fullmatch=True)
@@ -24,9 +25,14 @@ def products(product: type[DataProduct], release: str, *, size: int | None = Non
     Parameters that hypothesis cannot know are its own, and a path may still refuse them: `path` tells.
     """
     plan = product.plan(release)
-    numbers = _numbers(plan)
+    numbers, words = _numbers(plan), _words(plan)
     strategies = {
-        attribute: values(product._parameters[attribute], _seen(product, attribute), attribute in numbers)
+        attribute: values(
+            product._parameters[attribute],
+            _seen(product, attribute, release),
+            is_number=attribute in numbers,
+            is_word=attribute in words,
+        )
         for attribute in plan.used
         if attribute in product._in_paths
     }
@@ -65,8 +71,13 @@ def _one(
         return product(**given)
 
 
-def values(declared: Parameter, seen: Iterable[Any] = (), is_number: bool = False) -> st.SearchStrategy[Any]:
-    """Return a strategy for the values of one parameter; `seen` are values that its author knows to be real."""
+def values(
+    declared: Parameter, seen: Iterable[Any] = (), *, is_number: bool = False, is_word: bool = False
+) -> st.SearchStrategy[Any]:
+    """Return a strategy for the values of one parameter; `seen` are values that are known to be real.
+
+    A text may have to be a number, or to begin with a letter, for the path to tell it again.
+    """
     real = list(dict.fromkeys(seen))
     if declared.choices is not None:
         return st.sampled_from(declared.choices)
@@ -78,7 +89,8 @@ def values(declared: Parameter, seen: Iterable[Any] = (), is_number: bool = Fals
     elif declared.type is bool:
         made.append(st.booleans())
     elif declared.type is str:
-        made.append(_NUMBERS.map(str))
+        if is_number or not is_word:
+            made.append(_NUMBERS.map(str))
         if not is_number:
             made.append(_TEXT)
     elif not made:
@@ -120,8 +132,16 @@ def _numbers(plan: ReleasePlan) -> set[str]:
     return {attribute for key, attribute in plan.keys if key in keys}
 
 
-def _seen(product: type[DataProduct], attribute: str) -> list[Any]:
-    return [
+def _words(plan: ReleasePlan) -> set[str]:
+    """Return the attributes that only a derived gap shows, and only when they are given: a letter after a number."""
+    optional = {key for template in plan.templates for key in template.optional}
+    return {attribute for key, attribute in plan.keys if key in optional}
+
+
+def _seen(product: type[DataProduct], attribute: str, release: str) -> list[Any]:
+    """Return real values: those of the examples, and the release's own versions of its pipelines."""
+    own = versions(release).get(product._parameters[attribute].name, {})
+    return [*own.values()] + [
         value
         for _, parameters in product.examples
         for name, value in parameters.items()
