@@ -20,7 +20,6 @@ from astra_registry.task.parameterised import DEFAULT
 
 if TYPE_CHECKING:
     from astra_registry.identification import Identification
-    from astra_registry.registries import Registry
 
 # Parameter → the cards that may hold it, the likeliest first; a product's own aliases come besides.
 CARDS: Mapping[str, tuple[str, ...]] = {
@@ -57,16 +56,10 @@ _HEADERS = 4  # how many HDUs are asked: RUN2D is in HDU 2 of legacy spectra
 
 
 @overload
-def by_name(
-    registry: Registry, known: Places, text: str, *, every: Literal[False], header: bool = False
-) -> DataProduct: ...
+def by_name(known: Places, text: str, *, every: Literal[False], header: bool = False) -> DataProduct: ...
 @overload
-def by_name(
-    registry: Registry, known: Places, text: str, *, every: bool, header: bool = False
-) -> DataProduct | list[Identification]: ...
-def by_name(
-    registry: Registry, known: Places, text: str, *, every: bool, header: bool = False
-) -> DataProduct | list[Identification]:
+def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> DataProduct | list[Identification]: ...
+def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> DataProduct | list[Identification]:
     """Return the product that a file is by its name, and by its FITS cards when it is there; with *every* all.
 
     *header*: the file has to be there; its cards then count more than its folders. Raises NotIdentified, which names

@@ -83,18 +83,21 @@ class Identification:
 @overload
 def identify(registry: Registry, path: str | os.PathLike[str], *, every: Literal[False] = False) -> DataProduct: ...
 @overload
-def identify(registry: Registry, path: str | os.PathLike[str], *, every: Literal[True]) -> list[Identification]: ...
+def identify(
+    registry: Registry, path: str | os.PathLike[str], *, every: Literal[True], header: bool = False
+) -> list[Identification]: ...
 @overload
 def identify(
-    registry: Registry, path: str | os.PathLike[str], *, every: bool
+    registry: Registry, path: str | os.PathLike[str], *, every: bool, header: bool = False
 ) -> DataProduct | list[Identification]: ...
 def identify(
-    registry: Registry, path: str | os.PathLike[str], *, every: bool = False
+    registry: Registry, path: str | os.PathLike[str], *, every: bool = False, header: bool = False
 ) -> DataProduct | list[Identification]:
     """Return the product that lives at a path or URL; with *every* all candidates, the best first.
 
     The path may have any folders in front of the release's, be relative, be a URL of any server, and be compressed or
-    not. When it tells too little, a file that is there is asked for its FITS cards. Raises NotIdentified.
+    not. When it tells too little, a file that is there is asked for its FITS cards; with *header* also one that lies
+    in a release's folder, in the wrong place. Raises NotIdentified.
     """
     text = os.fspath(path)
     if not isinstance(text, str):
@@ -104,7 +107,7 @@ def identify(
     if not found:
         from astra_registry.clues import by_name
 
-        return by_name(registry, known, text, every=every)
+        return by_name(known, text, every=every, header=header)
     if not every:
         return found[0][0]
     return [Identification(input=text, product=product, reason=place.reason) for product, place in found]

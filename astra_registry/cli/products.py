@@ -122,6 +122,12 @@ class ProductGroup(click.Group):
             short_help=declaration.summary,
         )
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the products that begin with what was typed; none of their commands is made for it."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say how to find products, in the place of a list of hundreds."""
         with formatter.section("Products"):

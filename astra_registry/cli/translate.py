@@ -1,0 +1,135 @@
+"""``astra-registry translate``: what a product of one release is in another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from astra_registry.cli.output import as_json
+from astra_registry.cli.products import ProductGroup, ReleaseType, made
+from astra_registry.errors import BadValue, MissingParameter, NotOnSas, UnknownRelease, did_you_mean
+from astra_registry.product import DataProduct
+from astra_registry.registries import registry
+from astra_registry.release import canonical, default_version
+
+
+def translate(
+    name: str, given: dict[str, Any], *, release: str | None, old: str | None, new: str | None, in_json: bool
+) -> int:
+    """Print the product of the other release, and on stderr what became of each parameter."""
+    start = old or release
+    if start is None or new is None:
+        raise BadValue("translate needs --from and --to: the release that it is of, and the one that you want")
+    if old is not None and release is not None and canonical(old) != canonical(release):
+        raise BadValue(f"--from {old} and --release {release}: which of the two?")
+    product = made(name, start, given)
+    told = [translated(member, canonical(new)) for member in product.get_batch_tasks()]
+    if in_json:
+        as_json(told)
+    else:
+        for answer in told:
+            _print(answer)
+    return 1 if any(answer["missing"] for answer in told) else 0
+
+
+def translated(product: DataProduct, new: str) -> dict[str, Any]:
+    """Return what a product is in another release, as ``--json`` has it: kept, replaced, dropped, missing.
+
+    A version that is the old release's own becomes the new one's; what the new template does not name is dropped.
+    """
+    cls = type(product)
+    old = product.release
+    own = cls.product_parameters()
+    values = {p.name: getattr(product, a) for a, p in own.items() if getattr(product, a) not in (None, "")}
+    try:
+        used = cls.plan(new).used
+    except UnknownRelease as error:
+        names = [n for n in registry.names() if new in registry.declaration(n).releases]
+        raise UnknownRelease(f"{error}{did_you_mean(cls._label(), names)}") from None
+    origins = product.param_origins
+    kept, replaced, dropped = {}, {}, {}
+    for attribute, declared in own.items():
+        name = declared.name
+        if name not in values:
+            continue
+        if attribute not in used:
+            dropped[name] = values[name]
+        elif origins[name] == "given" and str(values[name]) != default_version(old, name):
+            kept[name] = values[name]
+        elif origins[name] != "given":
+            pass  # follows anew
+        elif (version := default_version(new, name)) is not None:
+            replaced[name] = version
+    missing: list[str] = []
+    result: DataProduct | None = None
+    try:
+        result = cls(release=new, **kept, **replaced)
+    except MissingParameter:
+        plan = cls.plan(new)
+        default = {a for a in used if _has_default(cls, a, new, {**kept, **replaced})}
+        missing = [own[a].name for a in own if a in plan.required and own[a].name not in {**kept, **replaced}
+                   and a not in default]  # fmt: skip
+    new_values = {**kept, **replaced}
+    if result is not None:
+        new_values = {p.name: getattr(result, a) for a, p in own.items() if getattr(result, a) not in (None, "")}
+    changed = {n: {"from": values.get(n), "to": v} for n, v in new_values.items() if values.get(n) != v}
+    return {
+        "product": cls._label(),
+        "from": {"release": old, "parameters": values, "path": product.local_path},
+        "to": {
+            "release": new,
+            "parameters": new_values,
+            "path": result.local_path if result else None,
+            "url": _url(result) if result else None,
+        },
+        "kept": sorted(n for n in new_values if values.get(n) == new_values[n]),
+        "changed": changed,
+        "dropped": dropped,
+        "missing": missing,
+    }
+
+
+def _has_default(cls: type[DataProduct], attribute: str, release: str, given: dict[str, Any]) -> bool:
+    """Whether a parameter needs no mention: it has a default, or follows from one that is known."""
+    declared = cls._parameters[attribute]
+    if callable(declared.default):
+        return all(name in given or name == "release" for name in declared.reads)
+    default = declared.default
+    if hasattr(default, "get"):
+        return default.get(release) is not None
+    return isinstance(default, (str, int, float))
+
+
+def _url(product: DataProduct) -> str | None:
+    try:
+        return str(product.remote_path)
+    except NotOnSas:
+        return None
+
+
+def _print(answer: dict[str, Any]) -> None:
+    old, new = answer["from"]["release"], answer["to"]["release"]
+    for name, change in answer["changed"].items():
+        if change["from"] is None:
+            click.echo(f"{name}: {change['to']}, which {old} does not use", err=True)
+        else:
+            click.echo(f"{name}: {change['from']} → {change['to']}", err=True)
+    for name, value in answer["dropped"].items():
+        click.echo(f"{name}: {value} has no place in {new}", err=True)
+    if answer["missing"]:
+        click.echo(f"{answer['product']} in {new} needs {', '.join(answer['missing'])} besides", err=True)
+    else:
+        click.echo(answer["to"]["path"])
+
+
+command = ProductGroup(
+    "translate",
+    run=translate,
+    options=[
+        click.Option(["--from", "old"], type=ReleaseType(), metavar="R", help="The release that the product is of."),
+        click.Option(["--to", "new"], type=ReleaseType(), metavar="R", help="The release that you want."),
+        click.Option(["--json", "in_json"], is_flag=True, help="As a JSON array."),
+    ],
+    help="Say what a product is in another release: its path there, and what becomes of each parameter.",
+)
