@@ -13,6 +13,7 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.time import Time
 
 from astra_registry.atomic import written
 from astra_registry.errors import BadTable, FileMissing, UnequalLengths
@@ -194,6 +195,87 @@ def test_tables_in_memory_of_every_kind() -> None:
         columns = read_columns(source)
         assert dict(columns) == expected, type(source)
         assert type(columns["mjd"][0]) is int
+
+
+def test_a_table_of_many_chunks_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("n,m\n" + "".join(f"{n},{-n}\n" for n in range(150_000)))
+
+    columns = read_columns(path)
+
+    assert columns.size == 150_000
+    assert columns["m"][149_999] == "-149999"
+    path.write_text(path.read_text() + "7\n")
+    with pytest.raises(BadTable, match=r"row 150001 of .* has 1 cells"):
+        read_columns(path)
+
+
+def test_the_number_of_rows_is_known_also_when_no_column_is_wanted(tmp_path: Path) -> None:
+    columns = {"obj": ["a", "b"]}
+    pandas = pytest.importorskip("pandas")
+    write_table(columns, tmp_path / "t.csv")
+    write_table(columns, tmp_path / "t.fits")
+    sources = [
+        columns,
+        Table(columns),
+        read_columns(columns),
+        pandas.DataFrame(columns),
+        [{"obj": "a"}, {"obj": "b"}],
+        tmp_path / "t.csv",
+        tmp_path / "t.fits",
+    ]
+    for source in sources:
+        empty = read_columns(source, columns={"mjd": ()})
+        assert (dict(empty), empty.size) == ({}, 2), type(source)
+
+
+def test_odd_columns_become_plain_values() -> None:
+    """Text in bytes that is not ASCII, None among objects, dates, a masked float of pandas, unsigned integers."""
+    pandas = pytest.importorskip("pandas")
+
+    assert read_columns({"a": np.array(["Å ".encode(), b"b"])})["a"] == ["Å", "b"]
+    assert read_columns({"a": np.array([1, None], dtype=object)})["a"] == [1, MASKED]
+    assert read_columns(pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64")}))["a"][1] is MASKED
+    assert read_columns({"a": np.array([2**63], dtype=np.uint64)})["a"] == [2**63]
+    times = Table({"t": Time([51544.5], format="mjd")})
+    assert read_columns(times)["t"][0].mjd == 51544.5
+
+
+def test_scaled_and_unsigned_fits_columns_have_their_true_values(tmp_path: Path) -> None:
+    path = tmp_path / "t.fits"
+    Table({"id": np.array([1, 2**63 + 5], np.uint64), "flag": [True, False]}).write(path)
+
+    columns = read_columns(path)
+
+    assert columns["id"] == [1, 2**63 + 5]
+    assert columns["flag"] == [True, False]
+
+
+def test_a_packed_table_that_is_cut_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    text = "n\n" + "".join(f"{n * n}\n" for n in range(20_000))
+    path.write_bytes(gzip.compress(text.encode())[:-2000])
+
+    with pytest.raises(BadTable, match="does not unpack"):
+        read_columns(path)
+
+
+def test_parquet_without_pyarrow_names_what_to_install(tmp_path: Path) -> None:
+    write_table({"n": [1]}, tmp_path / "t.parquet")
+    code = f"""
+import sys
+sys.modules["pyarrow"] = None  # what Python finds when a package is not there
+from astra_registry.errors import MissingExtra
+from astra_registry.tables import read_columns, write_table
+for call in (lambda: read_columns({str(tmp_path / "t.parquet")!r}),
+             lambda: write_table({{"n": [1]}}, {str(tmp_path / "u.parquet")!r})):
+    try:
+        call()
+    except MissingExtra as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.count("pip install 'astra-registry[parquet]'") == 2
 
 
 def test_a_quantity_keeps_its_unit() -> None:

@@ -96,10 +96,10 @@ def same_length(values: Mapping[str, Sequence[Any]], origin: str) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def plain(column: Any, null: Any = None) -> list[Any]:
+def plain(column: Any) -> list[Any]:
     """Return a column's values as a list: numbers of Python, text without padding, `MASKED` for what is masked.
 
-    ``null`` is the integer that stands for no value, FITS's TNULL. A list or tuple stays as it is.
+    A list or tuple stays as it is.
     """
     if isinstance(column, (list, tuple)):
         return list(column)
@@ -111,8 +111,6 @@ def plain(column: Any, null: Any = None) -> list[Any]:
         column = column.to_numpy()
     if not hasattr(column, "dtype"):
         return list(column)  # a mixin of astropy, or any other iterable
-    if null is not None:
-        mask = np.asarray(column) == null
     values: list[Any] = _listed(np.asarray(getattr(column, "value", column)))
     if mask is not None and np.any(mask):
         hidden = np.broadcast_to(mask, np.shape(column)).reshape(len(values), -1).any(axis=1)
