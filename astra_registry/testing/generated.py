@@ -25,13 +25,14 @@ def products(product: type[DataProduct], release: str, *, size: int | None = Non
     Parameters that hypothesis cannot know are its own, and a path may still refuse them: `path` tells.
     """
     plan = product.plan(release)
-    numbers, words = _numbers(plan), _words(plan)
+    numbers, words, choosing = _numbers(plan), _words(plan), _choosing_roots(plan)
     strategies = {
         attribute: values(
             product._parameters[attribute],
             _seen(product, attribute, release),
             is_number=attribute in numbers,
             is_word=attribute in words,
+            only_seen=attribute in choosing,
         )
         for attribute in plan.used
         if attribute in product._in_paths
@@ -72,16 +73,24 @@ def _one(
 
 
 def values(
-    declared: Parameter, seen: Iterable[Any] = (), *, is_number: bool = False, is_word: bool = False
+    declared: Parameter,
+    seen: Iterable[Any] = (),
+    *,
+    is_number: bool = False,
+    is_word: bool = False,
+    only_seen: bool = False,
 ) -> st.SearchStrategy[Any]:
     """Return a strategy for the values of one parameter; `seen` are values that are known to be real.
 
-    A text may have to be a number, or to begin with a letter, for the path to tell it again.
+    A text may have to be a number, or to begin with a letter, for the path to tell it again; or one of those that are
+    seen, when there are some, because few others give a path.
     """
     real = list(dict.fromkeys(seen))
     if declared.choices is not None:
         return st.sampled_from(declared.choices)
     made: list[st.SearchStrategy[Any]] = [st.sampled_from(real)] if real else []
+    if made and only_seen:
+        return made[0]
     if declared.type is int:
         made.append(_NUMBERS)
     elif declared.type is float:
@@ -129,6 +138,13 @@ def _numbers(plan: ReleasePlan) -> set[str]:
                 keys.add(part.key)
             elif isinstance(part, Derived):
                 keys.update(key for _, gap in part.gaps for key in gap.integers)
+    return {attribute for key, attribute in plan.keys if key in keys}
+
+
+def _choosing_roots(plan: ReleasePlan) -> set[str]:
+    """Return the attributes on which the template's root depends: the release need not have all those roots."""
+    gaps = [gap for t in plan.templates for part in t.parts if isinstance(part, Derived) for _, gap in part.gaps]
+    keys = {key for gap in gaps if gap.roots for key in gap.arguments}
     return {attribute for key, attribute in plan.keys if key in keys}
 
 
