@@ -162,14 +162,16 @@ class Courier:
         routes = self._routes(item)
         at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
         tried_in_a_row = 1
+        reached = 0
         before: bytes | None = None
         while True:
             errand.deadline = patience.deadline
             host = self._host(routes[at][0])
-            size_before = _size(part)
+            size_before = reached
             try:
                 return self._from_one_of(routes[at], item, part, errand, sums=sums)
             except CorruptFile as error:
+                reached = 0
                 digest = _sha1(part.path).digest()
                 part.restart()
                 if digest == before:
@@ -180,7 +182,8 @@ class Courier:
                     patience.progress(0)
             except Setback as error:
                 setback = error
-                patience.progress(_size(part) - size_before)
+                reached = _size(part)
+                patience.progress(reached - size_before)
                 if setback.unreachable and host is not None:
                     host.unreachable()
             except FileMissing:

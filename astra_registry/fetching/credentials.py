@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import netrc
 import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +40,6 @@ class Credentials:
 
 def is_public(url: str, product: Any = None) -> bool:
     """Whether a file is everybody's: its product says so, or the release in the first folder of its URL is out."""
-    from astra_registry.release import is_public as release_is_public
-
     if getattr(product, "public", False):
         return True
     release = getattr(product, "release", None)
@@ -48,6 +48,13 @@ def is_public(url: str, product: Any = None) -> bool:
         if found is None:
             return False
         release = found[1]
+    return _is_out(release, int(time.time() // 86400))
+
+
+@functools.lru_cache(256)
+def _is_out(release: str, day: int) -> bool:
+    from astra_registry.release import is_public as release_is_public
+
     try:
         return bool(release_is_public(release))
     except LookupError:
@@ -75,12 +82,14 @@ class Keys:
 
     def ask(self, origin: Origin, refused: Credentials | None) -> Credentials | None:
         """Return credentials that a person types, when one may be asked; once a host."""
-        if self._login is None or self._refusal(origin) is not None:
+        if self._refusal(origin) is not None:
             return None
         with self._lock:
             known = self._found.get(origin.host)
             if known is not None and known != refused:
                 return known  # another thread has asked meanwhile
+            if self._login is None:
+                return None
             username, password = self._login(origin.host)
             self._found[origin.host] = Credentials(username, password, "your answer")
             self._login = None

@@ -80,7 +80,6 @@ class Download:
             self._spans = _merged(self._origins.have)
             self._resume(self._origins)
         else:
-            self._forget()
             with self._transport.ask(self._url, self._errand) as reply:
                 self._begin(reply)
         while (gap := self._gap()) is not None:
@@ -386,8 +385,8 @@ class Download:
     def _hash_the_rest(self) -> None:
         """Take into the sha1 what was not written in a row."""
         file = self._part.file
-        size = os.fstat(file).st_size
-        room = _room(1 << 18)
+        size = max((end for _, end in self._spans), default=self._hashed)
+        room = _room(1 << 18) if self._hashed < size else memoryview(b"")
         while self._hashed < size:
             count = os.preadv(file, [room], self._hashed)
             if count == 0:

@@ -94,6 +94,8 @@ def parameters_of(product: Any) -> dict[str, Any]:
 
 def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
     """Give the files of a lock file; BadTable names the line that cannot be read."""
+    if os.path.getsize(path) == 0:
+        raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")
     with open(path, encoding="utf-8") as stream:
         for number, line in enumerate(stream, 1):
             try:

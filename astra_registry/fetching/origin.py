@@ -54,6 +54,7 @@ def _origin(scheme: str, netloc: str) -> Origin:
     return Origin(scheme, parts.hostname, port or PORTS.get(scheme, 0))
 
 
+@functools.lru_cache(1024)
 def split(url: str) -> tuple[Origin, str]:
     """Return the origin of an http or https URL, and the target to ask it for; anything else is refused."""
     scheme, separator, rest = url.partition("://")

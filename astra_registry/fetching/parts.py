@@ -62,6 +62,9 @@ class Origins:
     boot: str = _BOOT
 
 
+_RECORDED = tuple(field.name for field in attrs.fields(Origins))
+
+
 class Part:
     """A file that grows under a private name; `settle` makes sure of it, `place` gives it its real one."""
 
@@ -104,9 +107,14 @@ class Part:
 
     def record(self, origins: Origins) -> None:
         """Write down where the bytes come from and which are there; a disk that has no room for it is no obstacle."""
+        told = {name: getattr(origins, name) for name in _RECORDED}
         with contextlib.suppress(OSError):
-            with open(self.path + RECORD, "w", encoding="utf-8") as stream:
-                json.dump(attrs.asdict(origins), stream)
+            # One write: whoever reads it after kill -9 finds the old record or the new one.
+            record = os.open(self.path + RECORD, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                os.write(record, json.dumps(told).encode().ljust(2048))
+            finally:
+                os.close(record)
             self._recorded = True
 
     def restart(self) -> None:
@@ -120,7 +128,7 @@ class Part:
 
     def settle(self, mtime: float | None) -> None:
         """Give it the server's modification time, and wait until it is on the disk."""
-        if os.path.islink(self.path):
+        if self._file is None and os.path.islink(self.path):
             return
         if mtime is not None:
             with contextlib.suppress(OSError, OverflowError, ValueError):

@@ -54,9 +54,6 @@ class Turn:
                 return waited
             if self._is_current(file):
                 self._file = file
-                # An old lock file that a killed process left must not look like a holder that hangs.
-                with contextlib.suppress(OSError):
-                    os.utime(file)
                 return waited
             os.close(file)  # its holder removed it between our two calls
             waited = True
@@ -67,6 +64,10 @@ class Turn:
         except OSError:
             return False
         held = os.fstat(file)
+        if time.time() - held.st_mtime > _TOUCH_EVERY:
+            # The lock file that a killed process left must not look like that of a holder that hangs.
+            with contextlib.suppress(OSError):
+                os.utime(file)
         return (named.st_ino, named.st_dev) == (held.st_ino, held.st_dev)
 
     def touch(self) -> None:

@@ -1,0 +1,174 @@
+"""Verifying what is here, locking what was fetched, planning, exporting."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from astra_registry.errors import BadTable, BadValue
+from astra_registry.fetching import Wanted
+from astra_registry.fetching.export import export
+from astra_registry.fetching.fetcher import Options
+from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.plan import plan
+from astra_registry.fetching.verify import verify
+
+from .conftest import RSYNC, Archive
+
+
+def look(archive: Archive, **options: object) -> dict[str, str]:
+    findings = verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=2, **options)
+    return {os.path.basename(finding.path): finding.status for finding in findings}
+
+
+def damage(item: Wanted, at: int = 5000) -> None:
+    """Change one byte, and nothing that a directory shows."""
+    status = os.stat(item.path)
+    with open(item.path, "r+b") as stream:
+        stream.seek(at)
+        byte = stream.read(1)
+        stream.seek(at)
+        stream.write(bytes([byte[0] ^ 1]))
+    os.utime(item.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_whole_files_are_found_whole_and_damaged_ones_bad(archive: Archive) -> None:
+    items = archive.add_some(4)
+    archive.fetch(items)
+    os.truncate(items[1].path, 10_000)
+    damage(items[2])
+
+    assert look(archive) == {
+        "star-0000.fits": "whole",
+        "star-0001.fits": "bad",
+        "star-0002.fits": "bad",
+        "star-0003.fits": "whole",
+    }
+
+
+def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path) -> None:
+    import numpy as np
+
+    archive.here.mkdir()
+    file = archive.here / "sums.fits"
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(5000, dtype="f4"))])
+    hdus.writeto(file, checksum=True)
+    [finding] = verify([file])
+    assert (finding.status, "CHECKSUM" in finding.checks) == ("whole", True)
+
+    damage(Wanted((), str(file)), at=9000)
+    [finding] = verify([file])
+    assert (finding.status, "DATASUM" in str(finding.problem)) == ("bad", True)
+
+
+def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(4)
+    for item in items:  # brought by another tool: nothing is recorded
+        os.makedirs(os.path.dirname(item.path), exist_ok=True)
+        Path(item.path).write_bytes((archive.folder / Path(item.path).relative_to(archive.here)).read_bytes())
+    damage(items[0])
+    os.remove(archive.folder / "dr17/stars/star-0001.fits")
+
+    assert set(look(archive).values()) == {"whole"}
+    assert look(archive, remote=True) == {
+        "star-0000.fits": "bad",
+        "star-0001.fits": "unknown",
+        "star-0002.fits": "whole",
+        "star-0003.fits": "whole",
+    }
+
+
+def test_what_is_bad_is_brought_again(archive: Archive) -> None:
+    items = archive.add_some(3)
+    archive.fetch(items)
+    os.truncate(items[1].path, 10_000)
+
+    assert look(archive, repair=True)["star-0001.fits"] == "repaired"
+    assert all(map(archive.right, items))
+
+
+def test_an_archive_is_adopted(archive: Archive) -> None:
+    """After verify nothing is walked or asked for again."""
+    items = archive.add_some(3)
+    for item in items:
+        os.makedirs(os.path.dirname(item.path), exist_ok=True)
+        Path(item.path).write_bytes((archive.folder / Path(item.path).relative_to(archive.here)).read_bytes())
+    look(archive)
+
+    report = archive.fetch(items)
+
+    assert {result.status for result in report} == {"present"}
+    assert all(result.sha1 for result in report)
+
+
+def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: Path) -> None:
+    report = archive.fetch(archive.add_some(3))
+    lock = tmp_path / "data.lock"
+    assert write_lock(lock, report, sas_base_dir=str(archive.here)) == 3
+    archive.add("dr17/stars/star-0001.fits")  # it is another file now
+
+    elsewhere = str(tmp_path / "elsewhere")
+    items = [locked.wanted(sas_base_dir=elsewhere, remote_base=archive.sas.url) for locked in read_lock(lock)]
+    again = {os.path.basename(str(result.path)): result for result in archive.fetch(items, retries=1)}
+
+    assert {name: result.status for name, result in again.items()} == {
+        "star-0000.fits": "fetched",
+        "star-0001.fits": "failed",
+        "star-0002.fits": "fetched",
+    }
+    assert "locked" in str(again["star-0001.fits"].error)
+    assert [json.loads(line).get("location") for line in lock.read_text().splitlines()[1:]] == [
+        f"dr17/stars/star-{n:04}.fits" for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "not json\n", '{"format": "else"}\n', '["a"]\n'])
+def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "data.lock"
+    file.write_text(text)
+
+    with pytest.raises(BadTable):
+        list(read_lock(file))
+
+
+def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
+    items = archive.add_some(5)
+    archive.fetch(items[:2])
+
+    made = plan(iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=2))
+
+    assert (made.files, made.present, made.to_fetch, made.missing) == (6, 2, 4, 1)
+    assert made.bytes == sum(os.path.getsize(archive.folder / f"dr17/stars/star-{n:04}.fits") for n in (2, 3, 4))
+    assert made.has_room
+    assert "4 to fetch" in made.summary()
+
+
+def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> None:
+    item = archive.add('dr17/a "b".fits')
+    further = Wanted((*item.urls, "http://mirror/sas/dr17/x.fits"), item.path)
+
+    assert list(export([item], "urls")) == [item.urls[0]]
+    assert list(export([further], "aria2")) == [
+        "\t".join(further.urls),
+        f"  dir={os.path.dirname(item.path)}",
+        f"  out={os.path.basename(item.path)}",
+    ]
+    with pytest.raises(BadValue, match="urls, aria2, curl, rsync"):
+        export([item], "wget")
+
+    script = list(export([item], "rsync"))
+    assert shlex.quote(str(archive.here / "dr17") + "/") in script[2]
+
+    config = tmp_path / "curl.txt"
+    config.write_text("\n".join(export([item], "curl")) + "\n")
+    subprocess.run(["curl", "-s", "--create-dirs", "-K", str(config)], check=True)
+    assert archive.right(item)
+    assert RSYNC is None or script[0] == "#!/bin/sh"

@@ -1,0 +1,202 @@
+"""Credentials go to the configured host, over a safe line, and nowhere else; certificates are checked."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from astra_registry.fetching import Wanted
+from astra_registry.testing.sas import Fault, Request
+
+from .conftest import Archive
+
+SECRET = "pa55-w0rd"
+
+
+@pytest.fixture
+def private(make_archive: Callable[..., Archive]) -> Archive:
+    return make_archive(users={"sdss5": SECRET})
+
+
+def netrc(tmp_path: Path, host: str = "127.0.0.1", mode: int = 0o600, password: str = SECRET) -> Path:
+    file = tmp_path / "netrc"
+    file.write_text(f"machine {host} login sdss5 password {password}\n")
+    file.chmod(mode)
+    return file
+
+
+def authorized(archive: Archive) -> list[Request]:
+    return [request for request in archive.sas.requests if "authorization" in request.headers]
+
+
+def test_the_environment_is_asked_first(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", "sdss5")
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", SECRET)
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path, password="another")))
+
+    [result] = private.fetch([private.add("sdsswork/a.fits")])
+
+    assert (result.status, result.attempts) == ("fetched", 1)
+
+
+def test_the_netrc_file_of_the_environment_is_read(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+
+    assert private.fetch([private.add("sdsswork/a.fits")])[0].status == "fetched"
+
+
+def test_the_netrc_file_at_home_is_read(private: Archive, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    os.rename(netrc(tmp_path), tmp_path / "home" / ".netrc")
+
+    assert private.fetch([private.add("sdsswork/a.fits")])[0].status == "fetched"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_netrc_file_that_others_can_read_is_refused_and_named(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int
+) -> None:
+    file = netrc(tmp_path, mode=mode)
+    monkeypatch.setenv("NETRC", str(file))
+
+    [result] = private.fetch([private.add("sdsswork/a.fits")])
+
+    assert (result.status, authorized(private)) == ("unauthorized", [])
+    assert f"chmod 600 {file}" in str(result.error)
+
+
+def test_wrong_and_missing_credentials_are_told_apart(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    item = private.add("sdsswork/a.fits")
+    none = private.fetch([item])[0]
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path, password="wr0ng")))
+    wrong = private.fetch([item])[0]
+
+    assert "no credentials were found" in str(none.error)
+    assert "refused the credentials" in str(wrong.error)
+    assert "wr0ng" not in repr(wrong) + str(wrong.error)
+
+
+def test_a_person_is_asked_once_and_only_when_told(private: Archive) -> None:
+    asked: list[str] = []
+
+    def login(host: str) -> tuple[str, str]:
+        asked.append(host)
+        return "sdss5", SECRET
+
+    report = private.fetch([private.add(f"sdsswork/{n}.fits") for n in range(10)], login=login)
+
+    assert not report.failed
+    assert asked == ["127.0.0.1"]
+
+
+def test_a_public_release_never_touches_credentials(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", "sdss5")
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", SECRET)
+
+    [result] = private.fetch([private.add("dr17/a.fits")])
+
+    assert (result.status, authorized(private)) == ("unauthorized", [])
+    assert "public" in str(result.error)
+
+
+def test_another_host_than_the_configured_one_gets_none(
+    private: Archive, make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The port is part of a host."""
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    configured = make_archive()
+
+    [result] = private.fetch([private.add("sdsswork/a.fits")], remote_base=configured.sas.url)
+
+    assert (result.status, authorized(private)) == ("unauthorized", [])
+    assert "not the configured server" in str(result.error)
+
+
+def test_after_a_redirect_to_another_host_credentials_are_not_sent(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    other = make_archive()
+    there = other.add("sdsswork/a.fits")
+    first = make_archive(faults=lambda request: Fault(status=302, headers={"Location": there.urls[0]}))
+    item = Wanted((first.sas.url_of("sdsswork/a.fits"),), there.path)
+
+    [result] = first.fetch([item])
+
+    assert result.status == "fetched"
+    assert len(authorized(first)) == 1
+    assert authorized(other) == []
+
+
+def test_nothing_of_a_password_is_told(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    url = private.sas.url.replace("http://", f"http://sdss5:{SECRET}@")
+    item = private.add("sdsswork/a.fits")
+
+    report = private.fetch([Wanted((f"{url}/sas/sdsswork/a.fits",), item.path)])
+
+    assert SECRET not in repr(report[0]) + str(report[0].error) + str(report.to_table()) + repr(report)
+
+
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secure(make_archive: Callable[..., Archive], authority: trustme.CA) -> Archive:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return make_archive(tls=context)
+
+
+def test_a_certificate_of_a_known_authority_is_accepted(
+    secure: Archive, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    items = secure.add_some(10)
+
+    assert not secure.fetch(items, ca_bundle=bundle, jobs=4).failed
+    assert all(map(secure.right, items))
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    assert not secure.fetch(items, overwrite=True).failed
+
+
+def test_a_certificate_of_nobody_known_is_refused_at_once(secure: Archive) -> None:
+    [result] = secure.fetch([secure.add("dr17/a.fits")])
+
+    assert result.status == "failed"
+    assert "--ca-bundle" in str(result.error)
+    assert secure.sas.requests == []
+
+
+def test_a_redirect_from_https_to_http_is_refused(
+    make_archive: Callable[..., Archive], authority: trustme.CA, tmp_path: Path
+) -> None:
+    plain = make_archive()
+    there = plain.add("dr17/a.fits")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    secure = make_archive(tls=context, faults=lambda r: Fault(status=302, headers={"Location": there.urls[0]}))
+
+    [result] = secure.fetch([secure.wanted("dr17/a.fits")], ca_bundle=bundle)
+
+    assert result.status == "failed"
+    assert plain.sas.requests == []

@@ -1,0 +1,195 @@
+"""A mounted SAS, rsync against a real daemon, transports of others, and proxies."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from astra_registry.errors import BadSetting, FileMissing
+from astra_registry.fetching import Fetched, Wanted
+
+from .conftest import RSYNC, Archive, fits_bytes
+
+
+def test_a_mounted_sas_is_copied_with_its_times(archive: Archive) -> None:
+    archive.add("dr17/a.fits")
+    item = Wanted((f"file://{archive.folder}/dr17/a.fits",), str(archive.here / "dr17/a.fits"))
+    none = Wanted((f"file://{archive.folder}/dr17/none.fits",), str(archive.here / "dr17/none.fits"))
+
+    report = archive.fetch([item, none], transport="file")
+
+    assert sorted(result.status for result in report) == ["fetched", "missing"]
+    assert archive.right(item)
+    assert os.stat(item.path).st_mtime == os.stat(archive.folder / "dr17/a.fits").st_mtime
+
+
+def test_a_mounted_sas_can_be_linked_to(archive: Archive) -> None:
+    archive.add("dr17/a.fits")
+    item = Wanted((f"file://{archive.folder}/dr17/a.fits",), str(archive.here / "dr17/a.fits"))
+
+    assert archive.fetch([item], transport="file", link=True)[0].status == "fetched"
+    assert os.readlink(item.path) == str(archive.folder / "dr17/a.fits")
+    assert archive.fetch([item], transport="file", link=True)[0].status == "present"
+
+
+class Attic:
+    """A transport as a plugin may bring one: one method."""
+
+    def fetch(self, url: str, destination: str) -> Fetched | None:
+        if "none" in url:
+            raise FileMissing(f"the attic has no {url}")
+        Path(destination).write_bytes(fits_bytes(1, 5000) if "cut" not in url else fits_bytes(1, 5000)[:-5000])
+        return None
+
+
+def test_a_transport_is_one_method(archive: Archive) -> None:
+    items = [Wanted((f"attic:{n}",), str(archive.here / f"{n}.fits")) for n in ("a", "none", "cut")]
+
+    report = {result.url: result for result in archive.fetch(items, transport=Attic(), retries=1)}
+
+    assert {url: result.status for url, result in report.items()} == {
+        "attic:a": "fetched",
+        "attic:none": "missing",
+        "attic:cut": "failed",
+    }
+    assert archive.here_now() == ["a.fits"]
+
+
+def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
+    with pytest.raises(BadSetting, match="http, file, rsync"):
+        archive.fetch([], transport="carrier pigeon")
+
+
+def test_a_proxy_of_the_environment_is_used(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers.get("Proxy-Authorization")))
+            real = self.path.replace("http://archive.test", archive.sas.url)
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(real) as answer:
+                body = answer.read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{server.server_address[1]}")
+        real = archive.add("dr17/a.fits")
+        item = Wanted(("http://archive.test/sas/dr17/a.fits",), real.path)
+
+        assert archive.fetch([item], remote_base="http://archive.test")[0].status == "fetched"
+        assert asked == [("http://archive.test/sas/dr17/a.fits", "Basic bWU6c2VjcmV0")]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+# ---------------------------------------------------------------- rsync
+
+if RSYNC:
+
+    @pytest.fixture
+    def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        for folder in ("dr17", "sdsswork"):
+            (archive.folder / folder).mkdir()
+        secrets = tmp_path / "rsync.secrets"
+        secrets.write_text("sdss5:pa55\n")
+        secrets.chmod(0o600)
+        modules = f"[dr17]\npath = {archive.folder}/dr17\n[sdsswork]\npath = {archive.folder}/sdsswork\n"
+        modules += f"auth users = sdss5\nsecrets file = {secrets}\n"
+        owner = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
+        file = tmp_path / "rsyncd.conf"
+        file.write_text(f"use chroot = no\nport = {port}\nlog file = {tmp_path}/rsyncd.log\n{owner}{modules}")
+        command = [RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            for _ in range(200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.02)
+            yield f"rsync://127.0.0.1:{port}"
+            process.terminate()
+
+    def by_rsync(archive: Archive, daemon: str, location: str) -> Wanted:
+        return Wanted((f"{daemon}/sas/{location}",), str(archive.here / location))
+
+    def test_rsync_brings_many_files_verified(archive: Archive, daemon: str) -> None:
+        archive.add_some(30)
+        archive.add("dr17/stars/cut.fits", fits_bytes(1)[:-4000])
+        names = [f"star-{n:04}.fits" for n in range(30)] + ["cut.fits", "none.fits"]
+        items = [by_rsync(archive, daemon, f"dr17/stars/{name}") for name in names]
+
+        report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
+        status = {os.path.basename(str(result.path)): result.status for result in report}
+
+        assert (status.pop("cut.fits"), status.pop("none.fits")) == ("failed", "missing")
+        assert set(status.values()) == {"fetched"}
+        assert len(archive.here_now()) == 30, archive.here_now()
+        assert all(map(archive.right, items[:30]))
+        assert {r.status for r in archive.fetch(items[:30], transport="rsync")} == {"present"}
+
+    def test_values_never_become_options(archive: Archive, daemon: str) -> None:
+        names = ["-e sh -c x.fits", "--delete.fits", "a 'b' \"c\".fits", "#comment.fits", "$(touch x).fits"]
+        items = []
+        for name in names:
+            archive.add(f"dr17/{name}")
+            items.append(Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)))
+
+        assert [r.error for r in archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)] == [None] * 5
+        assert all(map(archive.right, items))
+
+    def test_the_password_goes_by_the_environment(
+        archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archive.add("sdsswork/a.fits")
+        item = by_rsync(archive, daemon, "sdsswork/a.fits")
+
+        [refused] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+        monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", "sdss5")
+        monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", "pa55")
+        [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+
+        assert (refused.status, result.status) == ("unauthorized", "fetched")
+
+    def test_a_second_location_is_tried_by_rsync_too(archive: Archive, daemon: str) -> None:
+        archive.add("dr17/full/a.fits")
+        item = by_rsync(archive, daemon, "dr17/lite/a.fits")
+        item = Wanted((*item.urls, f"{daemon}/sas/dr17/full/a.fits"), item.path)
+
+        [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+
+        assert (result.status, result.url) == ("fetched", item.urls[1])
+
+
+def test_where_rsync_does_not_answer_https_does_it(archive: Archive) -> None:
+    """Nothing listens on port 873 here, or there is no program; the same files come over HTTP."""
+    items = archive.add_some(8)
+
+    report = archive.fetch(items, transport="rsync")
+
+    assert [result.status for result in report] == ["fetched"] * 8
+    assert all(map(archive.right, items))
+    assert len(archive.here_now()) == 8
