@@ -11,7 +11,7 @@ from astra_registry.errors import InvalidParameter, MissingParameter, Unresolved
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.parts import Derived, Field
 from astra_registry.product import DataProduct, ReleasePlan
-from astra_registry.release import versions
+from astra_registry.release import releases, versions
 
 # Text without what separates values in file names, so that a path tells which value is which.
 _TEXT = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,7}", fullmatch=True)
@@ -32,8 +32,9 @@ def products(product: type[DataProduct], release: str, *, size: int | None = Non
             _seen(product, attribute, release),
             is_number=attribute in numbers,
             is_word=attribute in words,
-            only_seen=attribute in choosing,
         )
+        if attribute not in choosing
+        else choosing[attribute]
         for attribute in plan.used
         if attribute in product._in_paths
     }
@@ -78,19 +79,15 @@ def values(
     *,
     is_number: bool = False,
     is_word: bool = False,
-    only_seen: bool = False,
 ) -> st.SearchStrategy[Any]:
     """Return a strategy for the values of one parameter; `seen` are values that are known to be real.
 
-    A text may have to be a number, or to begin with a letter, for the path to tell it again; or one of those that are
-    seen, when there are some, because few others give a path.
+    A text may have to be a number, or to begin with a letter, for the path to tell it again.
     """
     real = list(dict.fromkeys(seen))
     if declared.choices is not None:
         return st.sampled_from(declared.choices)
     made: list[st.SearchStrategy[Any]] = [st.sampled_from(real)] if real else []
-    if made and only_seen:
-        return made[0]
     if declared.type is int:
         made.append(_NUMBERS)
     elif declared.type is float:
@@ -141,11 +138,27 @@ def _numbers(plan: ReleasePlan) -> set[str]:
     return {attribute for key, attribute in plan.keys if key in keys}
 
 
-def _choosing_roots(plan: ReleasePlan) -> set[str]:
-    """Return the attributes on which the template's root depends: the release need not have all those roots."""
-    gaps = [gap for t in plan.templates for part in t.parts if isinstance(part, Derived) for _, gap in part.gaps]
-    keys = {key for gap in gaps if gap.roots for key in gap.arguments}
-    return {attribute for key, attribute in plan.keys if key in keys}
+def _choosing_roots(plan: ReleasePlan) -> dict[str, st.SearchStrategy[Any]]:
+    """Return strategies for the attributes that choose the template's root: real versions whose root is there."""
+    found = {}
+    attributes = dict(plan.keys)
+    for part in plan.templates[0].parts:
+        if not isinstance(part, Derived) or not part.roots:
+            continue
+        for key in set(part.keys) & set(attributes):
+            real = sorted({value for release in releases() for value in versions(release).get(key, {}).values()})
+            working = [value for value in real if _has_root(part, key, value)]
+            if working:
+                found[attributes[key]] = st.sampled_from(working)
+    return found
+
+
+def _has_root(part: Derived, key: str, value: str) -> bool:
+    try:
+        part.text("", {key: value})
+    except (UnresolvedRoot, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _words(plan: ReleasePlan) -> set[str]:
