@@ -256,3 +256,12 @@ def test_importing_settings_reads_nothing_and_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """A setting without effect would be a lie."""
+    import astra_registry
+
+    package = Path(astra_registry.__file__).parent
+    rest = "".join(file.read_text() for file in package.rglob("*.py") if file.name != "settings.py")
+    assert [name for name in SETTINGS if f'"{name}"' not in rest and f".{name}" not in rest] == []

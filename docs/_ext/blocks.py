@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -194,8 +195,6 @@ def run(page: Path, session: Session) -> Iterator[tuple[Block, str, str, str]]:
 
 def _main() -> None:
     """Run pages against the embedded SAS and print what does not agree: `python docs/_ext/blocks.py PAGE…`."""
-    import tempfile
-
     from astra_registry.testing.sas import EmbeddedSas
 
     top = Path(__file__).parents[2]
@@ -220,6 +219,8 @@ def clean_environment(home: Path, url: str) -> dict[str, str]:
         "ASTRA_REGISTRY_REMOTE_BASE": url,
         "ASTRA_REGISTRY_DATABASE": f"sqlite:///{home}/states.sqlite",
         "ASTRA_REGISTRY_CONFIG": str(home / "config.toml"),
+        # The list of fonts is made once for all pages, not once for each new home: it takes ten seconds.
+        "MPLCONFIGDIR": os.path.join(tempfile.gettempdir(), "astra-registry-fonts"),
         # Nothing comes from an index: what a page installs, it has built, with the tools that are here.
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",
