@@ -25,17 +25,16 @@ VISIT = "apVisit --release dr13 --telescope apo25m --plate 5094 --mjd 55874 --fi
 SPEC = "spec --release dr16 --run2d 26 --plate 332 --mjd 52367 --fiberid 639"
 
 READ = """
+import numpy as np
 from astra_registry import registry
 
 star = registry.create("apStar", release="dr17", telescope="apo25m", field="K04_083+13", obj="2M19485057+5005279")
 with star.read() as hdus:
-    header, flux, error = hdus[1].header, hdus[1].data, hdus[2].data
-    wavelength = 10 ** (header["CRVAL1"] + header["CDELT1"] * (0, header["NAXIS1"] - 1)[-1])
-    combined, good = flux[0], error[0] < 1e8
-    print(f"{star.obj}: {hdus[0].header['NVISITS']} visits, {flux.shape[-1]} pixels, "
-          f"{10 ** header['CRVAL1']:.0f} to {wavelength:.0f} Å,")
-    print(f"half of its good pixels have a signal-to-noise ratio above "
-          f"{sorted(combined[good] / error[0][good])[good.sum() // 2]:.0f}")
+    header, flux, error = hdus[1].header, hdus[1].data[0], hdus[2].data[0]
+
+wavelength = 10 ** (header["CRVAL1"] + header["CDELT1"] * np.arange(flux.size))    # Å, in vacuum
+print(f"{star.obj}: {flux.size} pixels from {wavelength[0]:.0f} to {wavelength[-1]:.0f} Å,")
+print(f"half of them with a signal-to-noise ratio above {np.nanmedian(flux / error):.0f}")
 """
 
 
@@ -55,7 +54,7 @@ def python(code: str) -> str:
     """Run some Python, showing it and what it prints."""
     click.echo()
     for line in code.strip().splitlines():
-        click.secho(f">>> {line}" if not line.startswith(" ") else f"... {line}", bold=True)
+        click.secho(f"{'...' if line.startswith(' ') else '>>>'} {line}".rstrip(), bold=True)
     return _run([sys.executable, "-c", code], lines=20, width=200, expect=0)
 
 
@@ -115,7 +114,7 @@ def tour() -> None:
     say("The same again: what is here and whole is not asked for again.")
     show(f"fetch apVisit --release dr13 --from {shlex.quote(table)}")
     say("A file that the server does not have is a failure, and says so (exit code 1):")
-    show(f"fetch {STAR.replace('5005279', '5005278')}", expect=1)
+    show(f"fetch {STAR.replace('5005279', '5005278')}", width=110, expect=1)
 
     say("Look into the star's file, then read it in Python:")
     show(f"info {STAR}", lines=30)
