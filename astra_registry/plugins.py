@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ import pluggy
 from astra_registry import hooks, notebook
 from astra_registry.errors import BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
 from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
-from astra_registry.settings import setting
+from astra_registry.settings import config_file, setting
 
 PRODUCT_GROUP = "astra_registry.products"
 THE_REST = "*"  # the name, in that group, of a plugin to ask for what no other plugin names
@@ -172,8 +173,10 @@ class PluginSet:
 
     def __init__(self, plugins: Iterable[Any] | None = None) -> None:
         self.only: tuple[str, ...] | None = setting("plugins") if plugins is None else None
-        self.plugins: list[Plugin] = _installed() if plugins is None else [_given(plugin) for plugin in plugins]
-        _limit(self.plugins, self.only)
+        self.files: tuple[str, ...] = setting("products") if plugins is None else ()
+        found = [*_installed(), *_files()] if plugins is None else [_given(plugin) for plugin in plugins]
+        _limit(found, self.only)
+        self.plugins: list[Plugin] = [*found, *(_file(path) for path in self.files)]  # those asked for by name: always
         self._complained = False
 
     def __iter__(self) -> Iterator[Plugin]:
@@ -230,6 +233,21 @@ def _installed() -> list[Plugin]:
             plugins.append(plugin)
     plugins.sort(key=lambda plugin: (plugin.name, plugin.value, plugin.installed.key if plugin.installed else ""))
     return plugins
+
+
+def _files() -> list[Plugin]:
+    """Return a Plugin for each file in the folder ``products.d`` beside the user's configuration."""
+    folder = os.path.join(os.path.dirname(config_file()), "products.d")
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [_file(os.path.join(folder, name)) for name in names if name.endswith(".toml")]
+
+
+def _file(path: str) -> Plugin:
+    """Return the plugin that a file of products is; a file's name does not clash with a distribution's."""
+    return Plugin(os.path.basename(path), path, lambda: None, toml=path)
 
 
 def _limit(plugins: list[Plugin], only: tuple[str, ...] | None) -> None:
@@ -305,7 +323,8 @@ def installed_plugins(*, refresh: bool = False) -> PluginSet:
     A plugin that is still there stays the same object, so that its products keep their classes.
     """
     global _default  # one set a process, as there is one environment
-    if _default is not None and not refresh and _default.only == setting("plugins"):
+    same = _default is not None and (_default.only, _default.files) == (setting("plugins"), setting("products"))
+    if _default is not None and not refresh and same:
         return _default
     importlib.invalidate_caches()
     found = PluginSet()

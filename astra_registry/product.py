@@ -112,7 +112,7 @@ class DataProduct(Task):
         if cls.templates is not None:
             own = {canonical(release) for release in cls.templates}
             return tuple(release for release in (*releases(), "sdss5") if release in own)
-        return _releases_of(cls._label())
+        return releases_of(cls._label())
 
     @classmethod
     def template_texts(cls, release: str) -> tuple[str, ...]:
@@ -482,7 +482,7 @@ def _is_whole(path: str) -> bool:
 
 
 @functools.cache
-def _releases_of(name: str) -> tuple[str, ...]:
+def releases_of(name: str) -> tuple[str, ...]:
     """Return the releases whose tree has a path of that name; the 2021 name of the work release comes with it."""
     found = [release for release in releases() if Tree(release).has_name(name)]
     return (*found, "sdss5") if "sdsswork" in found else tuple(found)

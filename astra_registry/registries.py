@@ -365,17 +365,8 @@ class Registry(Mapping[str, type[DataProduct]]):
 def _products_of(plugin: Plugin) -> list[Any]:
     """Return the products that a plugin's hook or TOML file brings; what is no product makes the plugin broken."""
     if plugin.toml is not None:
-        from astra_registry.product_files import read_product_file
-
-        try:
-            return list(read_product_file(plugin.toml))
-        except Exception as error:  # noqa: BLE001 - a file with a mistake harms nobody but itself
-            plugin.fail(str(error))
-            return []
-    brought = plugin.call("astra_registry_products")
-    if brought is None:
-        return []
-    products: list[Any] = brought
+        return _read_file(plugin, plugin.toml)
+    products: list[Any] = [*_products_of_files(plugin), *(plugin.call("astra_registry_products") or ())]
     for product in products:
         if not (isinstance(product, Declaration) or is_product(product)):
             plugin.fail(
@@ -384,6 +375,23 @@ def _products_of(plugin: Plugin) -> list[Any]:
             )
             return []
     return products
+
+
+def _products_of_files(plugin: Plugin) -> list[Any]:
+    """Return the products of the files that a plugin's hook names."""
+    return [p for path in plugin.call("astra_registry_product_files") or () for p in _read_file(plugin, path)]
+
+
+def _read_file(plugin: Plugin, path: str) -> list[Any]:
+    from astra_registry.product_files import read_product_file
+
+    try:
+        return list(read_product_file(path))
+    except OSError as error:
+        plugin.fail(f"{path} cannot be read: {error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - a file with a mistake harms nobody but itself
+        plugin.fail(str(error))
+    return []
 
 
 def _loaded(plugin: Plugin, name: str) -> Any:
