@@ -20,7 +20,7 @@ demo: .venv/user  ## a first tour: list, resolve, fetch and read real spectra fr
 	@$(BIN)/python demo/tour.py
 
 test: .venv/developer  ## all tests, offline (options: make test PYTEST_ARGS="-k fetch -x")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 check: .venv/developer  ## lint, format, types, layers
 	$(BIN)/ruff check .
