@@ -54,8 +54,9 @@ def astra_registry_product_files() -> Sequence[str]:
 def astra_registry_transports() -> Mapping[str, Callable[..., Any] | str]:
     """Return transports by name: a factory, or where it is found (``"module:name"``).
 
-    The factory takes the fetcher's options as keywords and returns an object with
-    ``fetch(url, destination)``, which brings one file or raises a `FileFailed`.
+    The factory takes the fetcher's options as keywords (``timeout``, ``connect_timeout``, ``retries``, ``ca_bundle``,
+    ``limit_rate``, ``remote_base``, and what comes later) and returns an object with ``fetch(url, destination)``,
+    which writes one file to the path ``destination`` or raises a `FileFailed`.
 
     Used by: ``docs/examples/transport-plugin``.
     """

@@ -64,8 +64,6 @@ class Options:
     def __attrs_post_init__(self) -> None:
         if self.checksums not in ("auto", "always", "never"):
             raise BadSetting(f"checksums is {self.checksums!r}, and must be auto, always or never")
-        if isinstance(self.transport, str) and self.transport not in TRANSPORTS:
-            raise BadSetting(f"there is no transport {self.transport!r}; there are {', '.join(TRANSPORTS)}")
         for name in ("jobs", "timeout", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
@@ -352,6 +350,11 @@ def _transport(options: Options, http: HttpTransport) -> Transport:
         from astra_registry.fetching.mounted import FileTransport
 
         return FileTransport(link=options.link)
+    if chosen not in TRANSPORTS:
+        from astra_registry.fetching.brought import brought_transport
+
+        given = ("timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
+        return brought_transport(chosen, TRANSPORTS, **{name: getattr(options, name) for name in given})
     return http
 
 

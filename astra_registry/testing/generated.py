@@ -138,6 +138,10 @@ def _numbers(plan: ReleasePlan) -> set[str]:
     return {attribute for key, attribute in plan.keys if key in keys}
 
 
+# Versions of SDSS-I/II, which have a root of their own.
+_LEGACY = frozenset(("26", "103", "104"))
+
+
 def _choosing_roots(plan: ReleasePlan) -> dict[str, st.SearchStrategy[Any]]:
     """Return strategies for the attributes that choose the template's root: real versions whose root is there."""
     found = {}
@@ -146,7 +150,9 @@ def _choosing_roots(plan: ReleasePlan) -> dict[str, st.SearchStrategy[Any]]:
         if not isinstance(part, Derived) or not part.roots:
             continue
         for key in set(part.keys) & set(attributes):
-            real = sorted({value for release in releases() for value in versions(release).get(key, {}).values()})
+            real = sorted(
+                _LEGACY | {value for release in releases() for value in versions(release).get(key, {}).values()}
+            )
             working = [value for value in real if _has_root(part, key, value)]
             if working:
                 found[attributes[key]] = st.sampled_from(working)
