@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -10,10 +11,12 @@ from typing import Any, ClassVar, NoReturn
 
 import pytest
 
+from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError, MissingExtra, NotIdentified, NotOnSas
 from astra_registry.plugins import Plugin, installed_plugins
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
+from astra_registry.registries import registry as installed_products
 from astra_registry.settings import override
 
 
@@ -144,6 +147,10 @@ class ProductSuite:
 
     def test_a_product_survives_pickling_and_text(self, product: type[DataProduct], release: str) -> None:
         """What is sent to another process, or kept in a database, is the same product again."""
+        if product.__module__ == Declaration.__module__ and product._label() not in installed_products:
+            pytest.skip(
+                f"{product._label()} is declared in a file that is not installed: no process would find it again"
+            )
 
         def survives(made: DataProduct, path: str) -> None:
             for how, again in (
@@ -229,7 +236,9 @@ def _registry(named: str) -> Registry:
 
 def _importable(named: str) -> str:
     plugin = _plugin(named)
-    return named if plugin is None else plugin.toml or plugin.value
+    if plugin is not None:
+        return plugin.toml or plugin.value
+    return os.path.abspath(named) if named.endswith(".toml") else named
 
 
 def _products(named: str) -> Iterator[type[DataProduct]]:
