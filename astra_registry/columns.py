@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # Rows that are worked on together: few enough for what is made on the way to stay small and in the cache.
 CHUNK = 32_768
+
+# A column of few distinct numbers is better written out once for each.
+FEW, SAMPLE = 4096, 4096
 
 # What has a meaning of its own in a URL, or no place there. sdss_access quotes nothing.
 UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/]")
@@ -60,6 +64,8 @@ class Columns:
             told = ", ".join(f"{key}: {length}" for key, length in lengths.items())
             raise UnequalLengths(f"the columns of {template.name or template.text} have different lengths ({told})")
         self.size = next(iter(lengths.values()), 1)
+        self._estimates: dict[str, float] = {}
+        self._texts: dict[Part, dict[Any, str]] = {}
 
     def paths(self, before: str = "", escape: Callable[[str], str] | None = None) -> list[str]:
         """Return the paths, each with *before* in front, and changed by *escape* where it holds what a URL may not."""
@@ -134,8 +140,8 @@ class Columns:
         if not kinds <= {str, int}:
             values = [self.template.checked_value(key, value) for value in values]
             kinds = set(map(type, values))
-            if float in kinds and len(kinds) > 1:
-                raise ValueError("1.0 equals 1 and looks otherwise")
+            if float in kinds:
+                raise ValueError("one by one: 1.0 equals 1, and looks otherwise")
         if str not in kinds:
             return values, ""
         texts = values if len(kinds) == 1 else [text for text in values if type(text) is str]
@@ -156,10 +162,11 @@ class Columns:
         if field.key in self.fixed:
             return field.text(self.fixed[field.key])
         values = columns[field.key]
-        if _repeats(values):
-            texts = {value: field.text(value) for value in set(values)}
-            return list(map(texts.__getitem__, values))
-        return list(map(field.text, values)) if field.spec else values
+        if not field.spec and (isinstance(values[0], str) or self._distinct(field.key) > FEW):
+            return values
+        if 3 * self._distinct(field.key) <= self.size:
+            return self._shared(field, values, lambda some: [field.text(value) for value in some])
+        return [field.text(value) for value in values]
 
     def _derived(self, part: Derived, columns: Mapping[str, Values]) -> str | Values:
         """Return the text of a derived gap when it follows from constants, else one a row."""
@@ -167,11 +174,27 @@ class Columns:
         if not varying:
             return part.text(self.template.name, self.fixed)
         key = varying[0]
-        if len(varying) == 1 and _repeats(columns[key]):
-            distinct = list(set(columns[key]))
-            texts = dict(zip(distinct, self._derived_texts(part, {key: distinct}), strict=True))
-            return list(map(texts.__getitem__, columns[key]))
+        if len(varying) == 1 and 3 * self._distinct(key) <= self.size:
+            return self._shared(part, columns[key], lambda some: self._derived_texts(part, {key: some}))
         return self._derived_texts(part, columns)
+
+    def _distinct(self, key: str) -> float:
+        """Return about how many distinct values a column has, from how often a sample of it meets one again."""
+        if key not in self._estimates:
+            column = self.varying[key]
+            sample = column[:: max(1, len(column) // SAMPLE)]
+            again = len(sample) - len(set(sample))
+            # Of n values drawn from m, n²/2m meet an earlier one, as long as these are few.
+            estimate = len(sample) ** 2 / (2 * again) if again else math.inf
+            self._estimates[key] = max(estimate, len(sample) - again)
+        return self._estimates[key]
+
+    def _shared(self, part: Part, values: Values, texts_of: Callable[[Values], Values]) -> Values:
+        """Return the text of each value, made once for all rows that have it."""
+        texts = self._texts.setdefault(part, {})
+        new = list(set(values).difference(texts))
+        texts.update(zip(new, texts_of(new), strict=True))
+        return list(map(texts.__getitem__, values))
 
     def _derived_texts(self, part: Derived, columns: Mapping[str, Values]) -> Values:
         product = self.template.name
@@ -187,12 +210,6 @@ class Columns:
         if part.roots:
             return list(map(part.placed, texts))
         return [text and text + "/" for text in texts] if part.whole else texts
-
-
-def _repeats(values: Values) -> bool:
-    """Return whether a column's values are repeated so often that each is better looked at once."""
-    first = values[:1024]
-    return 2 * len(set(first)) <= len(first)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -161,6 +161,7 @@ _LEGACY = ("26", "103", "104")
 _WITH_P = ("v6_0_1", "v6_0_2", "v6_0_3", "v6_0_4")
 
 
+@lru_cache(maxsize=256)
 def _is_flat(run2d: str) -> bool:
     """Whether that run came before the folders were regrouped."""
     return "v5" in run2d or run2d in _LEGACY or "v6_0" in run2d or "v6_1" in run2d
@@ -179,7 +180,7 @@ def isplate(name: str, run2d: Any) -> str:
 def pad_fieldid(name: str, fieldid: Any, run2d: Any) -> str:
     """The field, in six digits but for the first runs of SDSS-V."""
     text = str(fieldid)
-    return text if run2d in _WITH_P or not text.isnumeric() else text.zfill(6)
+    return text if run2d in _WITH_P or not text.isnumeric() else text.rjust(6, "0")
 
 
 def fieldgrp(name: str, fieldid: Any, run2d: Any) -> str:
@@ -187,7 +188,7 @@ def fieldgrp(name: str, fieldid: Any, run2d: Any) -> str:
     if not fieldid or _is_flat(str(run2d)):
         return ""
     text = str(fieldid)
-    return f"{int(text) // 1000:0>3d}XXX" if text.isnumeric() else text
+    return f"{str(int(text) // 1000).rjust(3, '0')}XXX" if text.isnumeric() else text
 
 
 _EPOCH_SPECTRA = ("speclite_epoch", "specfull_epoch", "spallfield_epoch", "spalllinefield_epoch")

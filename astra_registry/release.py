@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import datetime
 import importlib.resources
+import math
 import re
+import time
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -70,6 +72,7 @@ def _unknown(name: object) -> UnknownRelease:
     return UnknownRelease(f"no release {name!r}{hint or f'; there are {known}'}")
 
 
+@cache
 def release_date(release: str) -> datetime.date | None:
     """Return the day on which the release became, or will become, official; None for work in progress."""
     text = roots.definition(configuration(release)).date
@@ -78,11 +81,23 @@ def release_date(release: str) -> datetime.date | None:
 
 def is_public(release: str, on: datetime.date | None = None) -> bool:
     """Return whether anybody may read the release's files on that day (today): data releases, from their date on."""
-    release = canonical(release)
-    if not release.startswith("dr"):
-        return False
-    date = release_date(release)
-    return date is not None and date <= (on or datetime.date.today())  # noqa: DTZ011 - a date of the user's calendar
+    if on is None:
+        return time.time() >= _public_since(canonical(release))
+    return on.toordinal() >= _public_from(canonical(release))
+
+
+def _public_from(release: str) -> float:
+    date = release_date(release) if release.startswith("dr") else None
+    return math.inf if date is None else date.toordinal()
+
+
+@cache
+def _public_since(release: str) -> float:
+    """Return the time at which the release's day begins, on the user's calendar; in a hot path, today() costs 1 µs."""
+    day = _public_from(release)
+    if day == math.inf:
+        return day
+    return datetime.datetime.fromordinal(int(day)).timestamp()
 
 
 @cache

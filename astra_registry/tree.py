@@ -88,7 +88,8 @@ class Tree:
         is_public = releases.is_public(name) or (bool(public) and name not in (releases.WORK, roots.SDSS5))
         overrides: tuple[tuple[str, str], ...] = ()
         if environ_overrides:
-            wanted = None if environ_overrides is True else frozenset(environ_overrides)
+            names = [environ_overrides] if isinstance(environ_overrides, str) else environ_overrides
+            wanted = None if names is True else frozenset(names)
             overrides = _overrides(name, wanted)
         return _tree(name, top, setting("product_root"), is_public, bool(mirror), base, overrides)
 
@@ -149,7 +150,12 @@ class Tree:
 
     def lookup_keys(self, name: str, /) -> list[str]:
         """Return the parameters of a path; those that sdss_access reads besides are accepted too."""
-        return list(self.path_template(name).lookup_keys)
+        try:
+            template = self.path_template(name)
+        except UnresolvedRoot:  # which parameters it has does not depend on where it lies
+            text = re.sub(r"^\$\w+", "$SAS_BASE_DIR", self.templates[name])
+            template = parse(text, self._texts, self._derived_gap, name=name)
+        return list(template.lookup_keys)
 
     def path_template(self, name: str, /, *, subpaths: Sequence[str] = ()) -> PathTemplate:
         """Return the template of a path; *subpaths* are the parameters whose values may hold ``/``.
@@ -422,7 +428,7 @@ def _overrides(release: str, wanted: frozenset[str] | None) -> tuple[tuple[str, 
         named = {text[1:].split("/", 1)[0] for text in definition.templates.values() if text.startswith("$")}
         wanted = frozenset(definition.roots) | named
     values = ((name, os.environ.get(name)) for name in sorted(wanted - {"SAS_BASE_DIR", "PRODUCT_ROOT"}))
-    return tuple((name, value) for name, value in values if value)
+    return tuple((name, os.path.expandvars(value)) for name, value in values if value)
 
 
 @lru_cache(maxsize=1024)

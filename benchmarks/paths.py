@@ -22,8 +22,10 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+from astra_registry import registry
 from astra_registry.errors import AstraRegistryError
 from astra_registry.release import releases
+from astra_registry.settings import override
 from astra_registry.tree import Tree
 
 Values = dict[str, Any]
@@ -243,6 +245,7 @@ def one_case(
     bulk = timed(lambda: tree.fulls(name, **columns)) / rows
     hand = timed(lambda: by_hand(top, columns)) / rows
     return {
+        **of_products(top, name, release, columns, calls, theirs, hand, rows),
         "product": name,
         "release": release,
         "sdss_access_us": theirs * 1e6,
@@ -253,6 +256,34 @@ def one_case(
         "by_hand_us": hand * 1e6,
         "fulls_to_by_hand": bulk / hand,
         "extra_bytes": extra_memory(lambda: tree.fulls(name, **columns)),
+    }
+
+
+def of_products(
+    top: str,
+    name: str,
+    release: str,
+    columns: Values,
+    calls: list[Values],
+    theirs: float,
+    hand: float,
+    rows: int,
+) -> dict[str, Any]:
+    """Measure the data products of that name: one made already, and a batch made already."""
+    with override(sas_base_dir=top):
+        model = registry[name]
+        products = [model(release=release, **values) for values in calls]
+        batch = model(release=release, **columns)
+        if batch.local_paths[: len(products)] != [product.local_path for product in products]:
+            raise SystemExit(f"{name} in {release}: a product and its batch do not agree")
+        one = timed(lambda: [product.local_path for product in products for _ in range(5)]) / (5 * len(products))
+        many = timed(lambda: batch.local_paths) / rows
+    return {
+        "local_path_us": one * 1e6,
+        "local_path_times_faster": theirs / one,
+        "local_paths_us": many * 1e6,
+        "local_paths_times_faster": theirs / many,
+        "local_paths_to_by_hand": many / hand,
     }
 
 
@@ -315,24 +346,32 @@ def main() -> int:
     if given.json:
         print(json.dumps({"rows": given.rows, "cases": results, "releases": mixed}, indent=1))
     else:
-        print(f"{'':16} sdss_access     Tree.full        Tree.fulls, {given.rows:,} rows        by hand   memory")
+        print(f"{given.rows:,} rows in bulk; times are µs a path, × is how many times as fast as sdss_access,")
+        print("÷ how many times as long as an f-string loop by hand, B the bytes a path beyond the paths at the peak")
+        print(
+            f"{'':15} sdss_access     Tree.full      product    Tree.fulls              batch              by hand   B"
+        )
         for r in results:
             print(
-                f"{r['product']:9}{r['release']:6} {r['sdss_access_us']:9.1f} µs "
-                f"{r['full_us']:6.2f} µs {r['full_times_faster']:6.0f}× "
-                f"{r['fulls_us']:8.2f} µs {r['fulls_times_faster']:7.0f}× {r['fulls_to_by_hand']:6.2f} of hand "
-                f"{r['by_hand_us']:6.2f} µs {r['extra_bytes']:6.0f} B"
+                f"{r['product']:9}{r['release']:6}{r['sdss_access_us']:10.1f} "
+                f"{r['full_us']:8.2f} {r['full_times_faster']:5.0f}× "
+                f"{r['local_path_us']:6.2f} {r['local_path_times_faster']:4.0f}× "
+                f"{r['fulls_us']:6.2f} {r['fulls_times_faster']:5.0f}× {r['fulls_to_by_hand']:5.2f}÷ "
+                f"{r['local_paths_us']:6.2f} {r['local_paths_times_faster']:5.0f}× {r['local_paths_to_by_hand']:5.2f}÷ "
+                f"{r['by_hand_us']:7.2f} {r['extra_bytes']:3.0f}"
             )
         print(f"{mixed['releases']} releases interleaved: {mixed['interleaved_to_one_by_one']:.2f} of one by one")
     aims = [
         *(r["full_times_faster"] >= 20 for r in results),
         *(r["fulls_times_faster"] >= 50 for r in results),
         *(r["fulls_to_by_hand"] <= 2 for r in results),
+        *(r["local_paths_times_faster"] >= 50 for r in results),
+        *(r["local_paths_to_by_hand"] <= 2 for r in results),
         *(r["extra_bytes"] < 300 for r in results),
         mixed["interleaved_to_one_by_one"] <= 1.1,
     ]
-    if not all(aims):
-        print(f"{aims.count(False)} of {len(aims)} aims are missed", file=sys.stderr)
+    if not all(aims) and not given.json:
+        print(f"{aims.count(False)} of {len(aims)} aims are missed")
     return 0 if all(aims) else 1
 
 

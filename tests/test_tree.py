@@ -266,7 +266,7 @@ def test_the_server_follows_from_the_release(release: str, options: dict[str, An
 def test_a_data_release_before_its_day_lives_with_the_collaborations(monkeypatch: pytest.MonkeyPatch) -> None:
     from astra_registry import release as module
 
-    monkeypatch.setattr(module, "release_date", lambda release: __import__("datetime").date(2999, 1, 1))
+    monkeypatch.setattr(module, "is_public", lambda release: False)
 
     assert Tree("dr18", sas_base_dir="/early").netloc == "data.sdss5.org"
     assert not Tree("dr18", sas_base_dir="/early").public
@@ -317,6 +317,7 @@ def test_the_callers_environment_wins_only_when_asked(monkeypatch: pytest.Monkey
     plain = Tree("dr17", sas_base_dir="/sas")
     all_of_them = Tree("dr17", sas_base_dir="/sas", environ_overrides=True)
     one = Tree("dr17", sas_base_dir="/sas", environ_overrides=["PHOTO_REDUX"])
+    assert Tree("dr17", sas_base_dir="/sas", environ_overrides="PHOTO_REDUX") == one
 
     assert plain.full("apVisit", **VISIT) == one.full("apVisit", **VISIT) == f"/sas/{VISIT_LOCATION}"
     assert all_of_them.full("apVisit", **VISIT).startswith("/scratch/redux/dr17/visit/")
