@@ -173,8 +173,8 @@ def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_
         place = guess.place
         return (
             guess.against,
-            len(guess.assumed),
             -guess.own_versions,
+            len(guess.assumed),
             not place.by_hand,
             place.order,
             place.name.casefold() not in folded,
@@ -243,14 +243,10 @@ def _guess(place: Place, values: Mapping[str, str], cards: Mapping[str, Any], na
     product = product_class(release=place.release, **given)
     if os.path.basename(str(product.local_path)) != name:
         return None
-    own = sum(
-        default_version(place.release, p.name) == getattr(product, a)
-        for a, p in product_class.product_parameters().items()
-        if getattr(product, a) is not None and default_version(place.release, p.name) is not None
-    )
     origins = product.param_origins
     used = {product_class._parameters[attribute].name for attribute, _ in place.fill.values()}
     assumed = tuple(name for name, origin in origins.items() if origin == DEFAULT and name in used)
+    own = sum(default_version(place.release, n) == v for n, v in given.items() if isinstance(v, str))
     return _Guess(product, place, tuple(told), assumed, against, own)
 
 

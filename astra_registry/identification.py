@@ -76,7 +76,7 @@ class Identification:
         if url is None:
             return (self.path,)
         mirror = self.product.clone(mirror=True).remote_path
-        further = [urls[0] for urls in self.product.further_remote_paths]
+        further = self.product.further_remote_paths
         return tuple(dict.fromkeys((self.path, url, mirror, *further)))
 
 

@@ -184,13 +184,14 @@ class Places:
     def _declared_places(self) -> list[Place]:
         places = []
         for declaration in self._own:
+            by_hand = self._registry.is_by_hand(declaration.name)
             for release in declaration.releases:
                 try:
                     templates = self._registry[declaration.name].plan(release).templates
                 except AstraRegistryError:
                     continue  # `plugins check` tells what is wrong
                 places += [
-                    Place(self._registry, declaration.name, release, template, True, order)
+                    Place(self._registry, declaration.name, release, template, by_hand, order)
                     for order, template in enumerate(templates)
                 ]
         return places

@@ -53,7 +53,7 @@ def explained(product: DataProduct) -> dict[str, Any]:
     shown = {n: v for n, v in values.items() if v not in (None, "") and names[n].attribute in used}
     try:
         location, url = product.location, product.remote_path
-        further = [urls[0] for urls in product.further_remote_paths]
+        further = list(product.further_remote_paths)
     except NotOnSas:
         location = url = None
         further = []

@@ -1,0 +1,330 @@
+"""Which product lives at a path: any base, any address, candidates ranked, and files that tell for themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astra_registry import Registry, SDSS5DataModelTask, hookimpl, parameter, registry
+from astra_registry.declarations import Declaration
+from astra_registry.errors import BadValue, FileMissing, NotIdentified
+from astra_registry.identification import identify
+from astra_registry.settings import override
+
+HERE = Path(__file__).parent
+SHIPPED = HERE / "data" / "sas"
+SHARED = HERE.parents[1] / "shared" / "data" / "sdss"
+STAR = "dr17/apogee/spectro/redux/dr17/stars/apo25m/000+02/apStar-dr17-2M17335483-2753043.fits"
+LEGACY = "dr16/sdss/spectro/redux/26/spectra/0332/spec-0332-52367-0639.fits"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path) -> Iterator[None]:
+    with override(sas_base_dir=str(tmp_path / "sas")):
+        yield
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{0}",
+        "./{0}",
+        "/data/somewhere/{0}",
+        "/data//somewhere/./x/../{0}",
+        "/data/dr17/mirror/{0}",
+        "file:///mnt/sas/{0}",
+        "https://data.sdss.org/sas/{0}",
+        "https://data.mirror.sdss.org/sas/{0}?download=1#top",
+        "https://mirror.example.org/astro/sdss/{0}",
+        "http://127.0.0.1:8000/sas/{0}",
+        "rsync://dtn.sdss.org/{0}",
+        "rsync://sdss5@dtn.sdss.org//{0}",
+        "data.sdss.org/sas/{0}",
+        "{0}.gz",
+        "https://data.sdss.org/sas/{0}.gz",
+    ],
+)
+def test_a_path_is_known_by_any_address(spelled: str) -> None:
+    product = registry.identify(spelled.format(STAR))
+
+    assert (product._label(), product.release, product.location) == ("apStar", "dr17", STAR)
+    assert product.obj == "2M17335483-2753043"
+
+
+def test_what_a_url_quotes_is_read(tmp_path: Path) -> None:
+    quoted = STAR.replace("+", "%2B").replace("apStar", "%61pStar")
+    assert registry.identify(f"https://data.sdss.org/sas/{quoted}").location == STAR
+
+
+def test_a_relative_path_may_start_inside_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "copy" / os.path.dirname(os.path.dirname(STAR))
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    assert registry.identify(os.path.join("000+02", os.path.basename(STAR))).location == STAR
+
+
+def test_parameters_come_back_with_their_types_and_without_zeros() -> None:
+    found = registry.identify("/x/dr12/apogee/spectro/redux/r5/apo25m/5213/55811/apVisit-r5-5213-55811-006.fits")
+
+    assert found == registry.create(
+        "apVisit", release="dr12", apred="r5", telescope="apo25m", plate="5213", mjd=55811, fiber=6
+    )
+    assert type(found.fiber) is int
+    assert type(found.plate) is str
+
+
+def test_a_file_at_its_second_location_is_the_same_product() -> None:
+    spec = registry.identify(f"https://data.sdss.org/sas/{LEGACY}")
+
+    assert spec == registry.create("spec", release="dr16", run2d="26", plate=332, mjd=52367, fiberid=639)
+    assert "/spectra/full/0332/" in spec.local_path
+    (answer,) = registry.identify(LEGACY, all=True)
+    assert "a further place of spec in dr16" in answer.reason
+    assert f"https://data.sdss.org/sas/{LEGACY}" in answer.addresses
+    assert len([address for address in answer.addresses if "mirror" in address]) == 1
+
+
+def test_the_2021_path_of_spec_is_that_of_its_release() -> None:
+    spec = registry.create("spec", run2d="v6_0_4", plate="15000", mjd=59146, catalogid=4375786564)
+
+    assert registry.identify(spec.local_path) == spec
+
+
+def test_software_products_are_known_beside_the_sas() -> None:
+    plan = registry.create("platePlans", release="dr17")
+
+    assert registry.identify(plan.local_path).local_path == plan.local_path
+    assert (
+        registry.identify("/elsewhere" + plan.local_path[plan.local_path.index("/data/sdss") :])._label()
+        == "platePlans"
+    )
+
+
+def test_all_candidates_come_ranked_with_their_reasons() -> None:
+    answers = registry.identify(STAR, all=True)
+
+    assert [answer.name for answer in answers] == ["apStar", "apStar-1m"]
+    assert all(answer.product.location == STAR for answer in answers)
+    assert answers[0].reason.startswith("the template of apStar in dr17: $APOGEE_REDUX/")
+    assert answers[0].parameters["telescope"] == "apo25m"
+    assert answers[0].input == STAR
+
+
+@pytest.mark.parametrize(
+    "path", ["/x/y.fits", "dr17/apogee/nothing.fits", "", "/", "dr17", "https://data.sdss.org/sas/", "%", "a\0b"]
+)
+def test_what_is_no_products_path_is_said_to_be_none(path: str) -> None:
+    with pytest.raises(NotIdentified) as raised:
+        registry.identify(path)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(NotIdentified):
+        registry.identify(path, all=True)
+
+
+def test_a_path_is_text() -> None:
+    assert identify(registry, Path("/x") / STAR).location == STAR
+    with pytest.raises(BadValue, match="a path is text"):
+        identify(registry, b"/x")  # type: ignore[call-overload]
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_no_text_breaks_it(text: str) -> None:
+    for path in (
+        text,
+        f"/x/dr17/{text}",
+        f"https://data.sdss.org/sas/dr19/spectro/{text}",
+        STAR.replace("000+02", text or "x"),
+    ):
+        try:
+            found = registry.identify(path)
+        except NotIdentified:
+            continue
+        assert os.path.basename(found.local_path)
+
+
+# ---------------------------------------------------------------- ranking
+
+
+class Mine(SDSS5DataModelTask):
+    """A product of a plugin's own, where the tree has one as well."""
+
+    sdss_data_model_name = "mine"
+    templates = {  # noqa: RUF012
+        "dr17": ("$SAS_BASE_DIR/dr17/mine/{kind}/mine-{name}.fits", "$SAS_BASE_DIR/dr17/old/{kind}/{name}.fits"),
+        "dr16": "$SAS_BASE_DIR/dr17/mine/{kind}/mine-{name}.fits",
+        "dr19": "$SAS_BASE_DIR/mylab/{kind}-{name}.fits",
+    }
+    kind: str = parameter("The kind.", default=None)
+    name: str = parameter("The name.")
+
+
+class Other(SDSS5DataModelTask):
+    """Another one, with less literal text."""
+
+    sdss_data_model_name = "other"
+    templates = {"dr17": "$SAS_BASE_DIR/dr17/mine/{kind}/{name}.fits"}  # noqa: RUF012
+    kind: str = parameter("The kind.")
+    name: str = parameter("The name.")
+
+
+class Night(SDSS5DataModelTask):
+    """A product whose path does not tell the telescope, only its hemisphere."""
+
+    sdss_data_model_name = "night"
+    templates = {"dr17": "$SAS_BASE_DIR/dr17/night/@apgprefix|Night-{mjd}.fits"}  # noqa: RUF012
+    telescope: str = parameter("The telescope.", choices=("apo25m", "apo1m", "lco25m"))
+    mjd: int = parameter("The night.")
+
+
+class Plugin:
+    @hookimpl
+    def astra_registry_products(self) -> list[Any]:
+        return [Mine, Other, Night]
+
+    @hookimpl
+    def astra_registry_product_sources(self) -> list[dict[str, Declaration]]:
+        tree = Declaration(name="apStar", releases=("dr17",), parameters=registry.declaration("apStar").parameters)
+        copy = {"dr17": "$SAS_BASE_DIR/dr17/mine/{kind}/mine-{name}.fits"}
+        return [{"apStar": tree, "amine": Declaration(name="amine", templates=copy, releases=("dr17",),
+                                                      parameters=Declaration.of(Mine).parameters)}]  # fmt: skip
+
+
+def test_the_owner_of_the_folder_then_the_hand_written_then_the_more_literal_come_first() -> None:
+    own = Registry(plugins=[Plugin()])
+
+    answers = own.identify("/x/dr17/mine/a/mine-b.fits", all=True)
+
+    assert [(a.name, a.release) for a in answers] == [
+        ("mine", "dr17"), ("other", "dr17"), ("amine", "dr17"), ("mine", "dr16")
+    ]  # fmt: skip
+    assert (
+        own.identify("/x/dr17/old/a/b.fits").name_
+        if False
+        else own.identify("/x/dr17/old/a/b.fits").param_kwargs["name"] == "b"
+    )
+
+
+def test_a_folder_that_no_release_owns_is_known_when_a_product_has_it() -> None:
+    found = Registry(plugins=[Plugin()]).identify("/anywhere/mylab/a-b.fits")
+
+    assert (found.release, found.param_kwargs["kind"], found.param_kwargs["name"]) == ("dr19", "a", "b")
+
+
+def test_what_a_path_does_not_tell_and_is_needed_is_listed_as_choices() -> None:
+    own = Registry(plugins=[Plugin()])
+
+    answers = own.identify("/x/dr17/night/apNight-59146.fits", all=True)
+
+    assert [a.parameters["telescope"] for a in answers] == ["apo25m", "apo1m"]
+    assert own.identify("/x/dr17/night/asNight-59146.fits").param_kwargs["telescope"] == "lco25m"
+
+
+def test_refresh_forgets_what_was_known() -> None:
+    own = Registry(plugins=[Plugin()])
+    own.identify("dr17/mine/a/mine-b.fits")
+    before = own.known_places
+
+    own.refresh()
+
+    assert own.known_places is None is not before
+
+
+# ---------------------------------------------------------------- files that tell for themselves
+
+
+def every_file(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*.fits")) if folder.is_dir() else []
+
+
+@pytest.mark.parametrize("location", [f for f in every_file(SHIPPED) if not f.startswith("dr18")])
+def test_every_shipped_file_is_identified_where_it_lies(location: str) -> None:
+    found = registry.identify(str(SHIPPED / location))
+
+    product = found.plan(found.release)
+    assert location in [template.location(found._template_values()) for template in product.templates]
+
+
+def manifest() -> list[tuple[str, str, str, dict[str, Any]]]:
+    if not (SHARED / "MANIFEST.ecsv").exists():
+        return []
+    from astropy.table import Table
+
+    rows = Table.read(SHARED / "MANIFEST.ecsv", format="ascii.ecsv")
+    return [
+        (row["sas_path"], row["product"], row["release"], json.loads(row["params"])) for row in rows if row["release"]
+    ]
+
+
+@pytest.mark.parametrize(("location", "product", "release", "values"), manifest())
+def test_every_real_file_is_what_its_manifest_says(
+    location: str, product: str, release: str, values: dict[str, Any]
+) -> None:
+    if location.startswith(("dr18/", "dr13/apogee/spectro/redux/r6/stars/l30e")):  # the tree spells them otherwise
+        return
+    found = registry.identify(f"/archive/{location}")
+
+    assert (found._label(), found.release) == (product, release)
+    told = {name: value for name, value in values.items() if name in type(found)._spellings}
+    for name, value in told.items():
+        mine = getattr(found, type(found)._spellings[name])
+        assert mine is None or str(mine) == str(value)
+
+
+def test_a_renamed_folder_is_no_matter_when_the_file_has_its_cards(tmp_path: Path) -> None:
+    """A bare file: plate, date and fibre are in its name, telescope and the rest in its cards."""
+    source = SHIPPED / "dr12/apogee/spectro/redux/r5/apo25m/5213/55811/apVisit-r5-5213-55811-296.fits"
+    shutil.copy(source, tmp_path / source.name)
+
+    found = registry.identify(str(tmp_path / source.name))
+
+    assert (found._label(), found.release, found.telescope) == ("apVisit", "dr12", "apo25m")
+    (answer, *_) = registry.identify(str(tmp_path / source.name), all=True)
+    assert answer.reason.startswith("its name and its cards (TELESCOP)")
+
+
+def test_a_bare_star_is_found_by_its_cards(tmp_path: Path) -> None:
+    """In DR13 its field is the location identifier, although the card FIELD holds a name."""
+    source = SHIPPED / "dr13/apogee/spectro/redux/r6/stars/apo25m/4264/apStar-r6-2M00005143+5615568.fits"
+    shutil.copy(source, tmp_path / source.name)
+
+    assert registry.identify(str(tmp_path / source.name)).location == str(source.relative_to(SHIPPED))
+
+
+def test_a_bare_spectrum_is_found_by_its_only_row(tmp_path: Path) -> None:
+    """RUN2D of a legacy spectrum is a column of the table in HDU 2."""
+    source = SHIPPED / "dr16/sdss/spectro/redux/26/spectra/0332/spec-0332-52367-0639.fits"
+    shutil.copy(source, tmp_path / source.name)
+
+    found = registry.identify(str(tmp_path / source.name))
+
+    assert (found._label(), found.run2d, found.plate, found.fiberid) == ("spec", "26", "332", 639)
+
+
+def test_a_bare_name_says_what_it_still_needs() -> None:
+    with pytest.raises(NotIdentified, match=r"may be apStar, but apStar in \w+ needs telescope.*--header FILE"):
+        registry.identify("apStar-r5-2M19241352+3858278.fits")
+
+
+def test_a_header_that_is_asked_for_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(FileMissing, match="its header was asked for"):
+        identify(registry, str(tmp_path / "apStar-r5-2M19241352+3858278.fits"), header=True, every=True)
+
+
+def test_a_file_in_the_wrong_place_is_told_by_its_header(tmp_path: Path) -> None:
+    source = SHIPPED / "dr12/apogee/spectro/redux/r5/apo25m/5213/55811/apVisit-r5-5213-55811-296.fits"
+    wrong = tmp_path / "dr12" / "misplaced" / source.name
+    wrong.parent.mkdir(parents=True)
+    shutil.copy(source, wrong)
+
+    with pytest.raises(NotIdentified, match="in the release of dr12/"):
+        registry.identify(str(wrong))
+    assert identify(registry, str(wrong), header=True, every=True)[0].release == "dr12"
