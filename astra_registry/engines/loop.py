@@ -16,8 +16,10 @@ from astra_registry.store import StateStore, Status
 from astra_registry.task.events import Event, EventName
 from astra_registry.task.life import flatten
 
-#: How many tasks, waiting for workers, are claimed besides those that run: enough that no worker waits for the store.
-AHEAD = 2
+#: For how many seconds of work tasks are claimed ahead: the store is asked seldom, and others find something to do too.
+AHEAD = 1.0
+#: How many tasks one claims at once, at most, unless they go out in larger chunks.
+MOST = 500
 
 
 class Future(Protocol):
@@ -81,6 +83,7 @@ class _Run:
         self._on_event = on_event
         self._ended: queue.SimpleQueue[tuple[list[Node], Any]] = queue.SimpleQueue()
         self._again: list[tuple[float, Node]] = []
+        self._pace: float | None = None  # seconds that a task takes, as far as one knows
 
     def prepare(self) -> None:
         """Record the tasks, tell those that were complete, and find out which are done as far as the store knows."""
@@ -128,8 +131,12 @@ class _Run:
             self._plan.make_ready(node)
 
     def _hand_out(self, pool: Pool, busy: int) -> int:
-        room = pool.width * AHEAD - busy
-        nodes = list(self._plan.take(max(room, 0)))
+        enough = 2 * pool.width
+        if self._pace is not None:
+            enough = max(enough, min(MOST, int(pool.width * AHEAD / max(self._pace, 1e-6))))
+        if busy > enough // 2:
+            return 0
+        nodes = list(self._plan.take(enough - busy))
         if not nodes:
             return 0
         got = self._store.claim_these([node.task for node in nodes])
@@ -161,6 +168,7 @@ class _Run:
             pass
         self._store.finish_claimed([(done.task_id, done.as_state()) for _, done in ended])
         for node, done in ended:
+            self._pace = done.duration if self._pace is None else 0.9 * self._pace + 0.1 * done.duration
             self._ended_with(node, done)
         return len(ended)
 
