@@ -10,6 +10,9 @@ PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) Makefile
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# Two at a time: the machine that this runs on in CI has two cores.
+PYTEST_ARGS ?= -n 2 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs bench dist lowest clean
 
