@@ -2,189 +2,44 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import attrs
-
 from astra_registry import notebook
-from astra_registry.errors import (
-    BadValue,
-    FileFailed,
-    FileMissing,
-    InvalidParameter,
-    MissingParameter,
-    SuperfluousParameter,
-    UnknownRelease,
-)
-from astra_registry.parameters import Parameter, parameter
+from astra_registry.errors import BadValue, FileFailed, FileMissing, InvalidParameter
+from astra_registry.parameters import parameter
 from astra_registry.plugins import installed_plugins
-from astra_registry.release import canonical, releases
+from astra_registry.released import Released
 from astra_registry.settings import setting
 from astra_registry.target import Target, present
-from astra_registry.task import Task
 from astra_registry.task.identity import MAJOR, MINOR
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
     from astra_registry.template import PathTemplate
 
-Templates = Mapping[str, "str | Sequence[str]"]
 TRANSPORTS = ("http", "rsync", "file")
 
 
-@attrs.frozen
-class ReleasePlan:
-    """What one release asks of a product: its templates, and which parameters fill them."""
-
-    release: str
-    templates: tuple[PathTemplate, ...]  # the first is the location; the others are where servers keep it too
-    keys: tuple[tuple[str, str], ...]  # (key of a template, attribute that fills it)
-    required: frozenset[str]
-    used: Mapping[str, None]  # attributes that may be given, in declaration order
-
-
-class DataProduct(Task):
+class DataProduct(Released, common=True):
     """A kind of file, found by a path template of its release."""
 
-    sdss_data_model_name: ClassVar[str | None] = None
-    templates: ClassVar[Templates | None] = None
     examples: ClassVar[Sequence[Any]] = ()
     readers: ClassVar[Mapping[str, str]] = MappingProxyType({})  # kind -> "module:function"
     writers: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    subpaths: ClassVar[Sequence[str]] = ()  # parameters whose template wants a path below a folder
-    _in_paths: ClassVar[frozenset[str]] = frozenset()
 
-    release: str = parameter("The data release.")
-    public: bool = parameter(
-        "Whether to treat the release as public.", default=False, significant=False, visibility="hidden"
-    )
+    public: bool = parameter("Whether to treat the release as public.", default=False, significant=False)
     mirror: bool = parameter("Whether to ask the mirror server.", default=False, significant=False)
     verbose: bool = parameter("Whether to tell what is done.", default=True, significant=False)
-    use_remote: bool = parameter(
-        "Whether to bring the file when it is opened.", default=False, significant=False, visibility="hidden"
-    )
-    remote_access_method: str = parameter(
-        "The transport that brings it.", default="http", significant=False, visibility="hidden"
-    )
+    use_remote: bool = parameter("Whether to bring the file when it is opened.", default=False, significant=False)
+    remote_access_method: str = parameter("The transport that brings it.", default="http", significant=False)
+    strict_output_checking: bool = parameter("Whether complete means whole.", default=False, significant=False)
     # A file of the survey does not depend on our version.
     astra_version_major: int = parameter("The core's version.", default=MAJOR, significant=False, visibility="hidden")
     astra_version_minor: int = parameter("The core's version.", default=MINOR, significant=False, visibility="hidden")
-    strict_output_checking: bool = parameter(
-        "Whether complete means whole.", default=False, significant=False, visibility="hidden"
-    )
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._plans = {}
-        cls._in_paths = frozenset(a for a, p in cls._parameters.items() if p.in_path)
-
-    _plans: ClassVar[dict[str, ReleasePlan]] = {}
-
-    @classmethod
-    def _parameters_are_in_paths(cls) -> bool:
-        if cls.__module__ == __name__:
-            return False  # the release and the other parameters that all products have
-        # An analysis task may mix a product in, and keep parameters of its own that no template names.
-        return "sdss_data_model_name" in cls.__dict__ or cls.sdss_data_model_name is None
-
-    @classmethod
-    def _family_name(cls) -> str:
-        own = cls.__dict__.get("sdss_data_model_name")
-        return own or cls.__name__
-
-    @classmethod
-    def _label(cls) -> str:
-        return cls.sdss_data_model_name or cls.__name__
-
-    @classmethod
-    def product_parameters(cls) -> dict[str, Parameter]:
-        """Return the product's own parameters by attribute: all but the release and the other common ones."""
-        return {a: p for a, p in cls._parameters.items() if a not in DataProduct._parameters}
-
-    # -- releases ------------------------------------------------------------------------------------
-
-    @classmethod
-    def releases(cls) -> tuple[str, ...]:
-        """Return the releases that have the product, oldest first."""
-        if cls.templates is not None:
-            own = {canonical(release) for release in cls.templates}
-            return tuple(release for release in (*releases(), "sdss5") if release in own)
-        return releases_of(cls._label())
-
-    @classmethod
-    def template_texts(cls, release: str) -> tuple[str, ...]:
-        """Return the path templates of a release, the location first. Raises UnknownRelease."""
-        release = canonical(release)
-        if cls.templates is None:
-            tree = Tree(release)
-            if not tree.has_name(cls._label()):
-                raise cls._no_release(release)
-            return (tree.templates[cls._label()],)
-        for spelled, value in cls.templates.items():
-            if canonical(spelled) == release:
-                return (value,) if isinstance(value, str) else tuple(value)
-        raise cls._no_release(release)
-
-    @classmethod
-    def _no_release(cls, release: str) -> UnknownRelease:
-        listed = releases_in_words(cls.releases()) or "none"
-        return UnknownRelease(f"{cls._label()} has no release '{release}'; it has {listed}")
-
-    @classmethod
-    def plan(cls, release: str) -> ReleasePlan:
-        """Return what a release asks of the product. Raises UnknownRelease."""
-        release = canonical(release)
-        try:
-            return cls._plans[release]
-        except KeyError:
-            plan = cls._plans[release] = cls._planned(release)
-            return plan
-
-    @classmethod
-    def _planned(cls, release: str) -> ReleasePlan:
-        tree = Tree(release)
-        if cls.templates is None and tree.has_name(cls._label()):
-            compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
-        else:
-            compiled = tuple(
-                tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths))
-                for text in cls.template_texts(release)
-            )
-        keys: dict[str, str] = {}
-        required: set[str] = set()
-        for template in compiled:
-            for key in (*template.keys, *template.optional):
-                attribute = cls._attribute_of_key(key)
-                if attribute is None and key in template.keys:
-                    raise BadValue(f"{cls._label()}: its template in {release} names '{key}', which is no parameter")
-                if attribute is not None:
-                    keys[key] = attribute
-                    if key in template.keys and template is compiled[0]:
-                        required.add(attribute)
-        filled = set(keys.values())
-        feeding = {cls._spellings[n] for a in filled for n in cls._parameters[a].reads if n in cls._spellings}
-        idle = cls._in_paths - filled - feeding
-        return ReleasePlan(
-            release=release,
-            templates=compiled,
-            keys=tuple(keys.items()),
-            required=frozenset(required),
-            used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
-        )
-
-    @classmethod
-    def _attribute_of_key(cls, key: str) -> str | None:
-        """Return the attribute that fills a template's key: a template's {release} is `release_`, if there is one."""
-        own = f"{key}_"
-        if key in DataProduct._parameters and own in cls._parameters:
-            return own
-        return cls._spellings.get(key)
-
-    # -- binding -------------------------------------------------------------------------------------
-
+    # Defined here too, so that type checkers take any parameter of a product whose class they do not know.
     def __init__(self, **given: Any) -> None:
         if type(self).sdss_data_model_name is None:
             raise BadValue(f"{type(self).__name__} is no concrete product: it has no sdss_data_model_name")
@@ -193,51 +48,9 @@ class DataProduct(Task):
     @classmethod
     def _converted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         values = super()._converted(given)
-        if "release" in values:
-            values["release"] = canonical(values["release"])
         if "remote_access_method" in values:
             _check_transport(values["remote_access_method"])
         return values
-
-    @classmethod
-    def _release_of(cls, values: Mapping[str, Any]) -> str:
-        release = values.get("release", cls._parameters["release"].default)
-        if not isinstance(release, str):
-            raise MissingParameter(f"{cls._label()} needs a release; it has {releases_in_words(cls.releases())}")
-        return canonical(release)
-
-    @classmethod
-    def _used_parameters(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        return cls.plan(cls._release_of(values)).used
-
-    @classmethod
-    def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
-        default = cls._parameters[attribute].default
-        if isinstance(default, Mapping):
-            return default.get(cls._release_of(values))
-        return default
-
-    @classmethod
-    def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:
-        return values.get(attribute) is None and attribute in cls.plan(cls._release_of(values)).required
-
-    @classmethod
-    def _superfluous(cls, attribute: str, values: Mapping[str, Any]) -> SuperfluousParameter:
-        release = cls._release_of(values)
-        names = ", ".join(cls._parameters[a].name for a in cls.plan(release).used if a in cls._in_paths)
-        return SuperfluousParameter(
-            f"{cls._label()} in {release} does not use {cls._parameters[attribute].name}; it uses {names or 'none'}"
-        )
-
-    @classmethod
-    def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
-        release = cls._release_of(values)
-        # What follows from another that is missing as well needs no mention of its own.
-        first = [
-            a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)
-        ]
-        names = ", ".join(cls._parameters[a].name for a in first or attributes)
-        return MissingParameter(f"{cls._label()} in {release} needs {names}")
 
     # -- where it is ---------------------------------------------------------------------------------
 
@@ -454,7 +267,7 @@ class DataProduct(Task):
         return os.path.join(setting("sas_base_dir"), "sdsswork", "mwm", "astra", version, self.get_task_family())
 
 
-class SDSS5DataModelTask(DataProduct):
+class SDSS5DataModelTask(DataProduct, common=True):
     """A data product as SDSS-V's pipelines use it: the release is the work in progress unless another is named."""
 
     release: str = parameter("The data release.", default="sdss5")
@@ -479,25 +292,3 @@ def _is_whole(path: str) -> bool:
     except FileFailed:
         return False
     return True
-
-
-@functools.cache
-def releases_of(name: str) -> tuple[str, ...]:
-    """Return the releases whose tree has a path of that name; the 2021 name of the work release comes with it."""
-    found = [release for release in releases() if Tree(release).has_name(name)]
-    return (*found, "sdss5") if "sdsswork" in found else tuple(found)
-
-
-def releases_in_words(names: Sequence[str]) -> str:
-    """Return a list of releases as text, runs drawn together: ``dr10 … dr17, ipl1, sdsswork``."""
-    order = {release: i for i, release in enumerate(releases())}
-    runs: list[list[str]] = []
-    for name in names:
-        family = name.rstrip("0123456789")
-        previous = runs[-1][-1] if runs else ""
-        adjoining = order.get(name, -9) == order.get(previous, -99) + 1 and previous.rstrip("0123456789") == family
-        if adjoining:
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)

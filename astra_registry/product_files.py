@@ -36,8 +36,9 @@ from astra_registry.declarations import Declaration, attribute_of
 from astra_registry.derived import GAPS, NOTATION
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter, did_you_mean
 from astra_registry.parameters import REQUIRED, Parameter
-from astra_registry.product import DataProduct, releases_of
+from astra_registry.product import DataProduct
 from astra_registry.release import canonical, releases
+from astra_registry.released import releases_of
 
 TYPES = {"int": int, "str": str, "float": float, "bool": bool}
 _OF_PRODUCT = ("summary", "description", "templates", "parameters", "examples", "readers", "subpaths")

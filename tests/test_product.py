@@ -22,7 +22,7 @@ from astra_registry.errors import (
     UnknownParameter,
     UnknownRelease,
 )
-from astra_registry.product import releases_in_words
+from astra_registry.released import releases_in_words
 from astra_registry.settings import override
 from astra_registry.target import Target
 

@@ -118,7 +118,7 @@ def templates_of(cls: Any, release: str) -> list[str]:
 
 def grouped(cls: Any, releases: tuple[str, ...]) -> list[tuple[list[str], str]]:
     """Return the distinct templates, each with the releases that share it, in words."""
-    from astra_registry.product import releases_in_words
+    from astra_registry.released import releases_in_words
 
     sharing: dict[tuple[str, ...], list[str]] = {}
     for release in releases:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from astra_registry.errors import InvalidParameter, MissingParameter, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.parts import Derived, Field
-from astra_registry.product import DataProduct, ReleasePlan
+from astra_registry.product import DataProduct
 from astra_registry.release import releases, versions
+from astra_registry.released import ReleasePlan
 
 # Text without what separates values in file names, so that a path tells which value is which.
 _TEXT = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,7}", fullmatch=True)

@@ -1,0 +1,226 @@
+"""What a release asks of a product: its path templates, and which parameters fill them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from astra_registry.errors import BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
+from astra_registry.parameters import Parameter, parameter
+from astra_registry.release import canonical, releases
+from astra_registry.task import Task
+from astra_registry.tree import Tree
+
+if TYPE_CHECKING:
+    from astra_registry.template import PathTemplate
+
+Templates = Mapping[str, "str | Sequence[str]"]
+
+
+@attrs.frozen
+class ReleasePlan:
+    """What one release asks of a product: its templates, and which parameters fill them."""
+
+    release: str
+    templates: tuple[PathTemplate, ...]  # the first is the location; the others are where servers keep it too
+    keys: tuple[tuple[str, str], ...]  # (key of a template, attribute that fills it)
+    required: frozenset[str]
+    used: Mapping[str, None]  # attributes that may be given, in declaration order
+
+
+class Released(Task):
+    """A task whose parameters depend on the release: which are needed, which are refused, and their defaults."""
+
+    sdss_data_model_name: ClassVar[str | None] = None
+    templates: ClassVar[Templates | None] = None
+    subpaths: ClassVar[Sequence[str]] = ()  # parameters whose template wants a path below a folder
+    _plans: ClassVar[dict[str, ReleasePlan]] = {}
+    _in_paths: ClassVar[frozenset[str]] = frozenset()
+    _common: ClassVar[frozenset[str]] = frozenset({"release"})  # what all products have
+
+    release: str = parameter("The data release.")
+
+    def __init_subclass__(cls, *, common: bool = False, **kwargs: Any) -> None:
+        cls._declares_common = common
+        super().__init_subclass__(**kwargs)
+        cls._plans = {}
+        cls._in_paths = frozenset(a for a, p in cls._parameters.items() if p.in_path)
+        if common:
+            cls._common = frozenset(cls._parameters)
+
+    _declares_common: ClassVar[bool] = True
+
+    @classmethod
+    def _parameters_are_in_paths(cls) -> bool:
+        if cls._declares_common:
+            return False  # the release and the other parameters that all products have
+        # An analysis task may mix a product in, and keep parameters of its own that no template names.
+        return "sdss_data_model_name" in cls.__dict__ or cls.sdss_data_model_name is None
+
+    @classmethod
+    def _family_name(cls) -> str:
+        own = cls.__dict__.get("sdss_data_model_name")
+        return own or cls.__name__
+
+    @classmethod
+    def _label(cls) -> str:
+        return cls.sdss_data_model_name or cls.__name__
+
+    @classmethod
+    def product_parameters(cls) -> dict[str, Parameter]:
+        """Return the product's own parameters by attribute: all but the release and the other common ones."""
+        return {a: p for a, p in cls._parameters.items() if a not in cls._common}
+
+    # -- releases ------------------------------------------------------------------------------------
+
+    @classmethod
+    def releases(cls) -> tuple[str, ...]:
+        """Return the releases that have the product, oldest first."""
+        if cls.templates is not None:
+            own = {canonical(release) for release in cls.templates}
+            return tuple(release for release in (*releases(), "sdss5") if release in own)
+        return releases_of(cls._label())
+
+    @classmethod
+    def template_texts(cls, release: str) -> tuple[str, ...]:
+        """Return the path templates of a release, the location first. Raises UnknownRelease."""
+        release = canonical(release)
+        if cls.templates is None:
+            tree = Tree(release)
+            if not tree.has_name(cls._label()):
+                raise cls._no_release(release)
+            return (tree.templates[cls._label()],)
+        for spelled, value in cls.templates.items():
+            if canonical(spelled) == release:
+                return (value,) if isinstance(value, str) else tuple(value)
+        raise cls._no_release(release)
+
+    @classmethod
+    def _no_release(cls, release: str) -> UnknownRelease:
+        listed = releases_in_words(cls.releases()) or "none"
+        return UnknownRelease(f"{cls._label()} has no release '{release}'; it has {listed}")
+
+    @classmethod
+    def plan(cls, release: str) -> ReleasePlan:
+        """Return what a release asks of the product. Raises UnknownRelease."""
+        release = canonical(release)
+        try:
+            return cls._plans[release]
+        except KeyError:
+            plan = cls._plans[release] = cls._planned(release)
+            return plan
+
+    @classmethod
+    def _planned(cls, release: str) -> ReleasePlan:
+        tree = Tree(release)
+        if cls.templates is None and tree.has_name(cls._label()):
+            compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
+        else:
+            compiled = tuple(
+                tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths))
+                for text in cls.template_texts(release)
+            )
+        keys: dict[str, str] = {}
+        required: set[str] = set()
+        for template in compiled:
+            for key in (*template.keys, *template.optional):
+                attribute = cls._attribute_of_key(key)
+                if attribute is None and key in template.keys:
+                    raise BadValue(f"{cls._label()}: its template in {release} names '{key}', which is no parameter")
+                if attribute is not None:
+                    keys[key] = attribute
+                    if key in template.keys and template is compiled[0]:
+                        required.add(attribute)
+        filled = set(keys.values())
+        feeding = {cls._spellings[n] for a in filled for n in cls._parameters[a].reads if n in cls._spellings}
+        idle = cls._in_paths - filled - feeding
+        return ReleasePlan(
+            release=release,
+            templates=compiled,
+            keys=tuple(keys.items()),
+            required=frozenset(required),
+            used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
+        )
+
+    @classmethod
+    def _attribute_of_key(cls, key: str) -> str | None:
+        """Return the attribute that fills a template's key: a template's {release} is `release_`, if there is one."""
+        own = f"{key}_"
+        if key in cls._common and own in cls._parameters:
+            return own
+        return cls._spellings.get(key)
+
+    # -- binding -------------------------------------------------------------------------------------
+
+    @classmethod
+    def _converted(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        values = super()._converted(given)
+        if "release" in values:
+            values["release"] = canonical(values["release"])
+        return values
+
+    @classmethod
+    def _release_of(cls, values: Mapping[str, Any]) -> str:
+        release = values.get("release", cls._parameters["release"].default)
+        if not isinstance(release, str):
+            raise MissingParameter(f"{cls._label()} needs a release; it has {releases_in_words(cls.releases())}")
+        return canonical(release)
+
+    @classmethod
+    def _used_parameters(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return cls.plan(cls._release_of(values)).used
+
+    @classmethod
+    def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
+        default = cls._parameters[attribute].default
+        if isinstance(default, Mapping):
+            return default.get(cls._release_of(values))
+        return default
+
+    @classmethod
+    def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:
+        return values.get(attribute) is None and attribute in cls.plan(cls._release_of(values)).required
+
+    @classmethod
+    def _superfluous(cls, attribute: str, values: Mapping[str, Any]) -> SuperfluousParameter:
+        release = cls._release_of(values)
+        names = ", ".join(cls._parameters[a].name for a in cls.plan(release).used if a in cls._in_paths)
+        return SuperfluousParameter(
+            f"{cls._label()} in {release} does not use {cls._parameters[attribute].name}; it uses {names or 'none'}"
+        )
+
+    @classmethod
+    def _missing(cls, attributes: Sequence[str], values: Mapping[str, Any]) -> MissingParameter:
+        release = cls._release_of(values)
+        # What follows from another that is missing as well needs no mention of its own.
+        first = [
+            a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)
+        ]
+        names = ", ".join(cls._parameters[a].name for a in first or attributes)
+        return MissingParameter(f"{cls._label()} in {release} needs {names}")
+
+
+@functools.cache
+def releases_of(name: str) -> tuple[str, ...]:
+    """Return the releases whose tree has a path of that name; the 2021 name of the work release comes with it."""
+    found = [release for release in releases() if Tree(release).has_name(name)]
+    return (*found, "sdss5") if "sdsswork" in found else tuple(found)
+
+
+def releases_in_words(names: Sequence[str]) -> str:
+    """Return a list of releases as text, runs drawn together: ``dr10 … dr17, ipl1, sdsswork``."""
+    order = {release: i for i, release in enumerate(releases())}
+    runs: list[list[str]] = []
+    for name in names:
+        family = name.rstrip("0123456789")
+        previous = runs[-1][-1] if runs else ""
+        adjoining = order.get(name, -9) == order.get(previous, -99) + 1 and previous.rstrip("0123456789") == family
+        if adjoining:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
