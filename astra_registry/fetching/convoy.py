@@ -38,6 +38,11 @@ class Convoy:
         self._on_bytes = on_bytes
         self._sleep = sleep
 
+    @property
+    def closed(self) -> bool:
+        """Whether rsync has turned out to be no way at all."""
+        return self._rsync.closed
+
     def bring(self, items: list[Wanted], sums: list[bool]) -> list[Delivery | Wanted]:
         """Bring the files of one group."""
         started = time.monotonic()

@@ -238,7 +238,7 @@ class Courier:
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
-        whole.check(part.path, name)
+        whole.check(part.path, name, file=part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
         listed = self._listings.sha1(url) if sums else None

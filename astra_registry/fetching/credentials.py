@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import netrc
 import os
 import re
 import stat
@@ -131,6 +130,8 @@ class Keys:
         return self._from_netrc(host) or _from_keyring(host, username)
 
     def _from_netrc(self, host: str) -> Credentials | None:
+        import netrc
+
         file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
         try:
             status = os.stat(file)

@@ -19,7 +19,8 @@ from astra_registry.fetching.transport import Errand, Fetched
 if TYPE_CHECKING:
     from astra_registry.fetching.http import HttpTransport
 
-_RECORD_EVERY = 1 << 20  # bytes: as much is fetched again after kill -9
+_RECORD_EVERY = 1 << 20  # bytes: as much is fetched again after kill -9 …
+_RECORD_AFTER = 0.25  # seconds, for files that are smaller: most are here before
 _SYNC_EVERY = 64 << 20  # bytes: as much is fetched again after a power cut
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes
@@ -57,6 +58,7 @@ class Download:
         self._hashed = 0  # bytes from the beginning that are in it
         self._unrecorded = 0
         self._unsynced = 0
+        self._record_at = 0.0
         self._headers: dict[str, str] = {}
         self._proven = True
 
@@ -112,7 +114,7 @@ class Download:
         validator = _validator(answer.headers)
         if validator and size is not None and size >= RESUMABLE and self._errand.ranges:
             self._origins = Origins(without_password(self._url), validator, size)
-            self._part.record(self._origins)
+            self._record_at = time.monotonic() + _RECORD_AFTER
         if self._origins is not None and size is not None and "bytes" in answer.headers.get("accept-ranges", ""):
             self._take_shared(reply, 0, size)
         else:
@@ -354,9 +356,9 @@ class Download:
         with self._lock:
             self._unrecorded += count
             self._unsynced += count
-            if self._unrecorded < _RECORD_EVERY:
+            if self._unrecorded < _RECORD_EVERY and not (self._record_at and time.monotonic() > self._record_at):
                 return
-            self._unrecorded = 0
+            self._unrecorded, self._record_at = 0, 0.0
             origins.have = _merged(self._spans)
             if self._unsynced >= _SYNC_EVERY:
                 self._unsynced = 0

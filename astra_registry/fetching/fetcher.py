@@ -10,11 +10,11 @@ import urllib.parse
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import attrs
 
 from astra_registry.errors import BadSetting, TransferFailed
-from astra_registry.fetching.convoy import Convoy
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
 from astra_registry.fetching.hosts import Hosts
@@ -25,10 +25,12 @@ from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.origin import PORTS, Origin, split
 from astra_registry.fetching.progress import Progress
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.rsync import RsyncTransport
 from astra_registry.fetching.setbacks import Stopped
 from astra_registry.fetching.transport import Transport
 from astra_registry.fetching.wanted import Seen, Wanted
+
+if TYPE_CHECKING:
+    from astra_registry.fetching.convoy import Convoy
 
 _AHEAD = 1000  # items that are looked at before the first is fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
@@ -81,7 +83,6 @@ class Fetcher:
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
         self._tally = _Tally()
-        self._rsync = self._rsync_transport(keys) if options.transport == "rsync" else None
         self._courier = Courier(
             _transport(options, self.http),
             self._hosts,
@@ -91,18 +92,7 @@ class Fetcher:
             overwrite=options.overwrite,
             on_bytes=self._tally.receive,
         )
-        self._convoy = (
-            Convoy(
-                self._courier,
-                self._rsync,
-                retries=options.retries,
-                overwrite=options.overwrite,
-                on_bytes=self._tally.receive,
-                sleep=self._hosts.sleep,
-            )
-            if self._rsync is not None
-            else None
-        )
+        self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
         self._ledger = Ledger(options.ledger)
         self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Delivery | Wanted] = queue.SimpleQueue()
@@ -112,10 +102,21 @@ class Fetcher:
         self._folders: Counter[str] = Counter()
         self._listed: set[str] = set()
 
-    def _rsync_transport(self, keys: Keys) -> RsyncTransport:
+    def _make_convoy(self, keys: Keys) -> Convoy:
+        from astra_registry.fetching.convoy import Convoy
+        from astra_registry.fetching.rsync import RsyncTransport
+
         options = self._options
-        return RsyncTransport(
+        rsync = RsyncTransport(
             keys, timeout=options.timeout, connect_timeout=options.connect_timeout, stop=self._hosts.stop
+        )
+        return Convoy(
+            self._courier,
+            rsync,
+            retries=options.retries,
+            overwrite=options.overwrite,
+            on_bytes=self._tally.receive,
+            sleep=self._hosts.sleep,
         )
 
     def results(
@@ -157,7 +158,7 @@ class Fetcher:
                     ready.append(outcome)
                 else:
                     yield outcome
-            if self._convoy is not None and self._rsync is not None and not self._rsync.closed:
+            if self._convoy is not None and not self._convoy.closed:
                 self._dispatch_groups(ready, self._convoy)
             else:
                 while ready and self._outstanding < 2 * self._options.jobs:

@@ -8,8 +8,6 @@ import os
 import socket
 import ssl
 import threading
-import urllib.parse
-import urllib.request
 
 import attrs
 
@@ -34,6 +32,8 @@ def proxy_for(origin: Origin) -> Proxy | None:
     """Return the proxy that the environment names for a host (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
     if origin.is_loopback:
         return None
+    import urllib.request  # it takes as long to load as the rest of this package
+
     proxies = urllib.request.getproxies()
     url = proxies.get(origin.scheme) or proxies.get("all")
     if not url or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
+import importlib
 import math
 import os
 import re
+import sys
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 from astra_registry.errors import CorruptFile
 
@@ -31,38 +30,42 @@ _BEGINNINGS = {
     ".h5": (b"\x89HDF",),
     ".hdf5": (b"\x89HDF",),
 }
-_OPENERS: dict[str, tuple[bytes, Callable[[BinaryIO], Any]]] = {
-    ".gz": (b"\x1f\x8b", gzip.open),
-    ".tgz": (b"\x1f\x8b", gzip.open),
-    ".bz2": (b"BZh", bz2.open),
-    ".xz": (b"\xfd7zXZ", lzma.open),
+# How packed files begin, and the module of the standard library that opens them.
+_PACKED = {
+    ".gz": (b"\x1f\x8b", "gzip"),
+    ".tgz": (b"\x1f\x8b", "gzip"),
+    ".bz2": (b"BZh", "bz2"),
+    ".xz": (b"\xfd7zXZ", "lzma"),
 }
 
 
 def tells_its_end(name: str) -> bool:
     """Whether a file of that name shows by itself when it is cut."""
     stem, suffix = os.path.splitext(name)
-    return bool(_FITS.search(name)) or suffix.lower() in _OPENERS or bool(_FITS.search(stem))
+    return bool(_FITS.search(name)) or suffix.lower() in _PACKED or bool(_FITS.search(stem))
 
 
-def check(path: str, name: str | None = None) -> None:
+def check(path: str, name: str | None = None, *, file: int | None = None) -> None:
     """Raise CorruptFile, which says what is wrong, unless the file at ``path`` is whole.
 
     ``name`` is what it will be called when it lies there under another name; its endings tell what it has to be.
+    ``file`` is a descriptor of it, where one is open already.
     """
     name = os.path.basename(path) if name is None else name
-    with open(path, "rb", buffering=0) as stream:
+    if file is not None:
+        os.lseek(file, 0, os.SEEK_SET)
+    with open(path if file is None else file, "rb", buffering=0, closefd=file is None) as stream:
         first = stream.read(BLOCK)
         if not first:
             raise CorruptFile("it is empty")
         stem, suffix = os.path.splitext(name)
         lowered = suffix.lower()
-        if lowered in _OPENERS:
-            magic, opener = _OPENERS[lowered]
+        if lowered in _PACKED:
+            magic, module = _PACKED[lowered]
             if not first.startswith(magic):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
             stream.seek(0)
-            _check_packed(opener(stream), is_fits=bool(_FITS.search(stem)))
+            _check_packed(importlib.import_module(module).open(stream), is_fits=bool(_FITS.search(stem)))
         elif _FITS.search(name):
             _walk(stream, first, os.fstat(stream.fileno()).st_size)
         elif lowered in _BEGINNINGS:
@@ -70,6 +73,11 @@ def check(path: str, name: str | None = None) -> None:
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
         elif lowered not in (".html", ".htm", ".xhtml", ".xml") and _PAGE.match(first):
             raise CorruptFile("it is an HTML page (a login or an error?), not the file")
+
+
+def _lzma_error() -> type[Exception]:
+    lzma = sys.modules.get("lzma")  # where it was not loaded, it did not fail
+    return lzma.LZMAError if lzma is not None else EOFError
 
 
 def _nature(first: bytes) -> str:
@@ -89,9 +97,9 @@ def _check_packed(stream: BinaryIO, *, is_fits: bool) -> None:
                 _walk(stream, stream.read(BLOCK), None)
             while stream.read(_PIECE):
                 pass  # to the trailer, where the check sum is
-    except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        if isinstance(error, CorruptFile):
-            raise
+    except CorruptFile:
+        raise
+    except (EOFError, zlib.error, OSError, ValueError, _lzma_error()) as error:
         raise CorruptFile(f"its compressed stream is damaged: {error}") from None
 
 

@@ -321,8 +321,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         for piece in _disturbed(body, fault, self):
+            request.sent += len(piece)  # before it leaves: whoever has it may look at this number
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-            request.sent += len(piece)
         if self.close_connection is not None and getattr(self, "_hung_up", False):
             return
         self.wfile.write((b"0\r\n\r\n" if chunked else b"") + fault.surplus)
