@@ -59,7 +59,9 @@ def test_every_analysis_task_has_those_that_do_not_speak_of_files() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters"),
     {
-        "apVisit": {"fiber": int, "plate": str, "field": str, "mjd": int, "apred": str, "telescope": str, "prefix": str},
+        "apVisit": {
+            "fiber": int, "plate": str, "field": str, "mjd": int, "apred": str, "telescope": str, "prefix": str,
+        },
         "apStar": {
             "obj": str, "healpix": int, "apstar": str, "apred": str, "telescope": str, "field": str, "prefix": str,
         },

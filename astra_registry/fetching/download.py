@@ -38,7 +38,7 @@ def _room(size: int) -> memoryview:
     return room[:size]
 
 
-class Misfit(Exception):  # noqa: N818 -- never leaves this module
+class Misfit(Exception):
     """The server's range is not a part of the file that we began: start again, without ranges."""
 
 

@@ -31,7 +31,7 @@ _STAGE = ".astra-rsync"
 _PARTIAL = ".astra-partial"
 
 
-class NoRsync(Exception):  # noqa: N818 -- it leads to another way, not to a failure
+class NoRsync(Exception):
     """There is no rsync here, or the server does not answer on its port: https has to do."""
 
 
@@ -226,7 +226,7 @@ class RsyncTransport:
         return f"{urllib.parse.quote(found.username, safe='')}@", environment
 
 
-class _UnknownModule(Exception):  # noqa: N818 -- never leaves this module
+class _UnknownModule(Exception):
     pass
 
 

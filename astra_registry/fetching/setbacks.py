@@ -21,5 +21,5 @@ class Setback(TransferFailed):
         self.pause_host = pause_host
 
 
-class Stopped(Exception):  # noqa: N818 -- it is not an error: somebody asked for it
+class Stopped(Exception):
     """The run is being ended (Ctrl-C, or nobody takes the results any more)."""

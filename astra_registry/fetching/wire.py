@@ -20,7 +20,7 @@ _HEAD_LIMIT = 1 << 16
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 
-class StaleConnection(Exception):  # noqa: N818 -- never leaves the package
+class StaleConnection(Exception):
     """A kept-alive connection had ended before the answer began: ask again on a new one."""
 
 

@@ -321,8 +321,8 @@ class Parameterised:
         With `include_significant` all of them (luigi's sense of the flag), else the significant ones.
         """
         theirs = {p.name for p in klass._parameters.values() if include_significant or p.significant}
-        mine = (p for p in cls._parameters.values() if p.visibility != "hidden" and (include_significant or p.significant))
-        return [p.name for p in mine if p.name in theirs]
+        mine = [p for p in cls._parameters.values() if include_significant or p.significant]
+        return [p.name for p in mine if p.name in theirs and p.visibility != "hidden"]
 
     def get_common_param_kwargs(self, klass: type[Parameterised], include_significant: bool = True) -> dict[str, Any]:
         """Return the values to make a `klass` with: what both share, without what its release does not use."""

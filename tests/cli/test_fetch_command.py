@@ -51,7 +51,7 @@ def test_a_missing_file_is_a_failure_with_a_reason_and_leaves_nothing(
     assert ran.code == 1
     assert ran.json_lines[0]["status"] == "missing"
     assert "no" in ran.json_lines[0]["error"]
-    assert [path for path in sas_base_dir.rglob("*.fits*")] == []
+    assert list(sas_base_dir.rglob("*.fits*")) == []
 
 
 def test_rows_that_cannot_be_used_are_reported_and_the_others_brought(

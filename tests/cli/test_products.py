@@ -185,7 +185,8 @@ try:
     main(sys.argv[1:])
 except SystemExit:
     pass
-print({"astropy", "numpy", "sqlalchemy", "requests", "urllib3", "sdss_access", "tree"} & set(sys.modules), file=sys.stderr)
+heavy = {"astropy", "numpy", "sqlalchemy", "requests", "urllib3", "sdss_access", "tree"}
+print(heavy & set(sys.modules), file=sys.stderr)
 """
     for words in (["--help"], ["list"], ["resolve", *STAR]):
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)

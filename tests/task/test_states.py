@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Query
 
-from astra_registry import IllegalMove, InvalidParameter, StateStore, Status, Task, UnknownParameter, UnknownTask, parameter
+from astra_registry import (
+    IllegalMove,
+    InvalidParameter,
+    StateStore,
+    Status,
+    Task,
+    UnknownParameter,
+    UnknownTask,
+    parameter,
+)
 from astra_registry.settings import override
 
 
