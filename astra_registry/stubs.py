@@ -73,7 +73,10 @@ def write_stubs(registry: Registry, folder: str | os.PathLike[str] = "typings") 
     for path in (os.path.join(package, "__init__.py"), *paths.values()):
         if os.path.lexists(path) and not _is_ours(path):
             raise BadValue(f"{path} is there and was not made by `astra-registry stubs`; name another folder")
-    os.makedirs(package, exist_ok=True)
+    try:
+        os.makedirs(package, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BadValue(f"{folder} is a file; stubs are written into a folder") from None
     for name, text in texts.items():
         with written(paths[name], overwrite=True) as private, open(private, "w", encoding="utf-8") as file:
             file.write(text)

@@ -128,6 +128,13 @@ def test_older_stubs_are_replaced_and_what_others_wrote_is_left_alone(tmp_path: 
     assert Path(first).read_text() == "mine = 1\n"
 
 
+def test_a_file_in_the_place_of_the_folder_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "typings").write_text("")
+
+    with pytest.raises(BadValue, match="is a file"):
+        write_stubs(Registry(plugins=[]), tmp_path / "typings")
+
+
 def test_stubs_do_not_go_where_the_package_itself_is(tmp_path: Path) -> None:
     """`astra-registry stubs .` in a checkout of ours would hide the package from type checkers."""
     (tmp_path / "astra_registry").mkdir()

@@ -6,7 +6,7 @@ import click
 
 
 @click.command("catalogue")
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=True))
+@click.argument("folder", metavar="DIR", type=click.Path())
 @click.option("--title", default="SDSS data products", show_default=True, help="The page's title.")
 @click.option("--json", "in_json", is_flag=True, help="Tell what was written as a JSON array of one.")
 def command(folder: str, title: str, in_json: bool) -> None:

@@ -6,7 +6,7 @@ import click
 
 
 @click.command("stubs")
-@click.argument("folder", metavar="[DIR]", default="typings", type=click.Path(file_okay=False))
+@click.argument("folder", metavar="[DIR]", default="typings", type=click.Path())
 @click.option("--json", "in_json", is_flag=True, help="Print the paths as a JSON array.")
 def command(folder: str, in_json: bool) -> None:
     """Write type stubs of the installed products into DIR (typings), and print the paths of the files.
