@@ -120,7 +120,7 @@ class Courier:
             part = parts.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
             errand.part = part
             try:
-                _ = part.file  # a folder that cannot be written to is known before anything is asked for
+                _begin(part)
                 errand.on_bytes = self._touching(turn)
                 fetched, url = self._transfer(item, part, errand, sums=sums)
                 part.settle(fetched.mtime)
@@ -298,6 +298,16 @@ class Courier:
         close = difflib.get_close_matches(name, there.names[:5000], n=3, cutoff=0.6)
         files = sum(not n.endswith("/") for n in there.names)
         return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
+
+
+def _begin(part: parts.Part) -> None:
+    """Make the part's file, so that a folder that cannot be written to is known before anything is asked for."""
+    try:
+        _ = part.file
+    except FileNotFoundError:
+        # Another thread made the folder too, failed, and took it away while it was empty.
+        os.makedirs(os.path.dirname(part.path), exist_ok=True)
+        _ = part.file
 
 
 class _Folder:
