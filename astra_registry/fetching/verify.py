@@ -194,10 +194,13 @@ class _Check:
         with open(self._path, "rb", buffering=0) as stream:
             self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
         entry = self._entry
-        # A file that somebody wrote anew on purpose is not a damaged one: its time tells.
-        if entry is not None and entry.sha1 is not None and entry.mtime == status.st_mtime_ns:
+        if entry is not None and entry.sha1 is not None:
             if entry.sha1 != self._sha1:
-                raise CorruptFile(f"its sha1 is {self._sha1}, and was {entry.sha1} when it was fetched")
+                # Its time tells what happened, not whether it is right: files of an archive are not edited.
+                how = "damaged" if entry.mtime == status.st_mtime_ns else "written to"
+                raise CorruptFile(
+                    f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}"
+                )
             self._checks.append("recorded sha1")
 
     def _against_server(self, fetcher: Fetcher) -> None:

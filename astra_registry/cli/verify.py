@@ -1,0 +1,62 @@
+"""``astra-registry verify``: whether what lies on disk is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+
+import attrs
+import click
+
+from astra_registry.cli.products import places
+from astra_registry.errors import FileMissing
+from astra_registry.fetching.verify import Finding, verify
+from astra_registry.settings import setting
+
+
+@click.command("verify")
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--remote", is_flag=True, help="Compare with the server too: size, ETag, .sha1sum.")
+@click.option("--repair", is_flag=True, help="Bring again what is bad.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many files at once (16).")
+@click.option("--sas-base-dir", metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR.")
+@click.option("--remote-base", metavar="URL", help="A server in the place of the SDSS one.")
+@click.option("--json", "in_json", is_flag=True, help="A JSON line for each file.")
+def command(
+    paths: tuple[str, ...],
+    remote: bool,
+    repair: bool,
+    jobs: int | None,
+    sas_base_dir: str | None,
+    remote_base: str | None,
+    in_json: bool,
+) -> None:
+    """Check files, or all below folders; without PATHS, everything below the SAS root.
+
+    A FITS file is walked to its last block, a .gz to its trailer, CHECKSUM and DATASUM cards are compared where there
+    are any, and so is the sha1 that was recorded when the file was fetched. What is whole is remembered: that is how
+    an archive that other tools have brought is adopted. Exit code 1 when a file is bad.
+    """
+    with places({"sas_base_dir": sas_base_dir, "remote_base": remote_base}):
+        wanted = paths or (setting("sas_base_dir"),)
+        if not paths and not os.path.isdir(wanted[0]):
+            raise FileMissing(f"there is nothing to verify: no folder {wanted[0]}")
+        counts: Counter[str] = Counter()
+        for finding in verify(wanted, remote=remote, repair=repair, jobs=jobs):
+            counts[finding.status] += 1
+            if in_json:
+                click.echo(json.dumps({**attrs.asdict(finding), "checks": list(finding.checks)}, ensure_ascii=False))
+            elif finding.status != "whole":
+                _tell(finding)
+    if not in_json:
+        listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), reverse=True))
+        click.echo(listed or "no files", err=True)
+    if any(status not in ("whole", "repaired") for status in counts):
+        sys.exit(1)
+
+
+def _tell(finding: Finding) -> None:
+    problem = f": {finding.problem}" if finding.problem else ""
+    click.echo(f"{finding.status}: {finding.path}{problem}")

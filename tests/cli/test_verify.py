@@ -1,0 +1,61 @@
+"""`verify` from the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astra_registry.testing.sas import EmbeddedSas
+
+from .conftest import DATA
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def fetched(cli: Cli, sas: EmbeddedSas) -> list[Path]:
+    return [Path(p) for p in cli("fetch", "apStar", "--from", DATA / "tables" / "stars.csv", "--release", "dr13").lines]
+
+
+def test_whole_files_are_silent_and_counted(cli: Cli, fetched: list[Path]) -> None:
+    ran = cli("verify")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert "2 whole" in ran.err
+    assert [line["status"] for line in cli("verify", *fetched, "--json", "--remote").json_lines] == ["whole", "whole"]
+
+
+def test_a_cut_file_is_named_and_repaired(cli: Cli, fetched: list[Path]) -> None:
+    size = fetched[0].stat().st_size
+    os.truncate(fetched[0], size - 2880)
+
+    bad = cli("verify")
+    assert bad.code == 1
+    assert bad.out.startswith(f"bad: {fetched[0]}: ")
+
+    repaired = cli("verify", "--repair")
+    assert repaired.code == 0
+    assert repaired.out.startswith(f"repaired: {fetched[0]}")
+    assert fetched[0].stat().st_size == size
+
+
+def test_a_changed_byte_is_found_by_the_recorded_checksum(cli: Cli, fetched: list[Path]) -> None:
+    with open(fetched[0], "r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"x")
+
+    (found,) = [line for line in cli("verify", "--json").json_lines if line["status"] != "whole"]
+
+    assert (found["status"], found["path"]) == ("bad", str(fetched[0]))
+    assert "sha1" in found["problem"]
+
+
+def test_a_file_that_is_not_there_and_an_archive_that_is_not_are_failures(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("verify", tmp_path / "nothing.fits")
+    assert ran.code == 1
+    assert ran.out.startswith("missing: ")
+    assert "there is nothing to verify" in cli("verify").err
