@@ -67,6 +67,12 @@ const Catalogue = (() => {
 
   /** Return what a release asks of a product: which parameters it uses and needs, and which fill its templates' keys. */
   function plan(product, release) {
+    product.plans ??= new Map();
+    if (!product.plans.has(release)) product.plans.set(release, planned(product, release));
+    return product.plans.get(release);
+  }
+
+  function planned(product, release) {
     const spelled = new Map();
     for (const p of product.parameters) spelled.set(p.name, p);
     for (const p of product.parameters) for (const alias of p.aliases ?? []) if (!spelled.has(alias)) spelled.set(alias, p);

@@ -236,6 +236,19 @@
     }));
   }
 
+  /** Say what the root and the derived gaps of a template stand for. */
+  function meanings(text, release) {
+    const root = /^\$(\w+)/.exec(text)?.[1];
+    const known = root && release.roots[root];
+    const gaps = [...new Set(Template.tokens(text).filter((token) => token.gap).map((token) => token.gap))];
+    const follows = gaps.map((gap) => {
+      const { reads = [], optional = [] } = Template.GAPS[gap] ?? {};
+      return [h("code", { class: "gap" }, `@${gap}|`), ` follows from ${[...reads, ...optional].join(", ") || "the parameters"}`];
+    });
+    const told = [known ? [[h("code", { class: "root" }, `$${root}`), " is ", h("code", {}, `${known.folder}/`)]] : [], follows].flat();
+    return told.length ? h("p", { class: "hint means" }, told.map((item, i) => [i ? "; " : "", item]), ".") : "";
+  }
+
   const words = (literal) => literal.split(/(\/)/).filter(Boolean);
 
   /** Return the pieces of a template, for telling what is new in another. */
@@ -260,6 +273,7 @@
     $("where").replaceChildren(
       h("h2", { id: "where-title" }, `In ${state.release}`, h("span", { class: release.public ? "badge" : "badge closed" }, release.public ? "public" : "for the collaboration")),
       notation(first.text),
+      meanings(first.text, release),
       further.map((template) => h("p", { class: "further" }, "servers keep it here too: ", notation(template.text))),
       h("div", { class: "fill" },
         h("form", { class: "form", "aria-label": "Parameters", submit: (event) => event.preventDefault() },
