@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import errno
 import hashlib
@@ -18,6 +17,7 @@ import attrs
 from astra_registry.errors import CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import parts, whole
 from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.folders import Folders
 from astra_registry.fetching.hosts import Host, Hosts
 from astra_registry.fetching.ledger import Entry, entry_of
 from astra_registry.fetching.listings import Listings
@@ -63,6 +63,7 @@ class Courier:
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._leftovers = parts.Leftovers()
+        self._folders = Folders()
         self._advised = 0
         self._lock = threading.Lock()
 
@@ -92,7 +93,7 @@ class Courier:
             )
 
         try:
-            with _Folder(item.path):
+            with self._folders.made_for(item.path):
                 entry, url = bring()
         except FileMissing as error:
             return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice(item)}")))
@@ -305,31 +306,9 @@ def _begin(part: parts.Part) -> None:
     try:
         _ = part.file
     except FileNotFoundError:
-        # Another thread made the folder too, failed, and took it away while it was empty.
+        # Another process made the folder too, failed, and took it away while it was empty.
         os.makedirs(os.path.dirname(part.path), exist_ok=True)
         _ = part.file
-
-
-class _Folder:
-    """The target's folder, made when need be; what was made is removed again after a failure, when nothing is in it."""
-
-    def __init__(self, path: str) -> None:
-        self._folder = os.path.dirname(path)
-        self._made: list[str] = []
-
-    def __enter__(self) -> None:
-        folder = self._folder
-        while folder and not os.path.isdir(folder):
-            self._made.append(folder)
-            folder = os.path.dirname(folder)
-        if self._made:
-            os.makedirs(self._folder, exist_ok=True)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            for folder in self._made:
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
 
 
 def whole_entry(item: Wanted) -> Entry | None:

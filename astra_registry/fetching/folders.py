@@ -1,0 +1,66 @@
+"""The folders that files need: made when the first one comes, and taken away again when none came after all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+
+class Folders:
+    """The folders that one run makes; its methods may be called from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_use: Counter[str] = Counter()
+        self._made: set[str] = set()  # by us, and without a file so far
+
+    @contextlib.contextmanager
+    def made_for(self, path: str) -> Iterator[None]:
+        """Make the folder of a file; after an exception take away what was made, unless somebody else works there."""
+        folder = os.path.dirname(path)
+        with self._lock:
+            # Under the lock, so that nobody takes away what another has just found to be there.
+            self._make(folder)
+            self._in_use[folder] += 1
+        kept = False
+        try:
+            yield
+            kept = True
+        finally:
+            with self._lock:
+                self._in_use[folder] -= 1
+                if kept:
+                    self._keep(folder)
+                if not self._in_use[folder]:
+                    del self._in_use[folder]
+                    self._take_away(folder)
+
+    def _make(self, folder: str) -> None:
+        missing = []
+        at = folder
+        while at and not os.path.isdir(at):
+            missing.append(at)
+            at = os.path.dirname(at)
+        for one in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(one)
+                self._made.add(one)
+        if missing and not os.path.isdir(folder):
+            os.mkdir(folder)  # a file bears that name; this says so
+
+    def _keep(self, folder: str) -> None:
+        while folder in self._made:
+            self._made.discard(folder)
+            folder = os.path.dirname(folder)
+
+    def _take_away(self, folder: str) -> None:
+        while folder in self._made:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return  # something is in it
+            self._made.discard(folder)
+            folder = os.path.dirname(folder)
