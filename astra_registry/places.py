@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -100,31 +101,56 @@ class Place:
         product = None if values is None else self._product(values, location)
         if product is None:
             told = self.template.match(location)
-            product = None if told is None else self._product(told, location)
+            product = None if told is None else self._product(told, location, exact=True)
         if product is not None:
             return [product]
         return [] if values is None else self._choices(values, location)
 
     def _choices(self, values: Mapping[str, str], location: str) -> list[DataProduct]:
+        """Return a product for each choice of a parameter that the location does not tell, where it fits."""
+        parameters = self.product._parameters
         told = {self.fill[key][0] for key in values if key in self.fill}
         products = []
-        for key, (attribute, _) in self.fill.items():
-            if attribute not in told:
-                for choice in self.product._parameters[attribute].choices or ():
-                    product = self._product({**values, key: str(choice)}, location)
-                    if product is not None:
-                        products.append(product)
+        for attribute in self.product.plan(self.release).used:
+            declared = parameters[attribute]
+            if attribute in told or not declared.choices:
+                continue
+            # What follows from it has to follow from the choice, not to be taken from the location.
+            kept = {key: text for key, text in values.items() if not self._follows(key, declared)}
+            for choice in declared.choices:
+                product = self._product(kept, location, {attribute: choice})
+                if product is not None:
+                    products.append(product)
         return products
 
-    def _product(self, values: Mapping[str, str], location: str) -> DataProduct | None:
-        """Return the product of these values of the template's keys when it is at the location."""
-        given: dict[str, Any] = {}
+    def _follows(self, key: str, declared: Parameter) -> bool:
+        if key not in self.fill:
+            return False
+        reads = self.product._parameters[self.fill[key][0]].reads
+        return declared.name in reads or declared.attribute in reads
+
+    def _product(
+        self,
+        values: Mapping[str, str],
+        location: str,
+        chosen: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        exact: bool = False,
+    ) -> DataProduct | None:
+        """Return the product of these values of the template's keys when it is at the location.
+
+        Zeros in front of a number are taken for a format's, unless the values are *exact*.
+        """
+        given: dict[str, Any] = dict(chosen)
         keyed: dict[str, Any] = {}
         try:
             for key, text in values.items():
                 if key in self.fill:
                     attribute, convert = self.fill[key]
-                    keyed[key] = given[attribute] = convert(text)
+                    keyed[key] = given[attribute] = text if exact and convert is _text else convert(text)
+            for key, (attribute, _) in self.fill.items() if chosen else ():
+                if attribute in chosen:
+                    keyed[key] = chosen[attribute]
             return self._bound(given, keyed, location)
         except (AstraRegistryError, ValueError):
             return None

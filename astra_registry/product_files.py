@@ -53,7 +53,7 @@ class FromTable:
     """A default that follows from another parameter, by a table; without one it is the same."""
 
     parameter: str
-    values: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -108,11 +108,13 @@ class _Reading:
     def wrong(self, what: str, *words: str) -> BadValue:
         """Return the error for a mistake near the line that holds these words, found one after the other."""
         line, start = 0, 0
-        lines = self.text.splitlines()
+        lines = [text.partition("#")[0] for text in self.text.splitlines()]
         for word in words:
-            for number in range(start, len(lines)):
-                if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", lines[number].partition("#")[0]):
-                    line, start = number + 1, number
+            name = rf'(?<![\w-]){re.escape(word)}(?![\w-])"?'
+            for wanted in (rf"{name}\s*[=\].]", name):  # where it is a key, else where it stands at all
+                found = next((n for n in range(start, len(lines)) if re.search(wanted, lines[n], re.IGNORECASE)), None)
+                if found is not None:
+                    line, start = found + 1, found
                     break
         return BadValue(f"{self.path}{f', line {line}' if line else ''}: {what}")
 
@@ -234,7 +236,10 @@ class _Reading:
                     named += GAPS[function].reads if function in GAPS else ()
                 for key in named:
                     if key not in known:
-                        hint = did_you_mean(key, known) or f"; write [products.{product}.parameters.{key}]"
+                        hint = (
+                            did_you_mean(key, [p.name for p in parameters])
+                            or f"; write [products.{product}.parameters.{key}]"
+                        )
                         what = f"{product}: its template in {release} names '{key}', which is no parameter{hint}"
                         raise self.wrong(what, product, "templates", release)
 
