@@ -42,15 +42,6 @@ def astra_registry_product_sources() -> Sequence[Mapping[str, Any]]:
 
 
 @hookspec
-def astra_registry_product_files() -> Sequence[str]:
-    """Return paths of ``products.toml`` files that the package ships.
-
-    Used by: ``docs/examples/toml-plugin``.
-    """
-    raise NotImplementedError
-
-
-@hookspec
 def astra_registry_transports() -> Mapping[str, Callable[..., Any] | str]:
     """Return transports by name: a factory, or where it is found (``"module:name"``).
 
@@ -76,10 +67,10 @@ def astra_registry_readers() -> Mapping[tuple[str, str], str]:
 
 
 @hookspec
-def astra_registry_writers() -> Mapping[str, str]:
-    """Return writers by product name: where the function ``(content, path, **options)`` is found.
+def astra_registry_writers() -> Mapping[tuple[str, str], str]:
+    """Return writers by ``(product name, kind)``: where the function ``(content, path, **options)`` is found.
 
-    Used by: ``plugins/apstar``.
+    Used by: ``plugins/apstar``, for ``apStar-1m``.
     """
     raise NotImplementedError
 

@@ -28,7 +28,6 @@ _MAPPING, _LIST = "a mapping", "a list"
 _RETURNS = {
     "astra_registry_products": _LIST,
     "astra_registry_product_sources": _LIST,
-    "astra_registry_product_files": _LIST,
     "astra_registry_transports": _MAPPING,
     "astra_registry_readers": _MAPPING,
     "astra_registry_writers": _MAPPING,

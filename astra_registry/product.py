@@ -181,19 +181,14 @@ class DataProduct(Released, common=True):
         """
         from astra_registry.reading import read
 
-        readers = {
-            key: named
-            for _, brought in installed_plugins().call("astra_registry_readers")
-            for key, named in brought.items()
-        }
-        return read(self, kind, readers=readers, **options)
+        return read(self, kind, readers=_brought("astra_registry_readers"), **options)
 
     @classmethod
     def writer(cls, spectrum: Any, path: str, **kwargs: Any) -> Any:
         """Write a spectrum in this product's layout, atomically; over an existing file only with ``overwrite=True``."""
         from astra_registry.reading import writer_of
 
-        return writer_of(cls)(spectrum, path, **kwargs)
+        return writer_of(cls, writers=_brought("astra_registry_writers"))(spectrum, path, **kwargs)
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -271,6 +266,11 @@ class SDSS5DataModelTask(DataProduct, common=True):
     """A data product as SDSS-V's pipelines use it: the release is the work in progress unless another is named."""
 
     release: str = parameter("The data release.", default="sdss5")
+
+
+def _brought(hook: str) -> dict[tuple[str, str], str]:
+    """Return the readers or writers that plugins bring, for products of others too."""
+    return {key: named for _, mapping in installed_plugins().call(hook) for key, named in mapping.items()}
 
 
 def _check_transport(name: str) -> None:

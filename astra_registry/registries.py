@@ -366,7 +366,7 @@ def _products_of(plugin: Plugin) -> list[Any]:
     """Return the products that a plugin's hook or TOML file brings; what is no product makes the plugin broken."""
     if plugin.toml is not None:
         return _read_file(plugin, plugin.toml)
-    products: list[Any] = [*_products_of_files(plugin), *(plugin.call("astra_registry_products") or ())]
+    products: list[Any] = list(plugin.call("astra_registry_products") or ())
     for product in products:
         if not (isinstance(product, Declaration) or is_product(product)):
             plugin.fail(
@@ -375,11 +375,6 @@ def _products_of(plugin: Plugin) -> list[Any]:
             )
             return []
     return products
-
-
-def _products_of_files(plugin: Plugin) -> list[Any]:
-    """Return the products of the files that a plugin's hook names."""
-    return [p for path in plugin.call("astra_registry_product_files") or () for p in _read_file(plugin, path)]
 
 
 def _read_file(plugin: Plugin, path: str) -> list[Any]:

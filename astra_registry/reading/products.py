@@ -73,16 +73,19 @@ def paths_of(product: Any) -> list[str]:
     return [path for path in found if path is not None]
 
 
-def writer_of(product: Any, kind: str = "spectrum") -> Any:
+def writer_of(product: Any, kind: str = "spectrum", *, writers: Mapping[tuple[str, str], str] | None = None) -> Any:
     """Return the function that writes contents of a kind in the layout of the product (a class, or an instance).
 
-    Raises `BadValue` when the product has no writer of that kind.
+    ``writers`` are those of others, by ``(product, kind)``; the product's own go first. Raises `BadValue` when there
+    is none of that kind.
     """
-    writers: Mapping[str, str] = product.writers
-    if kind not in writers:
-        has = f"it writes {_listed(writers)}" if writers else "it has none"
-        raise BadValue(f"{product.sdss_data_model_name} has no writer of the kind {kind!r}; {has}")
-    return load(writers[kind])
+    name = product.sdss_data_model_name
+    known = {kind: reference for (owner, kind), reference in (writers or {}).items() if owner == name}
+    known.update(product.writers)
+    if kind not in known:
+        has = f"it writes {_listed(known)}" if known else "it has none"
+        raise BadValue(f"{name} has no writer of the kind {kind!r}; {has}")
+    return load(known[kind])
 
 
 def _reader_of(product: Any, kind: str, readers: Mapping[tuple[str, str], str]) -> str:

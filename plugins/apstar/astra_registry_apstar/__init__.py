@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from astra_registry import SDSS5DataModelTask, columnwise, hookimpl, parameter
@@ -73,3 +73,19 @@ class ApStarFile(SDSS5DataModelTask):
 def astra_registry_products() -> list[type[SDSS5DataModelTask]]:
     """Bring `apStar`."""
     return [ApStarFile]
+
+
+# The stars that the 1-metre telescope saw have files of the same layout under another name.
+SAME_LAYOUT = "apStar-1m"
+
+
+@hookimpl
+def astra_registry_readers() -> Mapping[tuple[str, str], str]:
+    """Read `apStar-1m` as well."""
+    return {(SAME_LAYOUT, kind): target for kind, target in ApStarFile.readers.items()}
+
+
+@hookimpl
+def astra_registry_writers() -> Mapping[tuple[str, str], str]:
+    """Write `apStar-1m` as well."""
+    return {(SAME_LAYOUT, kind): target for kind, target in ApStarFile.writers.items()}
