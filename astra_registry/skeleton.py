@@ -195,7 +195,7 @@ def templates_of_tree(name: str) -> tuple[dict[str, str], dict[str, str] | None]
 def keys(templates: Iterable[PathTemplate]) -> dict[str, bool]:
     """Return the keys of several templates, and whether each is in all of them."""
     listed = list(templates)
-    found = dict.fromkeys(key for template in listed for key in (*template.keys, *template.optional))
+    found = dict.fromkeys(key for template in listed for key in template.lookup_keys)
     return {key: all(key in template.keys for template in listed) for key in found}
 
 

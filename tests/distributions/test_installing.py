@@ -29,7 +29,7 @@ def test_a_plugin_is_installed_used_and_uninstalled_and_nothing_else_changed(
         "products": ["goodStar"],
     }
     resolved = environment.registry(
-        "resolve", "goodStar", "--release", "dr19", "--sdss_id", "7", "--location", "--strict"
+        "--strict", "resolve", "goodStar", "--release", "dr19", "--sdss_id", "7", "--location"
     )
     assert resolved.stdout == "dr19/spectro/astra/0.6.0/goodStar/goodStar-7.fits\n", resolved.stderr
 
