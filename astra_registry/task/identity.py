@@ -200,7 +200,7 @@ class Identified(Parameterised):
     def identity_rows(self) -> Iterator[tuple[str, str]]:
         """Yield ``(task_id, parameters as JSON)`` of each member, in order; of the task itself when it is no batch."""
         if self._size is None:
-            yield self.task_id, json.dumps(self.to_str_params(), ensure_ascii=False)
+            yield self.task_id, json.dumps(self.to_str_params())
             return
         pieces: list[str | Iterator[str]] = ["{"]
         separator = ""
