@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -245,16 +244,3 @@ def test_a_package_ships_a_file_and_nothing_of_it_is_imported(tmp_path: Path) ->
 
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["lab"]
     assert err == ""
-
-
-def test_a_hook_names_files_too(file: Path) -> None:
-    from astra_registry import hookimpl
-
-    class Plugin:
-        @hookimpl
-        def astra_registry_product_files(self) -> list[str]:
-            return [str(file)]
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert Registry(plugins=[Plugin()]).names() == ["labStar", "labTable"]
