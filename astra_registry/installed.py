@@ -16,6 +16,7 @@ import attrs
 GROUP = "astra_registry"
 """The group of entry points that name plugins; groups of the rest begin with it and a dot."""
 
+
 class BrokenPluginWarning(UserWarning):
     """A plugin does not work; the message names its distribution."""
 
