@@ -305,7 +305,7 @@ class Test{cls}(ProductSuite):
 _README = """\
 # {distribution}
 
-Brings `{name}` to [astra-registry](https://pypi.org/project/astra-registry/): {summary}
+Brings `{name}` to astra-registry: {summary}
 
 ```
 pip install {distribution}
