@@ -54,6 +54,7 @@ class Download:
         self._lock = threading.Lock()
         self._origins: Origins | None = None
         self._spans: list[list[int]] = []  # [first, end) of what is written, one a connection; ends grow
+        self._seams: list[tuple[int, bytes]] = []  # where a range ended, and what its server said comes next
         self._sha1 = hashlib.sha1(usedforsecurity=False)
         self._hashed = 0  # bytes from the beginning that are in it
         self._unrecorded = 0
@@ -87,6 +88,7 @@ class Download:
         while (gap := self._gap()) is not None:
             # A helper did not bring its range, or there were several holes to begin with.
             self._fill(*gap)
+        self._check_seams()
         self._hash_the_rest()
         return Fetched(self._sha1.hexdigest(), modified(self._headers), self._headers.get("etag"), proven=self._proven)
 
@@ -94,6 +96,7 @@ class Download:
         self._part.restart()
         self._origins = None
         self._spans = []
+        self._seams = []
         self._sha1, self._hashed = hashlib.sha1(usedforsecurity=False), 0
 
     # The whole file
@@ -287,7 +290,7 @@ class Download:
         overlap: int | None = None,
         helper: _Helper | None = None,
     ) -> None:
-        """Write the body to the part up to ``end``, and compare what follows with what the next range began with."""
+        """Write the body to the part up to ``end``, and note what follows (to ``overlap``), where the next begins."""
         answer, errand, throttle = reply.answer, self._errand, self._transport.throttle
         piece = throttle.piece
         room = _room(piece)
@@ -319,25 +322,29 @@ class Download:
                 reply.drop()
                 return
         if overlap is not None and end is not None and end < overlap:
-            self._compare_next(reply, end, min(end + _OVERLAP, overlap))
+            self._note_seam(reply, end, min(end + _OVERLAP, overlap))
             reply.drop()
         elif end is None:
             answer.read_into(room)
 
-    def _compare_next(self, reply: Reply, first: int, end: int) -> None:
-        """See that this range and the next one are of the same file, where they overlap."""
+    def _note_seam(self, reply: Reply, first: int, end: int) -> None:
+        """Read where the next range begins, to see in the end that both are of the same file."""
+        pieces = []
         at = first
         while at < end:
             room = _room(end - at)
             count = reply.answer.read_into(room)
             if count == 0:
                 break
-            with self._lock:
-                written = max((span[1] for span in self._spans if span[0] == first), default=first)
-            usable = min(count, max(0, written - at))
-            if usable and os.pread(self._part.file, usable, at) != room[:usable]:
-                raise Misfit
+            pieces.append(bytes(room[:count]))
             at += count
+        with self._lock:
+            self._seams.append((first, b"".join(pieces)))
+
+    def _check_seams(self) -> None:
+        for first, data in self._seams:
+            if os.pread(self._part.file, len(data), first) != data:
+                raise Misfit
 
     def _write(self, data: memoryview | bytes, at: int) -> None:
         file = self._part.file

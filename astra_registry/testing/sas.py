@@ -32,7 +32,7 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -257,8 +257,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         request.status = reply.status
         with contextlib.ExitStack() as stack:
             body: Iterator[bytes]
-            if isinstance(reply.body, str):
-                body = _part_of(stack.enter_context(open(reply.body, "rb")), reply.first, reply.size)
+            if not isinstance(reply.body, bytes):
+                body = _part_of(stack.enter_context(reply.body), reply.first, reply.size)
             else:
                 body = iter([reply.body] if reply.body else [])
             if fault.other_bytes:
@@ -344,13 +344,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class _Reply:
     status: int
     headers: Mapping[str, str]
-    body: bytes | str  # or the path of the file that holds it
+    body: bytes | BinaryIO  # or the file that holds it
     first: int = 0
     length: int | None = None
 
     @property
     def size(self) -> int:
-        return len(self.body) if self.length is None else self.length
+        return self.length if self.length is not None else len(self.body) if isinstance(self.body, bytes) else 0
 
 
 def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> _Reply:
@@ -359,7 +359,9 @@ def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> 
 
 
 def _file_reply(file: str, headers: Mapping[str, str], fault: Fault) -> _Reply:
-    status = os.stat(file)
+    # Opened first: a file that is replaced meanwhile must not be sent with the validators of the one before.
+    stream = open(file, "rb")  # noqa: SIM115 -- whoever sends the reply closes it
+    status = os.fstat(stream.fileno())
     etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     changed = email.utils.formatdate(status.st_mtime, usegmt=True)
     head = {
@@ -370,14 +372,15 @@ def _file_reply(file: str, headers: Mapping[str, str], fault: Fault) -> _Reply:
     }
     wanted = headers.get("range", "")
     if fault.ignore_range or not wanted.startswith("bytes=") or headers.get("if-range", etag) not in (etag, changed):
-        return _Reply(200, head, file, 0, status.st_size)
+        return _Reply(200, head, stream, 0, status.st_size)
     first_text, _, last_text = wanted[6:].partition("-")
     first = int(first_text) if first_text else max(0, status.st_size - int(last_text))
     last = min(int(last_text), status.st_size - 1) if first_text and last_text else status.st_size - 1
     if first > last:
+        stream.close()
         return _Reply(416, {"Content-Range": f"bytes */{status.st_size}"}, b"")
     head["Content-Range"] = f"bytes {first}-{last}/{status.st_size}"
-    return _Reply(206, head, file, first, last - first + 1)
+    return _Reply(206, head, stream, first, last - first + 1)
 
 
 def _part_of(stream: Any, first: int, size: int) -> Iterator[bytes]:
