@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from configparser import Error as ConfigError
 from configparser import RawConfigParser
 from functools import cache
+from importlib.util import find_spec
 from types import MappingProxyType
 
 import attrs
@@ -39,22 +38,26 @@ class Definition:
 @cache
 def folder() -> str:
     """Return the folder of sdss-tree's release files, found without importing it (an import changes the process)."""
-    candidates = []
-    try:
-        # Where an import would look, so that a copy ahead on the path counts. DeepMind's dm-tree has the same name.
-        spec = importlib.util.find_spec("tree")
-    except (ImportError, ValueError):
-        spec = None
-    if spec is not None:
-        candidates += [os.path.join(place, "data") for place in spec.submodule_search_locations or ()]
-    try:
-        candidates.append(str(importlib.metadata.distribution("sdss-tree").locate_file("tree/data")))
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    for candidate in candidates:
+    for candidate in _candidates():
         if os.path.isfile(os.path.join(candidate, "sdsswork.cfg")):
             return candidate
     raise AstraRegistryError("the release files of sdss-tree are not to be found: pip install sdss-tree")
+
+
+def _candidates() -> Iterator[str]:
+    try:
+        # Where an import would look, so that a copy ahead on the path counts. DeepMind's dm-tree has the same name.
+        spec = find_spec("tree")
+    except (ImportError, ValueError):
+        spec = None
+    for place in (spec and spec.submodule_search_locations) or ():
+        yield os.path.join(place, "data")
+    from importlib import metadata  # takes 20 ms to import, and is hardly ever needed
+
+    try:
+        yield str(metadata.distribution("sdss-tree").locate_file("tree/data"))
+    except metadata.PackageNotFoundError:
+        return
 
 
 @cache

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +86,20 @@ def test_all_releases_with_versions_or_roots_are_readable() -> None:
         assert definition.templates
         assert all(name == name.upper() for name in definition.roots)
         assert not any("%(" in text for text in definition.roots.values())
+
+
+def test_another_package_named_tree_does_not_hide_the_release_files(tmp_path: Path) -> None:
+    """DeepMind's dm-tree has that name; nothing of that name is ever imported."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "__init__.py").write_text("raise SystemExit('imported')")
+    asked = "from astra_registry.release import releases; print(len(releases()))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == str(len(releases())), done.stderr
