@@ -1,0 +1,77 @@
+"""The server's listings of sha1: asked for once a folder, when that is worth it; believed when they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from astra_registry.testing.sas import Fault
+
+from .conftest import Archive
+
+
+@pytest.fixture
+def listed(make_archive: Callable[..., Archive]) -> Archive:
+    return make_archive(sha1sums=True)
+
+
+def listings(archive: Archive) -> int:
+    return len(archive.sas.asked(".sha1sum"))
+
+
+@pytest.mark.parametrize(("policy", "times"), [("auto", 1), ("always", 1), ("never", 0)])
+def test_a_listing_is_asked_for_once_a_folder(listed: Archive, policy: str, times: int) -> None:
+    report = listed.fetch(listed.add_some(20), checksums=policy)
+
+    assert not report.failed
+    assert listings(listed) == times
+
+
+def test_auto_leaves_the_listings_of_many_small_folders_alone(listed: Archive) -> None:
+    items = [item for n in range(51) for item in listed.add_some(2, size=2000, folder=f"dr17/{n}")]
+
+    assert not listed.fetch(items, checksums="auto").failed
+    assert listings(listed) == 0
+
+    assert not listed.fetch(items, checksums="always", overwrite=True).failed
+    assert listings(listed) == 51
+
+
+def test_auto_asks_where_a_folder_holds_four(listed: Archive) -> None:
+    items = [item for n in range(51) for item in listed.add_some(4 if n == 7 else 2, size=2000, folder=f"dr17/{n}")]
+
+    assert not listed.fetch(items, checksums="auto").failed
+    assert listings(listed) == 1
+
+
+@pytest.mark.parametrize("policy", ["auto", "always"])
+def test_a_file_that_is_not_what_the_server_lists_is_not_taken(archive: Archive, policy: str) -> None:
+    item, good = archive.add_some(2)
+    listing = archive.folder / "dr17/stars/anything.sha1sum"
+    listing.write_text(f"{'0' * 40}  star-0000.fits\n")
+
+    report = {result.path: result for result in archive.fetch([item, good], checksums=policy, retries=1)}
+
+    assert (report[item.path].status, report[good.path].status) == ("failed", "fetched")
+    assert "server lists 0000" in str(report[item.path].error)
+    assert not Path(item.path).exists()
+    assert archive.fetch([item], checksums="never")[0].status == "fetched"
+
+
+@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=500), Fault(status=403), Fault(body=b"?"), None])
+def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archive], fault: Fault | None) -> None:
+    archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
+
+    assert not archive.fetch(archive.add_some(3), checksums="always").failed
+
+
+def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:
+    import hashlib
+
+    [item] = archive.add_some(1)
+
+    [result] = archive.fetch([item])
+
+    assert result.sha1 == hashlib.sha1(Path(item.path).read_bytes()).hexdigest()
