@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from astra_registry.errors import FileMissing
+from astra_registry.errors import FileMissing, TransferFailed
 from astra_registry.fetching import parts
 from astra_registry.fetching.courier import Courier, Delivery, present_entry
 from astra_registry.fetching.credentials import is_public
@@ -66,6 +66,9 @@ class Convoy:
                 elif isinstance(load.outcome, Setback):
                     setback = load.outcome
                     again.append(load)
+                elif isinstance(load.outcome, NoRsync) and load.url.startswith("rsync:"):
+                    load.outcome = TransferFailed(str(load.outcome))  # https is no way to this one
+                    done.append(self._told(load, None, started))
                 elif isinstance(load.outcome, NoRsync):
                     parts.remove(load.part.path)
                     done.append(load.item)

@@ -110,14 +110,15 @@ class Courier:
         return Delivery(result, entry)
 
     def _bring(self, item: Wanted, errand: Errand, *, sums: bool) -> tuple[Entry, str | None]:
+        entry = None if self._overwrite else whole_entry(item)
+        if entry is not None:
+            return entry, None
         turn = Turn(item.path)
         waited = turn.take(self._hosts.sleep)
         try:
-            if not self._overwrite or waited:
-                entry = whole_entry(item)
-                if entry is not None:
-                    self._clear(item.path)
-                    return entry, None
+            if waited and (entry := whole_entry(item)) is not None:
+                self._clear(item.path)
+                return entry, None
             part = parts.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
             errand.part = part
             try:

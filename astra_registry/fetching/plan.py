@@ -63,7 +63,11 @@ class Plan:
 
     def summary(self) -> str:
         """Return one line for a person."""
-        told = [f"{self.files:,} files", f"{self.present:,} here already", f"{self.to_fetch:,} to fetch"]
+        told = [
+            f"{self.files:,} file{'' if self.files == 1 else 's'}",
+            f"{self.present:,} here already",
+            f"{self.to_fetch:,} to fetch",
+        ]
         if self.bytes is not None and self.to_fetch:
             told.append(f"{'about ' if self.is_estimate else ''}{size_of(self.bytes)}")
         if self.missing:
