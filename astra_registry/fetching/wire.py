@@ -70,7 +70,7 @@ class Connection:
         raise Setback(f"{self.origin.authority} hung up without an answer", unreachable=True) from error
 
     def _silent(self) -> Setback:
-        return Setback(f"{self.origin.authority} was silent for {self._socket.gettimeout():g} s", unreachable=True)
+        return Setback(f"{self.origin.authority} was silent for {self._socket.gettimeout():.3g} s", unreachable=True)
 
     def _answer(self, method: str, data: bytes) -> Answer:
         while True:
