@@ -39,7 +39,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -186,6 +185,8 @@ class SchemaMismatch(StoreError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'apVisit'?"`` for the closest known names, or an empty string."""
+    import difflib  # only where there is something to suggest
+
     by_folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)
     if not close:

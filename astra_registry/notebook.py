@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -116,13 +115,13 @@ def _of_batch(batch: Any) -> str:
     shown = batch[:ROWS] if size > ROWS else batch
     paths = _or_reason(lambda: shown.local_paths)
     if isinstance(paths, str):
-        return f"{title}{_note(html.escape(paths))}"
+        return f"{title}{_note(_escaped(paths))}"
     rows = [
         (str(i), *(_value(cell) for cell in cells), _File(path))
         for i, (*cells, path) in enumerate(zip(*(column[:ROWS] for column in columns.values()), paths, strict=True))
     ]
     more = size - len(rows)
-    notes = (_note(html.escape(f"for all: {alike}")) if alike else "") + (
+    notes = (_note(_escaped(f"for all: {alike}")) if alike else "") + (
         _note(f"… and {more:,} more: <code>batch.to_table()</code> has all") if more > 0 else ""
     )
     return f"{title}{_table(rows, ('', *columns, 'file')) if rows else ''}{notes}"
@@ -178,7 +177,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _title(name: str, told: str) -> str:
-    return f"<div><strong>{html.escape(name)}</strong> {html.escape(told)}</div>"
+    return f"<div><strong>{_escaped(name)}</strong> {_escaped(told)}</div>"
 
 
 def _note(told: str) -> str:
@@ -187,19 +186,25 @@ def _note(told: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> str:
-    head = "".join(f"<th style='{_CELL}'>{html.escape(title)}</th>" for title in header)
+    head = "".join(f"<th style='{_CELL}'>{_escaped(title)}</th>" for title in header)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if header else ''}<tbody>{body}</tbody></table>"
 
 
 def _cell(value: Any) -> str:
-    text = html.escape(str(value))
+    text = _escaped(str(value))
     if isinstance(value, _Code):
         text = f"<code>{text}</code>"
     elif isinstance(value, _Link) and value.startswith(("https://", "http://")):
         text = f"<a href='{text}'>{text}</a>"
     elif isinstance(value, _File):
-        text = f"<span title='{text}'>{html.escape(os.path.basename(value))}</span>"
+        text = f"<span title='{text}'>{_escaped(os.path.basename(value))}</span>"
     elif isinstance(value, _Marked):
         text = f"<b style='color:#c9372c'>{text}</b>" if value in _BAD else text
     return f"<td style='{_CELL}'>{text}</td>"
+
+
+def _escaped(text: str) -> str:
+    import html  # its table of entities is large, and only notebooks need it
+
+    return html.escape(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from astra_registry.store import StateStore
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
-_log = logging.getLogger(__name__)
 _serial = itertools.count()
 
 
@@ -110,7 +108,7 @@ class Eventful(Stateful):
             try:
                 callback(*args, **kwargs)
             except (Exception, SystemExit):  # noqa: BLE001 - it is somebody else's code, and not our result
-                _log.exception("the handler %r of %r failed for %r", callback, name, self)
+                _logged("the handler %r of %r failed for %r", callback, name, self)
         status = STATUS_AFTER.get(_KNOWN[name]) if name in _KNOWN else None
         told = Event(self, name, status, detail)
         for _ in installed_plugins().call("astra_registry_event", event=told):
@@ -150,7 +148,7 @@ class Eventful(Stateful):
         try:
             return self.on_failure(error)
         except Exception:  # noqa: BLE001 - a report that cannot be written must not hide the failure itself
-            _log.exception("on_failure of %r failed", self)
+            _logged("on_failure of %r failed", self)
             return None
 
     def trigger_event_start(self, *, store: StateStore | None = None) -> None:
@@ -174,3 +172,10 @@ class Eventful(Stateful):
         self.trigger_event(EventName.PROCESSING_TIME, self, duration, store=store)
         if cascade:
             self.trigger_event_succeeded(store=store)
+
+
+def _logged(message: str, *arguments: object) -> None:
+    """Write the present exception to the log."""
+    import logging  # only where something failed
+
+    logging.getLogger(__name__).exception(message, *arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import importlib
 import json
 import json.encoder
@@ -95,7 +94,9 @@ class Identified(Parameterised):
         if self._size is None:
             values = {a: self.__dict__[a] for a, _ in self._identifying()}
             return self._identifier(self._payload(values))
-        digest = hashlib.blake2b(f"{PAYLOAD} batch".encode(), digest_size=_DIGEST_BYTES)
+        from hashlib import blake2b  # finding a path needs no identity, and hashlib loads OpenSSL
+
+        digest = blake2b(f"{PAYLOAD} batch".encode(), digest_size=_DIGEST_BYTES)
         for task_id in self._member_ids():
             digest.update(b"\n" + task_id.encode())
         return f"{self.get_task_family()}_{digest.hexdigest()}"
@@ -107,7 +108,9 @@ class Identified(Parameterised):
 
     @classmethod
     def _identifier(cls, payload: str) -> str:
-        digest = hashlib.blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+        from hashlib import blake2b
+
+        digest = blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
         return f"{cls.get_task_family()}_{digest}"
 
     @classmethod
@@ -137,7 +140,8 @@ class Identified(Parameterised):
                 pieces.append(separator + _payload_field(declaration.name, value))
             separator = ","
         prefix = f"{self.get_task_family()}_"
-        blake2b = hashlib.blake2b
+        from hashlib import blake2b
+
         texts = _woven(pieces, size)
         for text in texts:
             yield prefix + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -78,6 +77,8 @@ class Stateful(Living):
         return {"data_product_pk": opened(store).data_products(product, release, self._product_rows(product, release))}
 
     def _product_rows(self, product: str, release: str) -> Iterator[tuple[str, str]]:
+        import hashlib
+
         # How it is fetched is not what it is; and a class that mixes a product in adds what the file does not have.
         names = [p.name for p in self._parameters.values() if p.significant and p.in_path]
         for _, text in self.identity_rows():
