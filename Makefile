@@ -22,7 +22,7 @@ help:  ## list what can be made
 demo: .venv/user  ## a first tour: list, resolve, fetch and read real spectra from a small archive on this machine
 	@$(BIN)/python demo/tour.py
 
-test: .venv/developer  ## all tests, offline (options: make test PYTEST_ARGS="-k fetch -x")
+test: .venv/developer $(if $(CI),.venv/programs)  ## all tests, offline (options: make test PYTEST_ARGS="-k fetch -x")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 check: .venv/developer  ## lint, format, types, layers
@@ -57,6 +57,12 @@ lowest:  ## the tour with the lowest versions that pyproject.toml allows, in .lo
 
 clean:  ## remove what make made
 	rm -rf .venv .lowest .demo dist docs/_build docs/reference/generated .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Programs that some tests need, where CI may install them. Elsewhere those tests say that they are left out.
+.venv/programs: | .venv/made
+	@for program in chromium rsync; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	test -z "$$missing" || { apt-get update -qq && apt-get install -y -qq $$missing >/dev/null; } || echo "could not install$$missing"
+	@touch $@
 
 # What a user has: the core and the bundled plugins. What a developer has: the extras, the tools and the documentation's too.
 .venv/user: $(PROJECTS) | .venv/made

@@ -201,7 +201,8 @@ class Released(Task):
             a for a in attributes if not {cls._spellings.get(n) for n in cls._parameters[a].reads} & set(attributes)
         ]
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
-        return MissingParameter(f"{cls._label()} in {release} needs {names}")
+        default = " (the release when none is given)" if "release" not in values else ""
+        return MissingParameter(f"{cls._label()} in {release}{default} needs {names}")
 
 
 @functools.cache

@@ -127,7 +127,8 @@ def command(
     if values:
         from astra_registry.settings import override
 
-        ctx.with_resource(override(**values))
+        for name, value in values.items():
+            ctx.with_resource(override(f"--{name.replace('_', '-')}", **{name: value}))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,13 +6,23 @@ import click
 
 from astra_registry.cli.output import as_json, table
 from astra_registry.cli.products import ReleaseType
+from astra_registry.errors import BadValue, did_you_mean
 from astra_registry.registries import registry
+
+
+def known_plugin(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    """Return the name of a plugin or distribution that is installed. Raises BadValue."""
+    if name is not None:
+        known = {spelling for plugin in registry.plugin_set.plugins for spelling in (plugin.name, plugin.distribution)}
+        if name not in known:
+            raise BadValue(f"no plugin '{name}' is installed{did_you_mean(name, known)}")
+    return name
 
 
 @click.command("list")
 @click.option("--release", type=ReleaseType(), metavar="R", help="Those that the release has.")
 @click.option("--search", "text", default="", metavar="TEXT", help="Those that hold every word of a text.")
-@click.option("--plugin", metavar="NAME", help="Those that a plugin or distribution brings.")
+@click.option("--plugin", metavar="NAME", callback=known_plugin, help="Those that a plugin or distribution brings.")
 @click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 def command(release: str | None, text: str, plugin: str | None, in_json: bool) -> None:
     """List the installed data products: name, releases and summary."""

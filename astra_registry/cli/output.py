@@ -19,16 +19,18 @@ def as_json(data: Iterable[Any]) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
-    """Print rows in columns; the last column is cut to the terminal's width."""
+    """Print rows in columns; on a terminal the widest column is cut so that a row fits a line."""
     everything = [list(header), *rows] if header else list(rows)
     if not everything:
         return
-    widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]) - 1)]
-    room = _width() - sum(widths) - 2 * len(widths)
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    widest = widths.index(max(widths))
+    over = sum(widths) + 2 * (len(widths) - 1) - _width()
+    if over > 0:
+        widths[widest] = max(20, widths[widest] - over)
     for n, row in enumerate(everything):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        last = row[-1] if room < 20 or len(row[-1]) <= room else row[-1][: room - 1] + "…"
-        line = "  ".join([*cells, last]).rstrip()
+        cells = [cell if len(cell) <= w else cell[: w - 1] + "…" for cell, w in zip(row, widths, strict=True)]
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         click.echo(click.style(line, bold=True) if header and n == 0 else line)
 
 

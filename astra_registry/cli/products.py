@@ -219,7 +219,10 @@ def described(product: DataProduct) -> Iterator[dict[str, Any]]:
 def places(options: dict[str, Any]) -> Iterator[None]:
     """Let `--sas-base-dir` and `--remote-base` win over the settings; they are taken out of `options`."""
     values = {name: options.pop(name, None) for name in ("sas_base_dir", "remote_base")}
-    with override(**{name: value for name, value in values.items() if value is not None}):
+    with contextlib.ExitStack() as overrides:
+        for name, value in values.items():
+            if value is not None:
+                overrides.enter_context(override(f"--{name.replace('_', '-')}", **{name: value}))
         yield
 
 

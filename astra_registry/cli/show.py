@@ -129,8 +129,9 @@ def grouped(cls: Any, releases: tuple[str, ...]) -> list[tuple[list[str], str]]:
 def print_difference(product: str, old: str, new: str) -> None:
     """Print what differs between two releases: the template, and which parameters it takes."""
     cls = registry[product]
-    for release in (old, new):
-        click.echo(f"{canonical(release):<9} {templates_of(cls, release)[0]}")
+    templates = {canonical(release): templates_of(cls, release)[0] for release in (old, new)}
+    for release, template in templates.items():
+        click.echo(f"{release:<9} {template}")
     before, after = (set(cls.plan(r).used) & cls._in_paths for r in (old, new))
     for label, names in (("only before", before - after), ("only after", after - before)):
         listed = [p.name for a, p in cls._parameters.items() if a in names]

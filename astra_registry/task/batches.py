@@ -156,8 +156,10 @@ class Batched(Identified):
         columns = read_columns(table, columns=cls.wanted_columns(constants))
         given = {**{name: columns[name] for name in columns if cls._spellings[name] not in fixed}, **constants}
         if not columns:  # constants alone: as many equal rows as the table has
-            name = next(name for name in cls.batch_param_names() if cls._spellings[name] in fixed)
-            given[name] = [given[name]] * columns.size
+            for attribute in fixed:
+                if cls._parameters[attribute].batch:
+                    name = next(name for name in given if cls._spellings[name] == attribute)
+                    given[name] = [given[name]] * columns.size
         try:
             return cls(**given)
         except MissingParameter as error:

@@ -41,7 +41,9 @@ def test_list_can_be_narrowed(cli: Cli) -> None:
     assert "apVisit" not in dr18
     assert "apVisit" in {entry["name"] for entry in cli("list", "--search", "visit", "--json").data}
     assert cli("search", "visit", "star", "fibre", "--json").data[0]["name"] == "apVisit"
-    assert cli("list", "--plugin", "nobody").out == ""
+    nobody = cli("list", "--plugin", "apvist")
+    assert (nobody.code, nobody.out) == (2, "")
+    assert "did you mean 'apvisit'" in nobody.err
 
 
 def test_a_core_without_plugins_lists_nothing_and_says_so(cli: Cli) -> None:
