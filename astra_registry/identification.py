@@ -128,7 +128,7 @@ def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]
         found: list[tuple[DataProduct, Place]] = []
         for start, folder in enumerate(segments):
             if folder in known.folders:
-                found += _on_sas(known, segments[start:], known.folders[folder], every)
+                found += _on_sas(known, segments, start, known.folders[folder], every)
                 if found and not every:
                     return found
         if not found and not _URL.match(text):
@@ -140,7 +140,7 @@ def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]
 
 def _readings(text: str) -> Iterator[str]:
     """Yield the plain paths that a path or URL may mean, the likeliest first."""
-    if _URL.match(text):
+    if ":/" in text and _URL.match(text):
         text = re.split("[?#]", text, maxsplit=1)[0].partition(":")[2]
         yield _tidy(_unquoted(text))
         return
@@ -152,7 +152,7 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _tidy(path: str) -> str:
-    return os.path.normpath(path) if _MESSY.search(path) else path
+    return os.path.normpath(path) if ("/." in path or "//" in path or path[:1] == ".") and _MESSY.search(path) else path
 
 
 def _unquoted(text: str) -> str:
@@ -161,13 +161,13 @@ def _unquoted(text: str) -> str:
     return unquote(text) if "%" in text else text
 
 
-def _on_sas(known: Places, segments: list[str], owner: str, every: bool) -> list[tuple[DataProduct, Place]]:
+def _on_sas(known: Places, segments: list[str], start: int, owner: str, every: bool) -> list[tuple[DataProduct, Place]]:
     """Return the products at a location; also in another compression, when there are none."""
-    found = _living(known.on_sas(segments, owner), segments, owner, every)
+    found = _living(known.on_sas(segments, start, owner), segments, start, owner, every)
     if not found:
         for spelling in on_disk.spellings(segments[-1])[1:]:
             here = [*segments[:-1], spelling]
-            found = _living(known.on_sas(here, owner), here, owner, every)
+            found = _living(known.on_sas(here, start, owner), here, start, owner, every)
             if found:
                 break
     return found
@@ -179,18 +179,20 @@ def _software(known: Places, segments: list[str], every: bool) -> list[tuple[Dat
     for start, folder in enumerate(segments):
         if folder in known.software.tops:
             places = list(dict.fromkeys(known.software.find(segments, start)))
-            found += _living(places, segments[start:], "", every)
+            found += _living(places, segments, start, "", every)
     return found
 
 
-def _living(places: list[Place], segments: list[str], owner: str, every: bool) -> list[tuple[DataProduct, Place]]:
+def _living(
+    places: list[Place], segments: list[str], start: int, owner: str, every: bool
+) -> list[tuple[DataProduct, Place]]:
     """Return the products that these places put at a location, ranked; the best one alone unless *every*."""
     if not places:
         return []
     if len(places) > 1:
         name = segments[-1].casefold()
         places = sorted(places, key=lambda place: rank(place, owner, name))
-    location = "/".join(segments)
+    location = "/".join(segments[start:])
     found = []
     for place in places:
         found += [(product, place) for product in place.products_at(location)]

@@ -91,10 +91,11 @@ class PathIndex(Generic[T]):
                 i += 1
                 if node._any is not None:
                     waiting.append((node._any, i))
-                for length, beginnings in node._shaped.items():
-                    for tail, inside, below in beginnings.get(name[:length], ()):
-                        if name.endswith(tail) and inside in name:
-                            waiting.append((below, i))
+                if node._shaped:
+                    for length, beginnings in node._shaped.items():
+                        for tail, inside, below in beginnings.get(name[:length], ()):
+                            if name.endswith(tail) and inside in name:
+                                waiting.append((below, i))
                 exact = node._exact.get(name)
                 if exact is None:
                     break

@@ -200,11 +200,8 @@ class Places:
         """First folder on the SAS → the release that owns it; empty for those of products only."""
         owned = {release: release for release in releases()}
         owned.update({release.replace("ipl", "ipl-"): release for release in releases() if release.startswith("ipl")})
-        return {**dict.fromkeys(self._declared.tops, ""), **owned}
-
-    @cached_property
-    def _declared(self) -> PathIndex[Place]:
-        return _index(place for place in self._declared_places if place.template.place == SAS)
+        declared = (p.template.prefix.partition("/")[0] for p in self._declared_places if p.template.place == SAS)
+        return {**dict.fromkeys(declared, ""), **owned}
 
     @cached_property
     def _declared_places(self) -> list[Place]:
@@ -249,14 +246,21 @@ class Places:
         """The places of software products, which lie beside the SAS."""
         return _index(place for place in self.all() if place.template.place != SAS)
 
-    def on_sas(self, segments: Sequence[str], release: str) -> list[Place]:
-        """Return the places that a location may belong to, given as its folders and the file's name."""
-        found = list(self._declared.find(segments))
-        if release:
-            if release not in self._indices:
-                self._indices[release] = _index(p for p in self.of_release(release) if p.template.place == SAS)
-            found += self._indices[release].find(segments)
+    def on_sas(self, segments: Sequence[str], start: int, release: str) -> list[Place]:
+        """Return the places that a location may belong to: its folders and the file's name, from *start* on."""
+        top = segments[start]
+        index = self._indices.get(top)
+        if index is None:
+            index = self._indices[top] = _index(self._below(top, release))
+        found = index.find(segments, start)
         return list(dict.fromkeys(found)) if len(found) > 1 else found
+
+    def _below(self, top: str, release: str) -> Iterator[Place]:
+        """Yield the places that may lie in a first folder of the SAS: its release's, and those that products declare."""
+        for place in (*self._declared_places, *(self.of_release(release) if release else ())):
+            first, slash, _ = place.template.prefix.partition("/")
+            if place.template.place == SAS and (not slash or first == top):
+                yield place
 
 
 def _index(places: Iterator[Place]) -> PathIndex[Place]:
