@@ -256,7 +256,7 @@ class Places:
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _below(self, top: str, release: str) -> Iterator[Place]:
-        """Yield the places that may lie in a first folder of the SAS: its release's, and those that products declare."""
+        """Yield the places that may lie in a first folder of the SAS: its release's, and those declared by products."""
         for place in (*self._declared_places, *(self.of_release(release) if release else ())):
             first, slash, _ = place.template.prefix.partition("/")
             if place.template.place == SAS and (not slash or first == top):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astra_registry import Registry, SDSS5DataModelTask, hookimpl, parameter, registry
+from astra_registry import Registry, SDSS5DataModelTask, Tree, hookimpl, parameter, registry
 from astra_registry.declarations import Declaration
 from astra_registry.errors import BadValue, FileMissing, NotIdentified
 from astra_registry.identification import identify
@@ -251,6 +251,21 @@ def test_every_shipped_file_is_identified_where_it_lies(location: str) -> None:
 
     product = found.plan(found.release)
     assert location in [template.location(found._template_values()) for template in product.templates]
+
+
+def examples() -> list[list[str]]:
+    lines = (HERE / "data" / "datamodel_examples.csv").read_text().splitlines()
+    return [line.split(",") for line in lines if not line.startswith(("#", "release,"))]
+
+
+@pytest.mark.parametrize(("release", "root", "path", "product"), examples())
+def test_the_data_models_examples_come_back_to_their_paths(release: str, root: str, path: str, product: str) -> None:
+    file = f"{Tree(release).roots[root]}/{path}"
+
+    found = registry.identify(file)
+
+    assert (found._label(), found.release) == (product, release)
+    assert file in (found.local_path, f"{found.local_path}.bz2")
 
 
 def manifest() -> list[tuple[str, str, str, dict[str, Any]]]:
