@@ -1,0 +1,126 @@
+"""``astra-registry plugins``: what it prints; what it installs is tested in tests/distributions."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "astra_registry", *arguments]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ASTRA_")} | environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=own)
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, Any]:
+    return {plugin["name"]: plugin for plugin in json.loads(run("plugins", "list", "--json").stdout)}
+
+
+def test_the_list_has_every_plugin_with_its_health_and_products(listed: dict[str, Any]) -> None:
+    assert {"apstar", "apvisit", "sdsstree", "spec"} <= set(listed)
+    assert listed["apvisit"] == {
+        "name": "apvisit",
+        "distribution": "astra-registry-apvisit",
+        "version": "1.0.0",
+        "status": "ok",
+        "error": None,
+        "products": ["apVisit"],
+    }
+    assert len(listed["sdsstree"]["products"]) > 800
+
+
+def test_without_a_word_it_lists_and_json_goes_with_either(listed: dict[str, Any]) -> None:
+    assert json.loads(run("plugins", "--json").stdout) == list(listed.values())
+    lines = run("plugins").stdout.splitlines()
+    assert lines[0].split() == ["plugin", "distribution", "health", "products"]
+    assert any(line.split()[:4] == ["apvisit", "astra-registry-apvisit", "1.0.0", "ok"] for line in lines)
+    assert all(len(line) < 200 for line in lines)
+
+
+def test_a_disabled_plugin_is_listed_as_disabled() -> None:
+    told = json.loads(run("plugins", "list", "--json", ASTRA_REGISTRY_PLUGINS="apvisit").stdout)
+
+    assert {plugin["name"]: plugin["status"] for plugin in told if plugin["name"] in ("apvisit", "apstar")} == {
+        "apvisit": "ok",
+        "apstar": "disabled",
+    }
+
+
+def test_check_finds_nothing_wrong_with_the_bundled_plugins() -> None:
+    done = run("plugins", "check")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "all well" in done.stderr
+
+
+def test_check_finds_a_template_that_cannot_be_used(tmp_path: Path) -> None:
+    """What shows only when the product is asked for: in one line, with the release's fault and what to do."""
+    file = tmp_path / "products.toml"
+    template = '{ dr19 = "$NO_SUCH_ROOT/{a}.fits" }'
+    file.write_text(f'[products.lost]\ntemplates = {template}\nparameters.a.doc = "What it is."\n')
+
+    done = run("--products", str(file), "plugins", "check", "--json")
+
+    assert done.returncode == 1
+    (wrong,) = json.loads(done.stdout)
+    assert "NO_SUCH_ROOT" in wrong["error"]
+    assert wrong["status"] == "broken"
+
+
+def test_freeze_pins_every_distribution_once() -> None:
+    lines = [line for line in run("plugins", "freeze").stdout.splitlines() if not line.startswith("#")]
+
+    assert [line.partition("==")[0] for line in lines] == sorted({line.partition("==")[0] for line in lines})
+    assert any(line.startswith("astra-registry-spec==1.0.0") for line in lines)
+
+
+def test_a_preference_for_who_does_not_bring_it_names_who_does() -> None:
+    done = run("plugins", "prefer", "apStar", "astra-registry-spec")
+
+    assert done.returncode == 2
+    assert "astra-registry-spec brings no product 'apStar'; astra-registry-apstar" in done.stderr
+
+
+def test_new_asks_on_a_terminal(tmp_path: Path) -> None:
+    """A real pseudo-terminal: name, release, template, summary, and each parameter's type and meaning."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "astra_registry", "plugins", "new", "--directory", str(tmp_path)]
+    answers = [
+        "askedStar",
+        "dr19",
+        "$MWM_ASTRA/{v}/asked-{sdss_id}.fits",
+        "What was asked",
+        "str",
+        "The version.",
+        "",
+        "",
+    ]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
+        out, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+
+    assert process.returncode == 0, err
+    source = (Path(out.strip()) / "astra_registry_askedstar.py").read_text()
+    assert '"""What was asked."""' in source
+    assert 'v: str = parameter("The version.", batch=True)' in source
+    assert 'sdss_id: int = parameter("The SDSS-V identifier of the star.", batch=True)' in source
+
+
+def test_new_without_a_name_or_a_terminal_is_wrong_usage() -> None:
+    done = run("plugins", "new")
+
+    assert done.returncode == 2
+    assert "Missing argument 'PRODUCT'" in done.stderr

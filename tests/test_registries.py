@@ -1,0 +1,150 @@
+"""A registry behaves like a container of classes, whatever its plugins do."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import pytest
+
+from astra_registry import (
+    BrokenPlugin,
+    PluginConflict,
+    Registry,
+    SDSS5DataModelTask,
+    UnknownProduct,
+    hookimpl,
+    parameter,
+    registry,
+)
+from astra_registry.declarations import Declaration
+from astra_registry.installed import BrokenPluginWarning
+from astra_registry.settings import override
+
+
+def product(name: str, summary: str = "A star.") -> type[SDSS5DataModelTask]:
+    """A class of a product."""
+
+    class Product(SDSS5DataModelTask):
+        sdss_data_model_name = name
+        templates = {"dr19": "$MWM_ASTRA/{v_astra}/" + name + "-{sdss_id}.fits"}  # noqa: RUF012
+        v_astra: str = parameter("The version of Astra.", default="0.6.0")
+        sdss_id: int = parameter("The star.", batch=True)
+
+    Product.__doc__ = summary
+    return Product
+
+
+def bringing(name: str, *products: Any, **hooks: Any) -> types.ModuleType:
+    """A plugin that brings products."""
+    module = types.ModuleType(name)
+    if products:
+        module.astra_registry_products = hookimpl(lambda: list(products))
+    for hook, result in hooks.items():
+        setattr(module, f"astra_registry_{hook}", hookimpl(lambda result=result: result))
+    return module
+
+
+def test_it_is_a_mapping_of_names_to_classes() -> None:
+    star, visit = product("aStar"), product("aVisit")
+    mine = Registry(plugins=[bringing("mine", star, visit)])
+
+    assert list(mine) == mine.names() == ["aStar", "aVisit"]
+    assert (len(mine), "aStar" in mine, "nothing" in mine, 3 in mine) == (2, True, False, False)
+    assert mine["aStar"] is mine.aStar is mine.get("aStar") is star
+    assert mine.create("aStar", release="dr19", sdss_id=7).location == "dr19/spectro/astra/0.6.0/aStar-7.fits"
+    assert "aStar" in dir(mine)
+    assert repr(mine) == "<Registry(2 products from 1 plugins)>"
+
+
+def test_an_unknown_product_names_close_matches_and_is_a_key_error() -> None:
+    mine = Registry(plugins=[bringing("mine", product("apVisit"))])
+
+    with pytest.raises(UnknownProduct, match="no data product named 'apVist'; did you mean 'apVisit'"):
+        mine["apVist"]
+    with pytest.raises(KeyError):
+        mine["apVist"]
+    with pytest.raises(AttributeError, match="did you mean"):
+        _ = mine.apVist
+
+
+def test_without_a_plugin_it_says_so() -> None:
+    with pytest.raises(UnknownProduct, match="no plugin is installed"):
+        Registry(plugins=[])["apStar"]
+
+
+def test_search_finds_by_name_summary_parameter_and_release_the_closest_first() -> None:
+    mine = Registry(plugins=[bringing("mine", product("plain", "Of a visit."), product("visit"))])
+
+    assert mine.search_names("visit") == ["visit", "plain"]
+    assert mine.search_names("sdss_id visit") == ["visit", "plain"]
+    assert mine.search("visit", release="DR19")[0] is mine["visit"]
+    assert mine.search("visit", release="dr17") == []
+    assert mine.search_names(plugin="mine") == ["plain", "visit"]
+    assert mine.search_names(plugin="other") == []
+
+
+def test_two_plugins_that_claim_a_name_are_in_conflict_until_one_is_preferred() -> None:
+    ours, theirs = product("aStar"), product("aStar")
+    both = Registry(plugins=[bringing("first", ours), bringing("second", theirs, product("other"))])
+
+    with pytest.raises(PluginConflict, match="'aStar' is claimed by first and by second; say which to use"):
+        both["aStar"]
+    assert "aStar" in both
+    assert both["other"].sdss_data_model_name == "other"
+    with pytest.warns(BrokenPluginWarning, match="plugins prefer aStar first or second"):
+        assert both.names() == ["aStar", "other"]
+    assert [info.status for info in both.plugins] == ["conflict", "conflict"]
+    with override(prefer={"aStar": "second"}):
+        assert both["aStar"] is theirs
+        assert [info.status for info in both.plugins] == ["ok", "ok"]
+
+
+def test_a_source_yields_to_a_class_and_two_sources_are_in_conflict() -> None:
+    star = product("aStar")
+    declared = Declaration.of(product("fromSource"))
+    source = {"aStar": Declaration.of(product("aStar")), "fromSource": declared}
+    mine = Registry(plugins=[bringing("hand", star), bringing("tree", product_sources=[source])])
+
+    assert mine["aStar"] is star
+    assert mine.plugin_of("fromSource").name == "tree"
+    twice = Registry(plugins=[bringing("one", product_sources=[source]), bringing("two", product_sources=[source])])
+    with pytest.raises(PluginConflict, match="claimed by one and by two"):
+        twice["fromSource"]
+
+
+def test_a_broken_plugin_is_listed_with_what_is_wrong() -> None:
+    mine = Registry(plugins=[bringing("junk", products=[3]), bringing("fine", product("aStar"))])
+
+    with pytest.warns(BrokenPluginWarning, match="plugin 'junk' of junk is broken") as told:
+        assert mine.names() == ["aStar"]
+    assert len(told) == 1
+    assert [(info.name, info.status, info.products) for info in mine.plugins] == [
+        ("junk", "broken", ()),
+        ("fine", "ok", ("aStar",)),
+    ]
+    with override(strict=True), pytest.raises(BrokenPlugin):
+        Registry(plugins=[bringing("junk", products=[3])]).names()
+
+
+def test_refresh_keeps_the_classes_of_what_is_still_there() -> None:
+    kept = registry["apStar"], registry["mwmStar"]
+
+    registry.refresh()
+
+    assert (registry["apStar"], registry["mwmStar"]) == kept
+    assert registry["mwmStar"] is kept[1]
+
+
+def test_a_hidden_product_is_not_listed() -> None:
+    hidden = product("hidden")
+    hidden._visible_in_registry = False  # type: ignore[attr-defined]
+    mine = Registry(plugins=[bringing("mine", hidden, product("seen"))])
+
+    assert mine.names() == ["seen"]
+    assert mine["hidden"] is hidden
+
+
+def test_an_isolated_registry_has_what_it_was_given_and_nothing_else() -> None:
+    assert Registry(plugins=["astra_registry_apvisit"]).names() == ["apVisit"]
+    assert {info.name for info in Registry(plugins=["astra_registry_apvisit"]).plugins} == {"apvisit"}
