@@ -133,11 +133,13 @@ class Download:
         name = self._url.lower()
         packed_name = name.endswith((".gz", ".tgz"))
         keep: bool | None = None if packed_name else False
+        pace = self._pace(reply)
         offset = 0
         raw_offset = 0
         while count := reply.answer.read_into(room):
             self._errand.on_bytes(count)
             self._transport.throttle.spend(count)
+            pace.note(count)
             try:
                 data = unpack.decompress(room[:count])
             except zlib.error as error:
@@ -204,12 +206,14 @@ class Download:
 
     def _compare(self, reply: Reply, start: int, first: int) -> None:
         """Read the bytes that a range repeats, and see that they are the ones we have."""
+        pace = self._pace(reply)
         at = start
         while at < first:
             room = _room(min(_OVERLAP, first - at))
             count = reply.answer.read_into(room)
             if count == 0:
                 raise Setback(f"{reply.host.origin.authority} sent an empty range")
+            pace.note(count)
             if os.pread(self._part.file, count, at) != room[:count]:
                 reply.drop()
                 raise Misfit
@@ -294,8 +298,7 @@ class Download:
         answer, errand, throttle = reply.answer, self._errand, self._transport.throttle
         piece = throttle.piece
         room = _room(piece)
-        window = max(1.0, min(2 * self._transport.hosts.line.timeout, errand.patience))
-        since, gained = time.monotonic(), 0
+        pace = self._pace(reply)
         at = span[0]
         while end is None or at < end:
             view = room if end is None or end - at >= piece else room[: end - at]
@@ -310,14 +313,7 @@ class Download:
             errand.on_bytes(count)
             throttle.spend(count)
             self._note(count)
-            gained += count
-            now = time.monotonic()
-            if now - since > window and throttle.rate is None:
-                if gained < _SLOWEST * (now - since):
-                    raise Setback(
-                        f"{reply.host.origin.authority} sent {gained} bytes in {now - since:.0f} s", unreachable=True
-                    )
-                since, gained = now, 0
+            pace.note(count)
             if helper is not None and helper.stop:
                 reply.drop()
                 return
@@ -327,8 +323,13 @@ class Download:
         elif end is None:
             answer.read_into(room)
 
+    def _pace(self, reply: Reply) -> _Pace:
+        window = max(1.0, min(2 * self._transport.hosts.line.timeout, self._errand.patience))
+        return _Pace(reply.host.origin.authority, window, watched=self._transport.throttle.rate is None)
+
     def _note_seam(self, reply: Reply, first: int, end: int) -> None:
         """Read where the next range begins, to see in the end that both are of the same file."""
+        pace = self._pace(reply)
         pieces = []
         at = first
         while at < end:
@@ -336,6 +337,7 @@ class Download:
             count = reply.answer.read_into(room)
             if count == 0:
                 break
+            pace.note(count)
             pieces.append(bytes(room[:count]))
             at += count
         with self._lock:
@@ -402,6 +404,26 @@ class Download:
                 raise Setback("the part file shrank")
             self._sha1.update(room[:count])
             self._hashed += count
+
+
+class _Pace:
+    """Sees that a body does not trickle for ever: over each window it has to be faster than `_SLOWEST`."""
+
+    def __init__(self, server: str, window: float, *, watched: bool) -> None:
+        self._server = server
+        self._window = window
+        self._watched = watched
+        self._since = time.monotonic()
+        self._gained = 0
+
+    def note(self, count: int) -> None:
+        """Note that so many bytes came; a Setback when they are too few."""
+        self._gained += count
+        seconds = time.monotonic() - self._since
+        if seconds > self._window and self._watched:
+            if self._gained < _SLOWEST * seconds:
+                raise Setback(f"{self._server} sent {self._gained} bytes in {seconds:.0f} s", unreachable=True)
+            self._since, self._gained = time.monotonic(), 0
 
 
 class _Helper:

@@ -23,7 +23,6 @@ class Patience:
         self._budget = budget
         self._left = retries
         self._number = 0
-        self._excused = False
         self.deadline = time.monotonic() + budget
         self.reason = ""
 
@@ -43,17 +42,17 @@ class Patience:
             self.reason = f"given up after {self._retries + 1} tries"
             return None
         self._left -= 1
+        is_first = self._number == 0
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0**self._number) * random.uniform(0.5, 1.0)  # noqa: S311 -- to spread
         self._number += 1
         if asked is not None:
             wait = max(asked, wait if asked == 0 else asked * random.uniform(1.0, 1.05))  # noqa: S311
         end = time.monotonic() + wait
         if end >= self.deadline:
-            if asked is None or self._excused:
+            if asked is None or not is_first:
                 self.reason = f"given up after {self._budget:.0f} s"
                 return None
-            # It asked for this time; it has one more chance at the end of it.
-            self._excused = True
+            # The server's first wish is granted; the file has one more chance at the end of it.
             self._left = 0
             self.deadline = end + 5.0
         return wait
