@@ -21,15 +21,26 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _MESSY = re.compile(r"//|/\.\.?/|^\.\.?/")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Identification:
-    """One answer to what lives at a path: a product, and why this one."""
+    """One answer to what lives at a path: a product, and why this one; it equals its product, and has its members."""
 
     input: str
     """The path or URL that was asked about."""
     product: DataProduct
     reason: str
     """Why it is this one, in a few words."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copy and pickle look for is not the product's to answer
+            raise AttributeError(name)
+        return getattr(self.product, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.product == (other.product if isinstance(other, Identification) else other))
+
+    def __hash__(self) -> int:
+        return hash(self.product)
 
     @property
     def name(self) -> str:

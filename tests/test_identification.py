@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,11 @@ def test_all_candidates_come_ranked_with_their_reasons() -> None:
     assert answers[0].reason.startswith("the template of apStar in dr17: $APOGEE_REDUX/")
     assert answers[0].parameters["telescope"] == "apo25m"
     assert answers[0].input == STAR
+    assert answers[0] == registry.identify(STAR) == answers[0].product
+    assert len({answers[0], registry.identify(STAR), answers[1]}) == 2
+    assert answers[0].obj == "2M17335483-2753043"  # what a product has, an answer has
+    assert not hasattr(answers[0], "nothing")
+    assert pickle.loads(pickle.dumps(answers[0])) == answers[0]
 
 
 @pytest.mark.parametrize(
