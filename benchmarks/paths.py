@@ -2,8 +2,9 @@
 
     python benchmarks/paths.py [--rows 1000000] [--json]
 
-Medians of five, all in one run. sdss_access answers in a process of its own, one a release, as it holds one at a time.
-Every answer is compared with the others' before it is timed.
+Medians of five rounds, in each of which everything is measured once, so that a busy machine is busy for all.
+sdss_access answers in a process of its own, one a release, as it holds one at a time. Every answer is compared with the
+others' before it is timed.
 """
 
 from __future__ import annotations
@@ -31,33 +32,29 @@ from astra_registry.tree import Tree
 Values = dict[str, Any]
 
 CHILD = r"""
-import json, os, statistics, sys, time
+import json, os, sys, time
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 from sdss_access.path import Path
-release, name, calls = sys.argv[1], sys.argv[2], json.load(sys.stdin)
+release, name, calls = sys.argv[1], sys.argv[2], json.loads(sys.stdin.readline())
 path = Path(release=release)
-path.full(name, **calls[0])
-times = []
-for _ in range(5):
+print(json.dumps(path.full(name, **calls[0])), file=answers, flush=True)
+for line in sys.stdin:
     start = time.perf_counter()
     for values in calls:
         path.full(name, **values)
-    times.append((time.perf_counter() - start) / len(calls))
-print(json.dumps({"seconds": statistics.median(times), "full": path.full(name, **calls[0])}), file=answers, flush=True)
+    print((time.perf_counter() - start) / len(calls), file=answers, flush=True)
 """
 
 
-def timed(function: Callable[[], object]) -> float:
-    """Return the median time of five calls, in seconds."""
-    times = []
-    for _ in range(5):
-        gc.collect()
-        start = time.perf_counter()
-        made = function()
-        times.append(time.perf_counter() - start)
-        del made
-    return statistics.median(times)
+def once(function: Callable[[], object]) -> float:
+    """Return the time of one call, in seconds."""
+    gc.collect()
+    start = time.perf_counter()
+    made = function()
+    seconds = time.perf_counter() - start
+    del made
+    return seconds
 
 
 # ---------------------------------------------------------------- what is asked: columns, and the loop by hand
@@ -193,20 +190,30 @@ def row(columns: Values, i: int) -> Values:
     return {key: value[i] if isinstance(value, list) else value for key, value in columns.items()}
 
 
-def sdss_access(top: str, release: str, name: str, calls: list[Values]) -> tuple[float, str]:
-    """Return sdss_access's seconds a call, and the first path."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("TREE_VER", "TREE_DIR")}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", CHILD, release, name],
-        input=json.dumps(calls),
-        env={**environment, "SAS_BASE_DIR": top},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    told = json.loads(done.stdout)
-    return told["seconds"], told["full"]
+class SdssAccess:
+    """sdss_access in a process of its own, asked again and again for the same paths."""
+
+    def __init__(self, top: str, release: str, name: str, calls: list[Values]) -> None:
+        environment = {key: value for key, value in os.environ.items() if key not in ("TREE_VER", "TREE_DIR")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", CHILD, release, name],
+            env={**environment, "SAS_BASE_DIR": top},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.first = self.ask(json.dumps(calls))
+
+    def ask(self, line: str = "") -> Any:
+        """Return the answer to a line: the first path, then the seconds a path."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.communicate()
 
 
 def extra_memory(make: Callable[[], list[str]]) -> float:
@@ -227,63 +234,48 @@ def one_case(
     by_hand: Callable[[str, Values], list[str]],
     rows: int,
 ) -> dict[str, Any]:
-    """Measure one product of one release."""
+    """Measure one product of one release: everything once in each of five rounds, so that all see the same machine."""
     tree = Tree(release, sas_base_dir=top)
     full = tree.full
     calls = [row(columns, i) for i in range(1000)]
-    theirs, their_first = sdss_access(top, release, name, calls[:200])
-    paths, loop = tree.fulls(name, **columns), by_hand(top, columns)
-    if paths != loop or their_first != paths[0]:
-        raise SystemExit(f"{name} in {release}: the three do not agree")
-    del paths, loop
-
-    def one_a_call() -> None:
-        for values in calls:
-            full(name, **values)
-
-    one = timed(lambda: [one_a_call() for _ in range(10)]) / (10 * len(calls))
-    bulk = timed(lambda: tree.fulls(name, **columns)) / rows
-    hand = timed(lambda: by_hand(top, columns)) / rows
-    return {
-        **of_products(top, name, release, columns, calls, theirs, hand, rows),
-        "product": name,
-        "release": release,
-        "sdss_access_us": theirs * 1e6,
-        "full_us": one * 1e6,
-        "full_times_faster": theirs / one,
-        "fulls_us": bulk * 1e6,
-        "fulls_times_faster": theirs / bulk,
-        "by_hand_us": hand * 1e6,
-        "fulls_to_by_hand": bulk / hand,
-        "extra_bytes": extra_memory(lambda: tree.fulls(name, **columns)),
-    }
-
-
-def of_products(
-    top: str,
-    name: str,
-    release: str,
-    columns: Values,
-    calls: list[Values],
-    theirs: float,
-    hand: float,
-    rows: int,
-) -> dict[str, Any]:
-    """Measure the data products of that name: one made already, and a batch made already."""
+    theirs = SdssAccess(top, release, name, calls[:200])
     with override(sas_base_dir=top):
         model = registry[name]
         products = [model(release=release, **values) for values in calls]
         batch = model(release=release, **columns)
-        if batch.local_paths[: len(products)] != [product.local_path for product in products]:
-            raise SystemExit(f"{name} in {release}: a product and its batch do not agree")
-        one = timed(lambda: [product.local_path for product in products for _ in range(5)]) / (5 * len(products))
-        many = timed(lambda: batch.local_paths) / rows
+        singles = [product.local_path for product in products]
+        paths, loop = tree.fulls(name, **columns), by_hand(top, columns)
+        if not (paths == loop == batch.local_paths and theirs.first == paths[0] and singles == paths[: len(singles)]):
+            raise SystemExit(f"{name} in {release}: not all agree")
+        del paths, loop
+
+        def one_a_call() -> None:
+            for _ in range(5):
+                for values in calls:
+                    full(name, **values)
+
+        rounds: dict[str, list[float]] = {
+            "sdss_access": [], "full": [], "local_path": [], "fulls": [], "local_paths": [], "by_hand": [],
+        }  # fmt: skip
+        for _ in range(5):
+            rounds["sdss_access"].append(theirs.ask())
+            rounds["full"].append(once(one_a_call) / (5 * len(calls)))
+            rounds["local_path"].append(once(lambda: [p.local_path for p in products]) / len(calls))
+            rounds["by_hand"].append(once(lambda: by_hand(top, columns)) / rows)
+            rounds["fulls"].append(once(lambda: tree.fulls(name, **columns)) / rows)
+            rounds["local_paths"].append(once(lambda: batch.local_paths) / rows)
+    theirs.close()
+
+    def ratio(one: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(rounds[one], rounds[other], strict=True))
+
     return {
-        "local_path_us": one * 1e6,
-        "local_path_times_faster": theirs / one,
-        "local_paths_us": many * 1e6,
-        "local_paths_times_faster": theirs / many,
-        "local_paths_to_by_hand": many / hand,
+        "product": name,
+        "release": release,
+        **{f"{what}_us": statistics.median(seconds) * 1e6 for what, seconds in rounds.items()},
+        **{f"{what}_times_faster": ratio("sdss_access", what) for what in rounds if what != "sdss_access"},
+        **{f"{what}_to_by_hand": ratio(what, "by_hand") for what in ("fulls", "local_paths")},
+        "extra_bytes": extra_memory(lambda: tree.fulls(name, **columns)),
     }
 
 
@@ -312,20 +304,14 @@ def interleaved(top: str) -> dict[str, float]:
         tree = Tree(release, sas_base_dir=top)
         calls.append((tree, *a_plain_path(tree)))
     rounds = 500
+    grouped = [call for call in calls for _ in range(rounds)]
+    mixed = calls * rounds
 
-    def grouped() -> None:
+    def walk(calls: list[tuple[Tree, str, Values]]) -> None:
         for tree, name, values in calls:
-            full = tree.full
-            for _ in range(rounds):
-                full(name, **values)
+            tree.full(name, **values)
 
-    def mixed() -> None:
-        for _ in range(rounds):
-            for tree, name, values in calls:
-                full = tree.full
-                full(name, **values)
-
-    pairs = [(timed(grouped), timed(mixed)) for _ in range(5)]
+    pairs = [(once(lambda: walk(grouped)), once(lambda: walk(mixed))) for _ in range(15)]
     ratio = statistics.median(mix / group for group, mix in pairs)
     per_call = statistics.median(mix for _, mix in pairs) / (rounds * len(calls))
     return {"releases": len(calls), "interleaved_us": per_call * 1e6, "interleaved_to_one_by_one": ratio}
