@@ -12,6 +12,8 @@ from typing import Any
 HEAVY = ("astropy", "numpy", "pandas", "scipy", "matplotlib", "specutils", "sqlalchemy", "requests", "urllib3")
 ILL_MANNERED = ("sdss_access", "tree")
 
+_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
+
 _CHILD = r"""
 import json, os, sys, warnings
 answers = os.fdopen(os.dup(1), "w")
@@ -37,7 +39,8 @@ def effects(plugin: str, folder: str | os.PathLike[str]) -> dict[str, Any]:
     `failed` says why it could not be done, or nothing. `folder` is an empty one, in which the process runs.
     """
     question = json.dumps({"plugin": plugin, "modules": [*HEAVY, *ILL_MANNERED]})
-    environment = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    # Not the whole environment of this process: the plugin may have changed it already.
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": str(folder), "SAS_BASE_DIR": "/sas"}
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, question],
