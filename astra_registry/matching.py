@@ -48,9 +48,7 @@ def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
     return _pattern(template, known)
 
 
-def _pattern(
-    template: PathTemplate, known: Mapping[str, str], integers: Collection[str] = ()
-) -> re.Pattern[str]:
+def _pattern(template: PathTemplate, known: Mapping[str, str], integers: Collection[str] = ()) -> re.Pattern[str]:
     integers = {
         key for part in template.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
     }.union(integers)
