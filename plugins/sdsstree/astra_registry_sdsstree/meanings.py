@@ -126,6 +126,13 @@ NOTES = {
     "specObj": "The summary of all optical spectra, as the catalogue server has it",
 }
 
+# What a special function takes, and nothing else.
+CHOICES = {
+    "ftype": ("fits", "parquet"),
+    "instrument": ("apogee-n", "apogee-s"),
+    "telescope": ("apo25m", "apo1m", "lco25m"),
+}
+
 # Read by a special function, and of no consequence for what it gives.
 IDLE = frozenset(("catid", "plateid"))
 # Read by special functions only, and may be empty.

@@ -15,7 +15,18 @@ from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.product import DataProduct
 from astra_registry.release import WORK, releases
 from astra_registry.tree import Tree
-from astra_registry_sdsstree.meanings import EMPTY, IDLE, IDLE_IN, INTEGERS, MEANINGS, NOTES, SUBPATHS, TEXTS, Meaning
+from astra_registry_sdsstree.meanings import (
+    CHOICES,
+    EMPTY,
+    IDLE,
+    IDLE_IN,
+    INTEGERS,
+    MEANINGS,
+    NOTES,
+    SUBPATHS,
+    TEXTS,
+    Meaning,
+)
 
 _GAP = re.compile(r"\{\s*(\w+)[^{}:]*(?::([^{}]*))?\}|@(\w+)\|")
 _PADDED = re.compile(r"0>\d+d?|d")
@@ -92,6 +103,7 @@ class _Use:
         # Shown as it is nowhere: what stands in the path has lost its zeros, and is a number.
         self.numbers = {key for key in shown if any(_PADDED.fullmatch(spec) for spec in formats[key])}
         self.numbers |= {key for gap in gaps for key in gap.integers}
+        self.read = {key for gap in gaps for key in gap.arguments}
         self.empty = {key for gap in gaps for key in gap.optional if key in EMPTY}
 
 
@@ -116,14 +128,17 @@ def _parameter(product: str, key: str, uses: Sequence[_Use], keys: Sequence[str]
         default = _the_products_own
     elif (product, key) in IDLE_IN:
         default = IDLE_IN[product, key]
-    is_number = key in INTEGERS or (key not in TEXTS and all(key in use.numbers for use in naming))
+    # A piece's number, where only a special function reads it, is one too.
+    padded = all(key in use.numbers for use in naming) if naming else key == "num"
+    is_number = key in INTEGERS or (padded and key not in TEXTS)
     return Parameter(
         name=attribute if key in DataProduct._parameters else key,
         attribute=attribute,
-        type=int if is_number and naming else str,
+        type=int if is_number else str,
         doc=meaning.doc or f"The {key.replace('_', ' ')}.",
         unit=meaning.unit,
         batch=True,
+        choices=CHOICES.get(key) if any(key in use.read for use in uses) else None,
         default=default,
         aliases=tuple(alias for alias in meaning.aliases if alias not in keys),
     )

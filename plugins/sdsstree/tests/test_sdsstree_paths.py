@@ -105,6 +105,13 @@ def test_what_special_functions_read_besides_may_be_given_or_left_out() -> None:
     assert len(set(coadd(**given, obs=["", "lco"]).locations)) == 2
 
 
+def test_what_a_special_function_takes_are_choices() -> None:
+    choices = {p.name: p.choices for p in PATHS["apPlan"].parameters}
+    assert choices["telescope"] == ("apo25m", "apo1m", "lco25m")
+    assert choices["instrument"] == ("apogee-n", "apogee-s")
+    assert {p.name: p.choices for p in PATHS["allStar"].parameters}["telescope"] is None
+
+
 def test_the_trees_typo_is_known_by_its_meaning() -> None:
     assert "dib_model" in types_of("apMADGICS_out_p5deltachi2_lv")
 
