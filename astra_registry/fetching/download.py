@@ -25,6 +25,7 @@ _SYNC_EVERY = 64 << 20  # bytes: as much is fetched again after a power cut
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes
 _RANGES = 4
+_KEEP_EVERY = 0.25  # seconds that bytes stay in memory
 _SLOWEST = 256  # bytes a second: less is as good as silence
 
 _rooms = threading.local()
@@ -295,33 +296,46 @@ class Download:
         helper: _Helper | None = None,
     ) -> None:
         """Write the body to the part up to ``end``, and note what follows (to ``overlap``), where the next begins."""
-        answer, errand, throttle = reply.answer, self._errand, self._transport.throttle
-        piece = throttle.piece
+        answer = reply.answer
+        piece = self._transport.throttle.piece
         room = _room(piece)
         pace = self._pace(reply)
-        at = span[0]
-        while end is None or at < end:
-            view = room if end is None or end - at >= piece else room[: end - at]
-            count = answer.read_into(view)
-            if count == 0:
-                if end is not None:
-                    raise Setback(f"{reply.host.origin.authority} ended the file after {at} of {end} bytes")
-                break
-            self._write(view[:count], at)
-            at += count
-            span[1] = at
-            errand.on_bytes(count)
-            throttle.spend(count)
-            self._note(count)
-            pace.note(count)
-            if helper is not None and helper.stop:
-                reply.drop()
-                return
+        at, filled, kept_at = span[0], 0, time.monotonic()
+        try:
+            while end is None or at + filled < end:
+                count = answer.read_into(room[filled : piece if end is None else min(piece, end - at)])
+                if count == 0:
+                    if end is not None:
+                        raise Setback(
+                            f"{reply.host.origin.authority} ended the file after {at + filled} of {end} bytes"
+                        )
+                    break
+                filled += count
+                now = pace.note(count)
+                # Many small arrivals are written as one: each write and each step of the sha1 hands over the
+                # interpreter's lock, and that costs more than the bytes.
+                if filled == piece or now - kept_at > _KEEP_EVERY:
+                    at, filled, kept_at = self._keep(room[:filled], span), 0, now
+                if helper is not None and helper.stop:
+                    reply.drop()
+                    return
+        finally:
+            if filled:
+                self._keep(room[:filled], span)
         if overlap is not None and end is not None and end < overlap:
             self._note_seam(reply, end, min(end + _OVERLAP, overlap))
             reply.drop()
         elif end is None:
             answer.read_into(room)
+
+    def _keep(self, data: memoryview, span: list[int]) -> int:
+        """Write what came to the end of a span; return the new end."""
+        self._write(data, span[1])
+        span[1] += len(data)
+        self._errand.on_bytes(len(data))
+        self._transport.throttle.spend(len(data))
+        self._note(len(data))
+        return span[1]
 
     def _pace(self, reply: Reply) -> _Pace:
         window = max(1.0, min(2 * self._transport.hosts.line.timeout, self._errand.patience))
@@ -416,14 +430,16 @@ class _Pace:
         self._since = time.monotonic()
         self._gained = 0
 
-    def note(self, count: int) -> None:
-        """Note that so many bytes came; a Setback when they are too few."""
+    def note(self, count: int) -> float:
+        """Note that so many bytes came, and return the time; a Setback when they are too few."""
         self._gained += count
-        seconds = time.monotonic() - self._since
+        now = time.monotonic()
+        seconds = now - self._since
         if seconds > self._window and self._watched:
             if self._gained < _SLOWEST * seconds:
                 raise Setback(f"{self._server} sent {self._gained} bytes in {seconds:.0f} s", unreachable=True)
-            self._since, self._gained = time.monotonic(), 0
+            self._since, self._gained = now, 0
+        return now
 
 
 class _Helper:
