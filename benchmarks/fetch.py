@@ -186,11 +186,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--quick", action="store_true", help="the small sets only, and fewer of them")
+    arguments.add_argument("--sets", nargs="*", help=f"some of: {', '.join(SETS)}")
     arguments.add_argument("--lab", type=Path, default=LAB)
     arguments.add_argument("--here", type=Path, help="where files are fetched to: a folder on the disk in question")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
-    sets = SETS
+    sets = {kind: what for kind, what in SETS.items() if not chosen.sets or kind in chosen.sets}
     if chosen.quick:
         sets = {"200 × 300 kB": ("mid", 200, 300_000), "1,000 × 3 kB": ("small", 1000, 3000)}
     with tempfile.TemporaryDirectory() as temporary:
@@ -248,7 +249,7 @@ def again(
     os.environ.update(environment)
     told = {}
     shutil.rmtree(here, ignore_errors=True)
-    name, count, _ = next(one for one in sets.values() if one[0] == "small")
+    name, count, _ = list(sets.values())[-1]
     with EmbeddedSas(folder) as sas:
         items = [Wanted((sas.url_of(f"dr17/{name}/f{n:05}.fits"),), str(here / f"{n}.fits")) for n in range(count)]
         for _ in range(2):
