@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +22,3 @@ def read_header(path: str) -> dict[str, Any]:
 def astra_registry_readers() -> Mapping[tuple[str, str], str]:
     """Bring the reader, for both products."""
     return {(product, "header"): "example_headers:read_header" for product in ("apStar", "apVisit")}
-
-
-@hookimpl
-def astra_registry_product_files() -> list[str]:
-    """Bring the product of the file beside this one."""
-    return [os.path.join(os.path.dirname(__file__), "products.toml")]
