@@ -17,7 +17,7 @@ from astra_registry.task.identity import MAJOR, MINOR
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
-    from astra_registry.template import PathTemplate
+    from astra_registry.paths.template import PathTemplate
 
 TRANSPORTS = ("http", "rsync", "file")
 

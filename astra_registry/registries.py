@@ -29,7 +29,7 @@ from astra_registry.settings import setting
 
 if TYPE_CHECKING:
     from astra_registry.identification import Identification
-    from astra_registry.places import Places
+    from astra_registry.identification.places import Places
 
 
 @attrs.define

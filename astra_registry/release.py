@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from astra_registry import roots
 from astra_registry.errors import UnknownRelease, did_you_mean
+from astra_registry.paths import roots
 
 WORK = "sdsswork"
 

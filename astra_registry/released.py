@@ -16,7 +16,7 @@ from astra_registry.task import Task
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
-    from astra_registry.template import PathTemplate
+    from astra_registry.paths.template import PathTemplate
 
 Templates = Mapping[str, "str | Sequence[str]"]
 

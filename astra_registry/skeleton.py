@@ -13,9 +13,9 @@ from astra_registry.declarations import Declaration, attribute_of, class_name
 from astra_registry.errors import BadValue, UnresolvedRoot
 from astra_registry.hooks import API_VERSION
 from astra_registry.parameters import REQUIRED, Parameter
-from astra_registry.parts import Derived, Field
+from astra_registry.paths.parts import Derived, Field
+from astra_registry.paths.template import PathTemplate
 from astra_registry.release import canonical, releases
-from astra_registry.template import PathTemplate
 from astra_registry.tree import Tree
 
 TYPES: Mapping[str, type] = {"int": int, "str": str, "float": float, "bool": bool}

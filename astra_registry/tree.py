@@ -11,14 +11,15 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from astra_registry import notebook, on_disk, roots
+from astra_registry import notebook
 from astra_registry import release as releases
-from astra_registry.columns import UNSAFE, Columns
-from astra_registry.derived import GAPS, DerivedGap
 from astra_registry.errors import BadValue, NotOnSas, UnknownPath, UnresolvedRoot, did_you_mean
-from astra_registry.matching import match
+from astra_registry.paths import on_disk, roots
+from astra_registry.paths.columns import UNSAFE, Columns
+from astra_registry.paths.derived import GAPS, DerivedGap
+from astra_registry.paths.matching import match
+from astra_registry.paths.template import PathTemplate, parse
 from astra_registry.settings import SETTINGS, setting
-from astra_registry.template import PathTemplate, parse
 
 _NETLOC = {"sdss": "data.sdss.org", "sdss5": "data.sdss5.org", "mirror": "data.mirror.sdss.org"}
 
@@ -191,7 +192,7 @@ class Tree:
         known = GAPS.get(function)
         if known is not None:
             return known
-        from astra_registry import oracle
+        from astra_registry.paths import oracle
 
         return oracle.gap(releases.configuration(self.release), function)
 

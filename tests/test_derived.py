@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra_registry import derived
-from astra_registry.derived import GAPS
 from astra_registry.errors import BadValue
+from astra_registry.paths import derived
+from astra_registry.paths.derived import GAPS
 
 
 @pytest.mark.parametrize(

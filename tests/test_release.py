@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry import roots
 from astra_registry.errors import UnknownRelease
+from astra_registry.paths import roots
 from astra_registry.release import canonical, default_version, is_public, release_date, releases, versions
 
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from astra_registry.columns import CHUNK
 from astra_registry.errors import (
     AstraRegistryError,
     BadValue,
@@ -21,8 +20,9 @@ from astra_registry.errors import (
     UnresolvedRoot,
     UnsafePath,
 )
+from astra_registry.paths.columns import CHUNK
+from astra_registry.paths.template import PathTemplate
 from astra_registry.release import releases
-from astra_registry.template import PathTemplate
 from astra_registry.tree import Tree
 
 DR17, DR19, DR20 = Tree("dr17"), Tree("dr19"), Tree("dr20")

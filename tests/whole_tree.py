@@ -6,9 +6,9 @@ from functools import cache
 
 from astra_registry import Registry, Tree, hookimpl
 from astra_registry.declarations import Declaration, attribute_of
-from astra_registry.derived import GAPS
 from astra_registry.errors import UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
+from astra_registry.paths.derived import GAPS
 from astra_registry.release import releases
 
 INTEGERS = {key for gap in GAPS.values() for key in gap.integers} | {"mjd", "fiberid", "fiber", "catalogid"}

@@ -9,10 +9,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from astra_registry import release as known_releases
-from astra_registry import roots
 from astra_registry.declarations import Declaration
 from astra_registry.errors import PluginConflict, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
+from astra_registry.paths import roots
 from astra_registry.registries import Registry
 from astra_registry.settings import explain, setting
 from astra_registry.tree import Tree

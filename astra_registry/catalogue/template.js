@@ -1,5 +1,5 @@
 "use strict";
-// Path templates in the browser: the tree's notation, as astra_registry/template.py and derived.py have it.
+// Path templates in the browser: the tree's notation, as astra_registry/paths/template.py and derived.py have it.
 // Parameters that are integers come as BigInt, everything else as text.
 
 const Template = (() => {

@@ -95,7 +95,7 @@ def _roots(text: str, tree: Tree) -> dict[str, str]:
 
 def _derived(product: DataProduct) -> dict[str, str]:
     """Return what stands in each derived gap."""
-    from astra_registry.parts import Derived
+    from astra_registry.paths.parts import Derived
 
     template = product.plan(product.release).templates[0]
     values = template.checked(product._template_values())

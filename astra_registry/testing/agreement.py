@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from astra_registry import roots
 from astra_registry.errors import AstraRegistryError
+from astra_registry.paths import roots
 from astra_registry.product import DataProduct
 from astra_registry.tree import Tree
 

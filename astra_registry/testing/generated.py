@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from astra_registry.errors import InvalidParameter, MissingParameter, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
-from astra_registry.parts import Derived, Field
+from astra_registry.paths.parts import Derived, Field
 from astra_registry.product import DataProduct
 from astra_registry.release import releases, versions
 from astra_registry.released import ReleasePlan

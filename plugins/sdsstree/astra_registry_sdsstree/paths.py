@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from astra_registry.declarations import Declaration, attribute_of
-from astra_registry.derived import GAPS as DERIVED_GAPS
-from astra_registry.derived import DerivedGap
 from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
+from astra_registry.paths.derived import GAPS as DERIVED_GAPS
+from astra_registry.paths.derived import DerivedGap
 from astra_registry.product import DataProduct
 from astra_registry.release import WORK, releases
 from astra_registry.tree import Tree

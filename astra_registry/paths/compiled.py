@@ -13,10 +13,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from astra_registry.errors import UnresolvedRoot
-from astra_registry.parts import Derived, Field, distinct
+from astra_registry.paths.parts import Derived, Field, distinct
 
 if TYPE_CHECKING:
-    from astra_registry.template import PathTemplate
+    from astra_registry.paths.template import PathTemplate
 
 Maker = Callable[[Mapping[str, object]], str]
 Kinds = tuple[type, ...]

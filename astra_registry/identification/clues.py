@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from astra_registry import on_disk
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileMissing, MissingParameter, NotIdentified
-from astra_registry.matching import reader, typed_pattern
-from astra_registry.parts import Derived, Field, Part
-from astra_registry.places import Place, Places
+from astra_registry.identification.places import Place, Places
+from astra_registry.paths import on_disk
+from astra_registry.paths.matching import reader, typed_pattern
+from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.product import DataProduct
 from astra_registry.release import configuration, default_version, releases
 from astra_registry.task.parameterised import DEFAULT

@@ -14,9 +14,6 @@ from types import MappingProxyType
 
 import attrs
 
-from astra_registry import path_values
-from astra_registry.compiled import maker
-from astra_registry.derived import DerivedGap
 from astra_registry.errors import (
     AstraRegistryError,
     BadValue,
@@ -28,9 +25,12 @@ from astra_registry.errors import (
     UnsafePath,
     did_you_mean,
 )
-from astra_registry.parts import Derived, Field, Part
-from astra_registry.path_values import PathValue
-from astra_registry.roots import PRODUCT, SAS, resolve
+from astra_registry.paths import values as path_values
+from astra_registry.paths.compiled import maker
+from astra_registry.paths.derived import DerivedGap
+from astra_registry.paths.parts import Derived, Field, Part
+from astra_registry.paths.roots import PRODUCT, SAS, resolve
+from astra_registry.paths.values import PathValue
 
 _TOKEN = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}|@(\w+)\||([{}])")
 # Software lies in a folder of its version; in the repository that folder is one of `tags/`.
@@ -96,7 +96,7 @@ class PathTemplate:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """A regular expression that every location matches; what else matches it, `match` sorts out."""
-        from astra_registry.matching import pattern
+        from astra_registry.paths.matching import pattern
 
         return pattern(self)
 
@@ -202,7 +202,7 @@ class PathTemplate:
         those that hold what a URL may not. Raises as `location` does, naming the row, and UnequalLengths.
         """
         self._demand_sas()
-        from astra_registry.columns import Columns
+        from astra_registry.paths.columns import Columns
 
         return Columns(self, columns, size).paths(before, escape)
 
@@ -210,7 +210,7 @@ class PathTemplate:
 
     def match(self, location: str) -> dict[str, str] | None:
         """Return the values, as text without padding, that give this location, or None when none do."""
-        from astra_registry.matching import match
+        from astra_registry.paths.matching import match
 
         return match(self, location)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from astra_registry import on_disk
 from astra_registry.errors import BadValue, NotOnSas
-from astra_registry.places import Place, Places, owns
+from astra_registry.identification.places import Place, Places, owns
+from astra_registry.paths import on_disk
 from astra_registry.product import DataProduct
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def identify(
     known = places_of(registry)
     found = _at(known, text, every)
     if not found:
-        from astra_registry.clues import by_name
+        from astra_registry.identification.clues import by_name
 
         return by_name(known, text, every=every, header=header)
     if not every:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.parts import Field
-from astra_registry.template import PathTemplate
+from astra_registry.paths.parts import Field
+from astra_registry.paths.template import PathTemplate
 
 COMPRESSIONS = (".gz", ".bz2", ".zip", ".fz")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from astra_registry.derived import DerivedGap
 from astra_registry.errors import InvalidParameter, UnresolvedRoot
-from astra_registry.path_values import PathValue
+from astra_registry.paths.derived import DerivedGap
+from astra_registry.paths.values import PathValue
 
 NO_ROOTS: Mapping[str, str | UnresolvedRoot] = MappingProxyType({})
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
-from astra_registry.derived import DerivedGap
-from astra_registry.parts import Derived, Field
-from astra_registry.template import PathTemplate
+from astra_registry.paths.derived import DerivedGap
+from astra_registry.paths.parts import Derived, Field
+from astra_registry.paths.template import PathTemplate
 
 T = TypeVar("T")
 

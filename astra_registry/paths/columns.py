@@ -9,13 +9,13 @@ from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from astra_registry import path_values
 from astra_registry.errors import AstraRegistryError, UnequalLengths
 from astra_registry.parameters import is_column, plain_column
-from astra_registry.parts import Derived, Field, Part
+from astra_registry.paths import values as path_values
+from astra_registry.paths.parts import Derived, Field, Part
 
 if TYPE_CHECKING:
-    from astra_registry.template import PathTemplate
+    from astra_registry.paths.template import PathTemplate
 
 # Rows that are worked on together: few enough for what is made on the way to stay small and in the cache.
 CHUNK = 32_768

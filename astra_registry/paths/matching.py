@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from astra_registry.derived import tells_nothing
 from astra_registry.errors import AstraRegistryError, UnresolvedRoot
-from astra_registry.parts import Derived, Field
+from astra_registry.paths.derived import tells_nothing
+from astra_registry.paths.parts import Derived, Field
 
 if TYPE_CHECKING:
-    from astra_registry.template import PathTemplate
+    from astra_registry.paths.template import PathTemplate
 
 _ZEROS = re.compile(r"0>(\d+)d?")
 # Values that stand next to others, and how they look.

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from astra_registry import setting_kinds as kinds
 from astra_registry.errors import BadSetting, did_you_mean
+from astra_registry.settings import kinds
 from astra_registry.site_defaults import NOT_FROM_PLUGINS, site_defaults
 
 APPLICATION = "astra-registry"

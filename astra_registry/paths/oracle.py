@@ -15,9 +15,9 @@ import threading
 from functools import cache
 from typing import Any
 
-from astra_registry import roots
-from astra_registry.derived import DerivedGap
 from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.paths import roots
+from astra_registry.paths.derived import DerivedGap
 
 # Runs in the child: one JSON question a line, one JSON answer a line.
 _CHILD = r"""

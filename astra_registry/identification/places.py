@@ -12,14 +12,14 @@ import attrs
 
 from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError
-from astra_registry.matching import reader, typed_pattern
 from astra_registry.parameters import Parameter
-from astra_registry.path_index import PathIndex
+from astra_registry.paths.index import PathIndex
+from astra_registry.paths.matching import reader, typed_pattern
+from astra_registry.paths.roots import SAS
+from astra_registry.paths.template import PathTemplate
 from astra_registry.product import DataProduct
 from astra_registry.release import configuration, releases
-from astra_registry.roots import SAS
 from astra_registry.task.parameterised import DERIVED
-from astra_registry.template import PathTemplate
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
