@@ -14,8 +14,8 @@ import pytest
 from astra_registry import BrokenPlugin, PluginConflict, hookimpl, hooks
 from astra_registry.installed import BrokenPluginWarning, Point, distributions, normal
 from astra_registry.plugins import PluginSet, installed_plugins
-from astra_registry.preferences import with_preference
 from astra_registry.settings import override
+from astra_registry.settings.preferences import with_preference
 
 HEAVY = ("astropy", "numpy", "sqlalchemy", "requests", "urllib3", "sdss_access", "tree", "luigi", "distributed")
 STAR = ["--release", "dr17", "--telescope", "apo25m", "--field", "000+14", "--obj", "2M16544175-2148453"]

@@ -276,7 +276,7 @@ def sync(ctx: click.Context, file: str, dry_run: bool) -> None:
 @click.argument("distribution")
 def prefer(product: str, distribution: str) -> None:
     """Say which distribution's PRODUCT to use, where two bring one; kept in the user's configuration."""
-    from astra_registry import preferences
+    from astra_registry.settings import preferences
 
     with warnings.catch_warnings(), override(strict=False):
         warnings.simplefilter("ignore", BrokenPluginWarning)

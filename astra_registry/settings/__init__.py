@@ -19,7 +19,7 @@ import attrs
 
 from astra_registry.errors import BadSetting, did_you_mean
 from astra_registry.settings import kinds
-from astra_registry.site_defaults import NOT_FROM_PLUGINS, site_defaults
+from astra_registry.settings.site_defaults import NOT_FROM_PLUGINS, site_defaults
 
 APPLICATION = "astra-registry"
 
