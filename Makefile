@@ -40,6 +40,7 @@ docs: .venv/developer  ## the documentation, in docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: .venv/developer  ## every benchmark, with a table for docs/explanation/peers.md
+	$(INSTALL) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 dist: .venv/developer  ## wheels and sdists of the core and the plugins, in dist/

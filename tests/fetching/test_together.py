@@ -161,9 +161,13 @@ def test_an_interrupt_ends_a_run_promptly(make_archive: Callable[..., Archive]) 
     time.sleep(0.2)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
 
-    assert time.monotonic() - started < 2
+    # Well before the 5 s of silence after which a transfer would have been given up; a busy machine needs some of it.
+    assert time.monotonic() - started < 4
     assert process.returncode != 0
     assert archive.here_now() == []
 
