@@ -22,8 +22,10 @@ from astra_registry.testing.sas import Fault
 
 from .conftest import Archive, fits_bytes
 
+# Under a shell that runs things in the background, a process begins with SIGINT ignored.
 FETCH = """
-import sys, json
+import signal, sys, json
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from astra_registry.fetching import Wanted, fetch
 base, jobs, *pairs = sys.argv[1:]
 items = [Wanted((url,), path) for url, path in zip(pairs[::2], pairs[1::2])]
