@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import sys
@@ -32,8 +33,9 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
     sources = {source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
+    line = ProgressLine(sys.stderr)
     if options.pop("login"):
-        options["login"] = ask_for_login
+        options["login"] = functools.partial(ask_for_login, line)
     if exporting:
         for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
             click.echo(part)
@@ -47,7 +49,6 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
         if planned.to_fetch:
             click.echo(planned.summary(), err=True)
     wanted = asked_for(name, given, release, **sources)
-    line = ProgressLine(sys.stderr)
     results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
     counts: Counter[str] = Counter()
     size = 0
@@ -145,17 +146,24 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     }
 
 
-def ask_for_login(host: str) -> tuple[str, str]:
-    """Ask on the terminal for a name and a password; they are kept nowhere."""
-    user = click.prompt(f"user name for {host}", err=True)
-    return user, click.prompt("password", hide_input=True, err=True)
+def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
+    """Ask on the terminal for a name and a password, which are kept nowhere; None when nobody is there."""
+    line.clear()
+    try:
+        user = click.prompt(f"user name for {host}", err=True)
+        return user, click.prompt("password", hide_input=True, err=True)
+    except click.Abort as aborted:
+        if isinstance(aborted.__context__, EOFError):
+            click.echo("", err=True)
+            return None
+        raise
 
 
 def _as_configured(given: dict[str, Any]) -> Options:
     """Return how to ask the server: as the options say, else the settings."""
     names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
     chosen = {name: setting(name) if given.get(name) is None else given[name] for name in names}
-    return Options(**chosen, login=given.get("login"))
+    return Options(**chosen)
 
 
 def _print_plan(planned: Plan, *, in_json: bool) -> None:

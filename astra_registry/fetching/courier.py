@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.errors import CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import parts, whole
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.folders import Folders
@@ -103,6 +103,13 @@ class Courier:
             return Delivery(outcome("failed", error=error))
         except OSError as error:
             return Delivery(outcome("failed", error=_disk_trouble(error, item.path)))
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a transport that is not ours may fail in any way
+            told = (
+                error if isinstance(error, AstraRegistryError) else TransferFailed(f"{type(error).__name__}: {error}")
+            )
+            return Delivery(outcome("failed", error=told))
         status = "present" if url is None else "fetched"
         if url is None:
             errand.requests = 0

@@ -139,8 +139,9 @@ class Download:
         raw_offset = 0
         while count := reply.answer.read_into(room):
             self._errand.on_bytes(count)
+            now = pace.note(count)
             self._transport.throttle.spend(count)
-            pace.note(count)
+            pace.rested(time.monotonic() - now)
             try:
                 data = unpack.decompress(room[:count])
             except zlib.error as error:
@@ -316,6 +317,8 @@ class Download:
                 # interpreter's lock, and that costs more than the bytes.
                 if filled == piece or now - kept_at > _KEEP_EVERY:
                     at, filled, kept_at = self._keep(room[:filled], span), 0, now
+                    if self._transport.throttle.rate is not None:
+                        pace.rested(time.monotonic() - now)
                 if helper is not None and helper.stop:
                     reply.drop()
                     return
@@ -339,7 +342,7 @@ class Download:
 
     def _pace(self, reply: Reply) -> _Pace:
         window = max(1.0, min(2 * self._transport.hosts.line.timeout, self._errand.patience))
-        return _Pace(reply.host.origin.authority, window, watched=self._transport.throttle.rate is None)
+        return _Pace(reply.host.origin.authority, window)
 
     def _note_seam(self, reply: Reply, first: int, end: int) -> None:
         """Read where the next range begins, to see in the end that both are of the same file."""
@@ -423,10 +426,9 @@ class Download:
 class _Pace:
     """Sees that a body does not trickle for ever: over each window it has to be faster than `_SLOWEST`."""
 
-    def __init__(self, server: str, window: float, *, watched: bool) -> None:
+    def __init__(self, server: str, window: float) -> None:
         self._server = server
         self._window = window
-        self._watched = watched
         self._since = time.monotonic()
         self._gained = 0
 
@@ -435,11 +437,15 @@ class _Pace:
         self._gained += count
         now = time.monotonic()
         seconds = now - self._since
-        if seconds > self._window and self._watched:
+        if seconds > self._window:
             if self._gained < _SLOWEST * seconds:
                 raise Setback(f"{self._server} sent {self._gained} bytes in {seconds:.0f} s", unreachable=True)
             self._since, self._gained = now, 0
         return now
+
+    def rested(self, seconds: float) -> None:
+        """Leave out the time in which we did not want more, because of our own limit."""
+        self._since += seconds
 
 
 class _Helper:

@@ -69,6 +69,8 @@ class Options:
         for name in ("jobs", "timeout", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
+        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+            raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
 
 
 class Fetcher:
@@ -78,7 +80,8 @@ class Fetcher:
         self._options = options
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
         base = options.remote_base
-        keys = Keys(frozenset({configured_origin(base)}) if base else SDSS_HOSTS, options.login)
+        hosts = frozenset({configured_origin(base)}) if base else SDSS_HOSTS
+        keys = Keys(hosts, None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
@@ -95,7 +98,7 @@ class Fetcher:
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
         self._ledger = Ledger(options.ledger)
         self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Delivery | Wanted] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
         self._absent = 0
@@ -172,6 +175,11 @@ class Fetcher:
             except queue.Empty:
                 if on_progress is not None:
                     on_progress(self._tally.progress())
+                continue
+            if isinstance(delivery, Exception):  # of the machinery: what a file meets is its result
+                raise delivery
+            if isinstance(delivery, _Question):
+                delivery.put_to(self._options.login)
                 continue
             if isinstance(delivery, Wanted):  # rsync did not get through: each by itself, over https
                 self._outstanding -= 1
@@ -256,7 +264,7 @@ class Fetcher:
     def _list_early(self, item: Wanted) -> None:
         """Ask for a folder's listing beside its first files, so that they need not wait for it."""
         url = item.urls[0]
-        folder = url[: url.rindex("/") + 1]
+        folder = url[: url.rfind("/") + 1]
         if folder in self._listed or not _is_http(url):
             return
         if len(self._listed) > _FOLDERS_COUNTED:
@@ -275,8 +283,20 @@ class Fetcher:
                 deliveries = job()
             except Stopped:
                 return
+            except Exception as error:  # noqa: BLE001 -- raised again by whoever takes the results
+                self._done.put(error)
+                return
             for delivery in deliveries:
                 self._done.put(delivery)
+
+    def _ask_person(self, host: str) -> tuple[str, str] | None:
+        """Have the thread that takes the results ask for a login: only the main one gets its Ctrl-C at a prompt."""
+        question = _Question(host)
+        self._done.put(question)
+        while not question.answered.wait(_PROGRESS_EVERY):
+            if self._hosts.stop.is_set():
+                raise Stopped
+        return question.answer
 
     def close(self) -> None:
         """End the run: transfers that are under way are cut, and may be resumed by the next run."""
@@ -289,6 +309,20 @@ class Fetcher:
         self._threads.clear()
         self._hosts.close()
         self._ledger.close()
+
+
+class _Question:
+    """What a worker wants to know of a person."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.answer: tuple[str, str] | None = None
+        self.answered = threading.Event()
+
+    def put_to(self, login: Login | None) -> None:
+        """Ask, and let the worker go on with the answer."""
+        self.answer = login(self.host) if login is not None else None
+        self.answered.set()
 
 
 class _Tally:

@@ -10,14 +10,19 @@ import re
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterable
 
-from astra_registry.fetching.line import Line, Proxy
+from astra_registry.fetching.line import Line
 from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.proxies import Proxy
 from astra_registry.fetching.setbacks import Setback
 
 _HEAD_LIMIT = 1 << 16
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_NUMBER = re.compile(r"[0-9]{1,18}")  # int() and isdigit() take more than HTTP does: "²", "+5", "1_000", 5,000 digits
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
+_TRAILERS = 100
 
 
 class StaleConnection(Exception):
@@ -70,15 +75,17 @@ class Connection:
         raise Setback(f"{self.origin.authority} hung up without an answer", unreachable=True) from error
 
     def _silent(self) -> Setback:
-        return Setback(f"{self.origin.authority} was silent for {self._socket.gettimeout():.3g} s", unreachable=True)
+        told = f"{self.origin.authority} was silent, or nearly, for {self._socket.gettimeout():.3g} s"
+        return Setback(told, unreachable=True)
 
     def _answer(self, method: str, data: bytes) -> Answer:
+        until = self._patience_ends()
         while True:
             end = _HEAD_END.search(data)
             if end is None:
                 if len(data) > _HEAD_LIMIT:
                     raise Setback(f"{self.origin.authority} sent a head without an end")
-                more = self._receive(_HEAD_LIMIT)
+                more = self._receive(_HEAD_LIMIT, until)
                 if not more:
                     raise Setback(f"{self.origin.authority} hung up in the middle of an answer's head")
                 data += more
@@ -89,7 +96,13 @@ class Connection:
                 return answer
             data = bytes(self._buffer)  # 100 Continue and the like: the answer proper follows
 
-    def _receive(self, most: int) -> bytes:
+    def _patience_ends(self) -> float:
+        """The time at which what begins now has to be complete: a trickle is as good as silence."""
+        return time.monotonic() + (self._socket.gettimeout() or self._line.timeout)
+
+    def _receive(self, most: int, until: float) -> bytes:
+        if time.monotonic() > until:
+            raise self._silent()
         try:
             return self._socket.recv(most)
         except TimeoutError:
@@ -116,8 +129,9 @@ class Connection:
     def read_line(self) -> bytes:
         """Return the next line without its end."""
         data = bytes(self._buffer)
+        until = self._patience_ends()
         while b"\n" not in data:
-            more = self._receive(_HEAD_LIMIT)
+            more = self._receive(_HEAD_LIMIT, until)
             if not more or len(data) > _HEAD_LIMIT:
                 raise Setback(f"{self.origin.authority} hung up in the middle of the file")
             data += more
@@ -148,7 +162,7 @@ class Answer:
         self.connection = connection
         first, *lines = head.replace("\r\n", "\n").split("\n")
         version, _, rest = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        if not version.startswith("HTTP/1.") or number(rest[:3]) is None:
             raise Setback(f"{connection.origin.authority} does not speak HTTP: it said {first[:60]!r}")
         self.status = int(rest[:3])
         self.headers = _headers(lines)
@@ -163,9 +177,9 @@ class Answer:
             self._chunked = False
         elif not self._chunked and "content-length" in self.headers:
             text = self.headers["content-length"]
-            if not text.isdigit():
+            self.length = number(text)
+            if self.length is None:
                 raise Setback(f"{connection.origin.authority} promises a length of {text[:40]!r}")
-            self.length = int(text)
         self._left = self.length
 
     @property
@@ -195,13 +209,12 @@ class Answer:
     def _read_chunk(self, view: memoryview) -> int:
         if self._chunk == 0:
             size = self.connection.read_line().partition(b";")[0].strip()
-            try:
-                self._chunk = int(size, 16)
-            except ValueError:
-                raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}") from None
+            if not _CHUNK_SIZE.fullmatch(size):
+                raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}")
+            self._chunk = int(size, 16)
             if self._chunk == 0:
-                while self.connection.read_line():
-                    pass
+                if not any(not self.connection.read_line() for _ in range(_TRAILERS)):
+                    raise Setback(f"{self.connection.origin.authority} sends trailers without an end")
                 self._chunked, self._left, self.length = False, 0, self.received
                 return 0
         count = self.connection.read_into(view[: self._chunk] if self._chunk < len(view) else view)
@@ -236,6 +249,11 @@ class Answer:
         if surplus and self.length is not None:
             raise Setback(f"{self.connection.origin.authority} sent more than the {self.length} bytes it promised")
         return self._keeps and surplus is False
+
+
+def number(text: str) -> int | None:
+    """Return the number that a header or a status line tells; None for what HTTP does not call one."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _headers(lines: Iterable[str]) -> dict[str, str]:
