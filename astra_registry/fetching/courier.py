@@ -30,6 +30,8 @@ from astra_registry.fetching.turns import Turn
 from astra_registry.fetching.wanted import Wanted
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LARGE = 8 << 20  # bytes: after such a file its name is made sure of at once …
+_SETTLE_EVERY = 1.0  # … and after others when so many seconds have gone by
 _ADVICE_FOR = 100  # missing files a run whose folder on the server is looked at
 
 
@@ -113,6 +115,8 @@ class Courier:
         status = "present" if url is None else "fetched"
         if url is None:
             errand.requests = 0
+        else:
+            self._folders.settle(every=0.0 if entry.size >= _LARGE else _SETTLE_EVERY)
         result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
         return Delivery(result, entry)
 
@@ -152,6 +156,10 @@ class Courier:
             raise
         self._clear(item.path)
         return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url))
+
+    def settle(self) -> None:
+        """Wait until what was brought would outlive a power cut."""
+        self._folders.settle()
 
     def _touching(self, turn: Turn) -> Callable[[int], None]:
         def on_bytes(count: int) -> None:

@@ -308,6 +308,7 @@ class Fetcher:
             thread.join(timeout=5.0)  # one that waits for a dead file system cannot be woken
         self._threads.clear()
         self._hosts.close()
+        self._courier.settle()
         self._ledger.close()
 
 

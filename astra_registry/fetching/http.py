@@ -51,6 +51,8 @@ class Reply:
 
     def skip_body(self) -> None:
         """Read the rest when that is less than a new connection costs, and give the connection back."""
+        if not self._held:
+            return
         try:
             if self.answer.promises and (self.answer.length or 0) <= _SMALL:
                 self.answer.read(_SMALL)
@@ -123,9 +125,9 @@ class HttpTransport:
             reply = self._ask_once(url, method, target, extra, errand)
             status = reply.answer.status
             if status == 401 and trusted and not errand.public:
+                reply.skip_body()  # at once: a person takes time to answer
                 typed = self._keys.ask(origin, used)
                 if typed is not None and typed != used:
-                    reply.skip_body()
                     continue
             if status not in _REDIRECTS or "location" not in reply.answer.headers:
                 return reply
