@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import hashlib
 import os
-import threading
 import time
-import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +13,7 @@ import attrs
 
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import parts, whole
+from astra_registry.fetching.advice import Advice
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.folders import Folders
 from astra_registry.fetching.hosts import Host, Hosts
@@ -32,7 +30,6 @@ from astra_registry.fetching.wanted import Wanted
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LARGE = 8 << 20  # bytes: after such a file its name is made sure of at once …
 _SETTLE_EVERY = 1.0  # … and after others when so many seconds have gone by
-_ADVICE_FOR = 100  # missing files a run whose folder on the server is looked at
 
 
 @attrs.frozen
@@ -66,8 +63,7 @@ class Courier:
         self._on_bytes = on_bytes
         self._leftovers = parts.Leftovers()
         self._folders = Folders()
-        self._advised = 0
-        self._lock = threading.Lock()
+        self._advice = Advice(listings)
 
     def bring(self, item: Wanted, *, sums: bool = False) -> Delivery:
         """Bring one file, and say what came of it; only Stopped is raised. ``sums``: compare with the server's sha1."""
@@ -98,7 +94,7 @@ class Courier:
             with self._folders.made_for(item.path):
                 entry, url = bring()
         except FileMissing as error:
-            return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice(item)}")))
+            return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice.on(item)}")))
         except Unauthorized as error:
             return Delivery(outcome("unauthorized", error=error))
         except FileFailed as error:
@@ -290,31 +286,6 @@ class Courier:
     def _is_down(self, url: str) -> bool:
         host = self._host(url)
         return host is not None and host.is_down
-
-    def _advice(self, item: Wanted) -> str:
-        """Return what the server has in place of a file that it does not have."""
-        url = item.urls[0]
-        with self._lock:
-            self._advised += 1
-            if self._advised > _ADVICE_FOR or self._host(url) is None:
-                return ""
-        folder, _, coded = url.rpartition("/")
-        name = urllib.parse.unquote(coded)
-        try:
-            there = self._listings.folder(folder + "/")
-        except (FileFailed, Stopped):
-            return ""
-        if not there.there:
-            return " (nor its folder)"
-        other = [
-            n for n in (name + ".gz", name + ".bz2", name.removesuffix(".gz"), name.removesuffix(".bz2")) if n != name
-        ]
-        for spelling in other:
-            if spelling in there.names:
-                return f"; it has {spelling}"
-        close = difflib.get_close_matches(name, there.names[:5000], n=3, cutoff=0.6)
-        files = sum(not n.endswith("/") for n in there.names)
-        return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
 
 
 def _begin(part: parts.Part) -> None:
