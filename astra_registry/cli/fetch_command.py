@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,15 +16,17 @@ import click
 
 from astra_registry.cli.products import ProductGroup, existing, made
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchReport, FetchResult, ProgressLine, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
-from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.kept import Kept
+from astra_registry.fetching.locked import Locking, read_lock
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
 from astra_registry.settings import setting
+from astra_registry.tables.writing import format_of
 
 _TOLD = 10  # failures told one by one; the report has them all
 
@@ -40,6 +43,7 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
         for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
             click.echo(part)
         return
+    keeping = _Keeping(report, lock)
     # A list from standard input can be read only once, and one product needs no plan.
     if dry_run or (any(sources.values()) and "-" not in sources.values() and not in_json):
         planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(options))
@@ -52,22 +56,20 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
     results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
     counts: Counter[str] = Counter()
     size = 0
-    kept: list[FetchResult] | None = [] if report or lock else None
     try:
         for result in results:
             counts[result.status] += 1
             size += (result.bytes or 0) if result.status == "fetched" else 0
-            if kept is not None:
-                kept.append(result)
+            line_of_json = as_data(result, name, release) if in_json or report else {}
+            keeping.add(result, line_of_json)
             if in_json:
-                click.echo(json.dumps(as_data(result, name, release), ensure_ascii=False))
+                click.echo(json.dumps(line_of_json, ensure_ascii=False))
             else:
                 line.clear()
                 _tell(result, counts)
     finally:
         line.clear()
-        if kept is not None:
-            _write(kept, report, lock)
+        keeping.write()
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
         click.echo(f"{told}; {size_of(size)} came over the line", err=True)
@@ -187,13 +189,33 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 
 
-def _write(results: list[FetchResult], report: str | None, lock: str | None) -> None:
-    if report:
-        from astra_registry.tables import write_table
+class _Keeping:
+    """What came of the files so far, for a report and a lock file."""
 
-        write_table(FetchReport(results).to_table(), report, overwrite=True)
-    if lock:
-        write_lock(lock, results, sas_base_dir=setting("sas_base_dir"))
+    def __init__(self, report: str | None, lock: str | None) -> None:
+        # What could not be written in the end is refused before anything is brought.
+        if report:
+            format_of(report)
+        for file in filter(None, (report, lock)):
+            if not os.path.isdir(os.path.dirname(file) or os.curdir):
+                raise BadValue(f"'{file}' cannot be written: there is no folder '{os.path.dirname(file)}'")
+        self._report, self._lock = report, lock
+        self._kept = Kept() if report else None
+        self._locking = Locking(setting("sas_base_dir")) if lock else None
+
+    def add(self, result: FetchResult, told: dict[str, Any]) -> None:
+        if self._kept is not None:
+            self._kept.add(told)
+        if self._locking is not None:
+            self._locking.add(result)
+
+    def write(self) -> None:
+        if self._kept is not None and self._report is not None:
+            self._kept.write(self._report)
+            self._kept.close()
+        if self._locking is not None and self._lock is not None:
+            self._locking.write(self._lock)
+            self._locking.close()
 
 
 def without_product(**options: Any) -> None:

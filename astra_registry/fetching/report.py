@@ -127,7 +127,10 @@ class FetchReport(Sequence[FetchResult]):
         for name in names:
             kind, empty = kinds.get(name, (str, ""))
             columns[name] = _column([getattr(r, name) for r in self._results], kind, empty)
-        return Table({name: MaskedColumn(*column[:1], mask=column[1]) for name, column in columns.items()})
+        table = Table({name: MaskedColumn(values, mask=mask) for name, (values, mask) in columns.items()})
+        for name in ("bytes", "attempts"):
+            table[name].fill_value = -1  # astropy's own, 999999, is a size that a file may have
+        return table
 
     def raise_for_failures(self) -> None:
         """Raise when a file is not here: the reason of the first, with the number of all."""

@@ -69,7 +69,7 @@ def write_table(
     CSV, TSV, ECSV, FITS (also ``.gz``), VOTable (``.vot``, ``.xml``) and Parquet; a plain mapping into CSV needs no
     astropy. Raises `BadTable` for another name, and FileExistsError when the file is there and may not be overwritten.
     """
-    ending, kind = _format(path)
+    ending, kind = format_of(path)
     with written(path, overwrite=overwrite, suffix=ending) as private:
         if kind in ("csv", "tsv"):
             _write_text(table, private, "," if kind == "csv" else "\t")
@@ -77,14 +77,20 @@ def write_table(
         if not hasattr(table, "colnames"):
             table = as_table(table, units=units, descriptions=descriptions, meta=meta)
         if kind == "parquet":
-            try:
-                import pyarrow  # noqa: F401
-            except ImportError:
-                raise MissingExtra("writing Parquet", "parquet") from None
+            needs_pyarrow()
         table.write(private, format=kind, overwrite=True)
 
 
-def _format(path: str | os.PathLike[str]) -> tuple[str, str]:
+def needs_pyarrow() -> None:
+    """Raise MissingExtra when there is no pyarrow."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise MissingExtra("writing Parquet", "parquet") from None
+
+
+def format_of(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the ending of a table's file, and the format that it stands for; BadTable for another name."""
     name = os.fspath(path).lower()
     for ending in sorted(_FORMATS, key=len, reverse=True):
         if name.endswith(ending):

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from astropy.table import Table
 
+from astra_registry.fetching.kept import COLUMNS
+from astra_registry.parameters import MASKED
+from astra_registry.tables import read_columns
 from astra_registry.testing.sas import EmbeddedSas
 
 from .conftest import DATA
@@ -103,6 +106,37 @@ def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_p
     table = Table.read(tmp_path / "out.ecsv")
     assert list(table["status"]) == ["present", "present"]
     assert set(table["release"]) == {"dr13"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "xml", "parquet"])
+def test_a_report_can_have_any_format_of_tables(cli: Cli, sas: EmbeddedSas, tmp_path: Path, ending: str) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("# an address, and what is none: é & <b>\nhttps://data.sdss.org/nothing/é & <b>\n")
+    report = tmp_path / f"out.{ending}"
+
+    ran = cli("fetch", "--urls", listing, "--report", report, "--retries", "0")
+
+    assert ran.code == 1
+    told = read_columns(str(report))
+    assert list(told) == list(COLUMNS)
+    assert told["status"] == ["failed"]
+    assert told["bytes"][0] in (MASKED, "")
+    assert told["error"][0].startswith("line 2: ")
+    assert "& <b>" in told["error"][0]
+
+    cli("fetch", *STARS, "--report", report)
+    back = read_columns(str(report))
+    assert sorted(map(int, back["bytes"])) == sorted(Path(path).stat().st_size for path in back["path"])
+
+
+@pytest.mark.parametrize("option", ["--report", "--lock"])
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+) -> None:
+    ran = cli("fetch", *STARS, option, tmp_path / "no" / "out.csv")
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert "there is no folder" in ran.err
 
 
 def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(

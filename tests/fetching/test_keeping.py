@@ -9,8 +9,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
@@ -54,8 +56,6 @@ def test_whole_files_are_found_whole_and_damaged_ones_bad(archive: Archive) -> N
 
 
 def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path) -> None:
-    import numpy as np
-
     archive.here.mkdir()
     file = archive.here / "sums.fits"
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(5000, dtype="f4"))])
@@ -128,6 +128,17 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     assert [json.loads(line).get("location") for line in lock.read_text().splitlines()[1:]] == [
         f"dr17/stars/star-{n:04}.fits" for n in range(3)
     ]
+
+
+def test_a_report_keeps_a_size_of_999999_in_a_fits_table(archive: Archive, tmp_path: Path) -> None:
+    """It is the number by which astropy means none, unless told otherwise."""
+    item = archive.add("dr17/stars/a.bin", b"x" * 999_999)
+    report = archive.fetch([item, archive.wanted("dr17/stars/none.bin")])
+
+    report.to_table().write(tmp_path / "out.fits")
+
+    read = Table.read(tmp_path / "out.fits")
+    assert {row["status"]: row["bytes"] for row in read} == {"fetched": 999_999, "missing": np.ma.masked}
 
 
 @pytest.mark.parametrize("text", ["", "not json\n", '{"format": "else"}\n', '["a"]\n'])
