@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -25,17 +26,27 @@ from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
-from astra_registry.settings import setting
+from astra_registry.settings import SETTINGS, override, setting
 from astra_registry.tables.writing import format_of
 
+_SOURCES = {"table": "table", "urls": "list", "paths": "list", "locked": "lock file"}
 _TOLD = 10  # failures told one by one; the report has them all
 
 
 def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **options: Any) -> None:
     """Bring what the command line asks for, and exit with 1 when something is not here in the end."""
+    with contextlib.ExitStack() as overrides:
+        for option in [option for option in options if option in SETTINGS]:
+            said = f"--{option.replace('_', '-')}"
+            overrides.enter_context(override(said, **{option: options.pop(option)}))
+        _fetch(name, given, release, **options)
+
+
+def _fetch(name: str | None, given: dict[str, Any], release: str | None, **options: Any) -> None:
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
-    sources = {source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
+    sources = {source: options.pop(source) for source in _SOURCES}
+    sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
     line = ProgressLine(sys.stderr)
     if options.pop("login"):
         options["login"] = functools.partial(ask_for_login, line)
@@ -44,9 +55,8 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
             click.echo(part)
         return
     keeping = _Keeping(report, lock)
-    # A list from standard input can be read only once, and one product needs no plan.
-    if dry_run or (any(sources.values()) and "-" not in sources.values() and not in_json):
-        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(options))
+    if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
+        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:
             _print_plan(planned, in_json=in_json)
             return
@@ -101,7 +111,7 @@ def asked_for(
     if table:
         from astra_registry.rows import products_of
 
-        stream = products_of(existing(table), registry, product=name, release=release, **given)
+        stream = products_of(table, registry, product=name, release=release, **given)
         first = list(itertools.islice(stream, 1))  # a table that cannot be used is refused before anything begins
         return itertools.chain(first, stream)
     if name is None:
@@ -111,7 +121,7 @@ def asked_for(
 
 def identified(listing: str) -> Iterator[Any]:
     """Yield the product that lives at each URL or path of a list; an error in the place of one that is none."""
-    with click.open_file(listing, encoding="utf-8") as lines:
+    with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if not text or text.startswith("#"):
@@ -161,11 +171,9 @@ def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
         raise
 
 
-def _as_configured(given: dict[str, Any]) -> Options:
-    """Return how to ask the server: as the options say, else the settings."""
+def _as_configured() -> Options:
     names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
-    chosen = {name: setting(name) if given.get(name) is None else given[name] for name in names}
-    return Options(**chosen)
+    return Options(**{name: setting(name) for name in names})
 
 
 def _print_plan(planned: Plan, *, in_json: bool) -> None:
@@ -228,7 +236,9 @@ command = ProductGroup(
     run=fetch,
     without_product=without_product,
     options=[
-        click.Option(["--from", "table"], metavar="TABLE", help="A table with a row for each file."),
+        click.Option(
+            ["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."
+        ),
         click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),
         click.Option(["--paths"], metavar="FILE", help="A list of paths, one a line; - is standard input."),
         click.Option(["--locked"], metavar="FILE", help="Bring exactly what a lock file says."),

@@ -22,7 +22,7 @@ from astra_registry.fetching.http import HttpTransport
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.line import Line
 from astra_registry.fetching.listings import Listings
-from astra_registry.fetching.origin import PORTS, Origin, split
+from astra_registry.fetching.origin import PORTS, Origin, split, without_password
 from astra_registry.fetching.progress import Progress
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Stopped
@@ -397,6 +397,9 @@ def _transport(options: Options, http: HttpTransport) -> Transport:
 def configured_origin(base: str) -> Origin:
     """Return the host that a remote base names, for credentials."""
     if _is_http(base):
-        return split(base)[0]
+        try:
+            return split(base)[0]
+        except TransferFailed as error:
+            raise BadSetting(f"remote_base is {without_password(base)!r}: {error}") from None
     parts = urllib.parse.urlsplit(base)
     return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0))

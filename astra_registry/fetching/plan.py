@@ -83,7 +83,8 @@ class Plan:
 
 def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 100) -> Plan:
     """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files."""
-    fetcher = Fetcher(attrs.evolve(options or Options(), login=None))  # a plan asks no questions
+    options = attrs.evolve(options or Options(), login=None)  # a plan asks no questions
+    fetcher = Fetcher(options)
     counts = {"files": 0, "present": 0, "unusable": 0}
     sample: list[Wanted] = []
     free: int | None = None
@@ -98,7 +99,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
             counts["files"] += 1
             if free is None:
                 free = _free(item.path)
-            if fetcher.is_here(item):
+            if not options.overwrite and fetcher.is_here(item):
                 counts["present"] += 1
             elif len(sample) < ask:
                 sample.append(item)

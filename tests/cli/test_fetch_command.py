@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,13 +178,37 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
+def test_tables_and_lists_may_come_through_a_pipe(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """A plan reads them once, and the fetch again."""
+    listing = "\n".join(cli("resolve", *STARS, "--url").lines)
+    for options, text in ((STARS[:1] + STARS[3:] + ("--from",), STARS[2].read_text()), (("--urls",), listing)):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=(text,))
+        writer.start()
+
+        ran = cli("fetch", *options, pipe, "--overwrite")
+
+        writer.join()
+        pipe.unlink()
+        assert (ran.code, len(ran.lines)) == (0, 2)
+        assert "2 to fetch" in ran.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ((), "say what to fetch"),
-        (("--urls", "a", "--locked", "b"), "one of them at a time"),
+        (("--urls", "/nope"), "there is no list '/nope'"),
+        (("--paths", "/tmp"), "is a folder"),
+        (("--locked", "/nope"), "there is no lock file '/nope'"),
+        (("apStar", "--from", "/nope"), "there is no table '/nope'"),
+        (("apStar", "--release", "dr13", "--limit-rate", "junk"), "--limit-rate: limit_rate is 'junk'"),
+        ((*LEGACY, "--ca-bundle", "/nope"), "there is no such file"),
+        ((*LEGACY, "--remote-base", "http://x:99999"), "no proper host and port"),
+        (("--urls", "/dev/null", "--locked", "/dev/null"), "one of them at a time"),
         (("apStar", "--release", "dr13", "--jobs", "0"), "0 is not in the range"),
-        (("apStar", "--urls", "x"), "leave the product out"),
+        (("apStar", "--urls", "/dev/null"), "leave the product out"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_asked(
