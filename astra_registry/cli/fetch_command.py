@@ -236,9 +236,7 @@ command = ProductGroup(
     run=fetch,
     without_product=without_product,
     options=[
-        click.Option(
-            ["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."
-        ),
+        click.Option(["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."),
         click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),
         click.Option(["--paths"], metavar="FILE", help="A list of paths, one a line; - is standard input."),
         click.Option(["--locked"], metavar="FILE", help="Bring exactly what a lock file says."),

@@ -178,6 +178,20 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
+def test_a_password_in_an_address_is_told_nowhere(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    secret = sas.url.replace("//", "//me:s3cret@")
+    listing = tmp_path / "list.txt"
+    stars = cli("resolve", *STARS, "--url", "--remote-base", secret).lines
+    listing.write_text(f"{secret}/sas/nothing/here.fits\n" + "\n".join(url.replace(sas.url, secret) for url in stars))
+    report, lock = tmp_path / "out.csv", tmp_path / "data.lock"
+
+    ran = cli("fetch", "--urls", listing, "--remote-base", secret, "--report", report, "--lock", lock)
+
+    assert (ran.code, len(ran.lines)) == (1, 2)
+    told = [ran.out, ran.err, "".join(stars), report.read_text(), lock.read_text(), cli("config").out]
+    assert not [text for text in told if "s3cret" in text]
+
+
 def test_tables_and_lists_may_come_through_a_pipe(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     """A plan reads them once, and the fetch again."""
     listing = "\n".join(cli("resolve", *STARS, "--url").lines)
