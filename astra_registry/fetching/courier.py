@@ -49,6 +49,7 @@ class Courier:
         hosts: Hosts,
         listings: Listings,
         *,
+        compares: Callable[[Wanted], bool] = lambda _: False,
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
         overwrite: bool = False,
@@ -57,6 +58,7 @@ class Courier:
         self.transport = transport
         self._hosts = hosts
         self._listings = listings
+        self._compares = compares
         self._retries = retries
         self._mirrors = mirrors
         self._overwrite = overwrite
@@ -65,11 +67,11 @@ class Courier:
         self._folders = Folders()
         self._advice = Advice(listings)
 
-    def bring(self, item: Wanted, *, sums: bool = False) -> Delivery:
-        """Bring one file, and say what came of it; only Stopped is raised. ``sums``: compare with the server's sha1."""
+    def bring(self, item: Wanted) -> Delivery:
+        """Bring one file, and say what came of it; only Stopped is raised."""
         started = time.monotonic()
         errand = Errand(public=is_public(item.urls[0], item.product), on_bytes=self._on_bytes)
-        return self.delivered(item, errand, lambda: self._bring(item, errand, sums=sums), started)
+        return self.delivered(item, errand, lambda: self._bring(item, errand), started)
 
     def delivered(
         self, item: Wanted, errand: Errand, bring: Callable[[], tuple[Entry, str | None]], started: float
@@ -116,7 +118,7 @@ class Courier:
         result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
         return Delivery(result, entry)
 
-    def _bring(self, item: Wanted, errand: Errand, *, sums: bool) -> tuple[Entry, str | None]:
+    def _bring(self, item: Wanted, errand: Errand) -> tuple[Entry, str | None]:
         entry = None if self._overwrite else whole_entry(item)
         if entry is not None:
             return entry, None
@@ -131,7 +133,7 @@ class Courier:
             try:
                 _begin(part)
                 errand.on_bytes = self._touching(turn)
-                fetched, url = self._transfer(item, part, errand, sums=sums)
+                fetched, url = self._transfer(item, part, errand)
                 part.settle(fetched.mtime)
                 part.place()
             except BaseException as error:
@@ -141,10 +143,10 @@ class Courier:
         finally:
             turn.give_up()
 
-    def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Entry:
+    def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Entry:
         """Verify what another way brought to a part, and move it into place."""
         try:
-            fetched = self._verified(url, item, part, fetched, sums=sums)
+            fetched = self._verified(url, item, part, fetched)
             part.settle(fetched.mtime)
             part.place()
         except BaseException:
@@ -170,7 +172,7 @@ class Courier:
 
     # From server to part
 
-    def _transfer(self, item: Wanted, part: parts.Part, errand: Errand, *, sums: bool) -> tuple[Fetched, str]:
+    def _transfer(self, item: Wanted, part: parts.Part, errand: Errand) -> tuple[Fetched, str]:
         patience = Patience(self._retries)
         routes = self._routes(item)
         at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
@@ -182,7 +184,7 @@ class Courier:
             host = self._host(routes[at][0])
             size_before = reached
             try:
-                return self._from_one_of(routes[at], item, part, errand, sums=sums)
+                return self._from_one_of(routes[at], item, part, errand)
             except CorruptFile as error:
                 reached = 0
                 digest = _sha1(part.path).digest()
@@ -221,7 +223,7 @@ class Courier:
             self._hosts.sleep(wait)
 
     def _from_one_of(
-        self, urls: tuple[str, ...], item: Wanted, part: parts.Part, errand: Errand, *, sums: bool
+        self, urls: tuple[str, ...], item: Wanted, part: parts.Part, errand: Errand
     ) -> tuple[Fetched, str]:
         """Bring the file from the first of the locations that has it; FileMissing when none does."""
         missing: FileMissing | None = None
@@ -238,7 +240,7 @@ class Courier:
                 continue
             if host is not None:
                 host.answered()
-            return self._verified(url, item, part, fetched, sums=sums), url
+            return self._verified(url, item, part, fetched), url
         raise missing or FileMissing("there is no URL for it")
 
     def _ask(self, url: str, part: parts.Part, errand: Errand) -> Fetched:
@@ -248,13 +250,13 @@ class Courier:
         part.close()
         return self.transport.fetch(url, part.path) or Fetched()
 
-    def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Fetched:
+    def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
         whole.check(part.path, name, file=part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
-        listed = self._listings.sha1(url) if sums else None
+        listed = self._listings.sha1(url) if self._compares(item) else None
         if listed is not None and listed != fetched.sha1:
             raise CorruptFile(
                 f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"

@@ -30,7 +30,8 @@ class Folders:
         folder = os.path.dirname(path)
         with self._lock:
             # Under the lock, so that nobody takes away what another has just found to be there.
-            self._make(folder)
+            if not self._in_use[folder]:
+                self._make(folder)
             self._in_use[folder] += 1
         kept = False
         try:
