@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Iterable, Iterator
 
 from astra_registry.errors import BadValue, TransferFailed
+from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.origin import without_password
-from astra_registry.fetching.rsync import Source
+from astra_registry.fetching.rsync import SDSS_RSYNC, Source
 from astra_registry.fetching.wanted import Wanted
 
 FORMATS = ("urls", "aria2", "curl", "rsync")
@@ -18,7 +20,8 @@ def export(items: Iterable[Wanted], style: str) -> Iterator[str]:
     """Give the lines of a list of ``items`` in a style of `FORMATS`; items that cannot be used are left out.
 
     ``urls``: one a line. ``aria2``: for ``aria2c -i FILE``; further locations as its alternatives. ``curl``: for
-    ``curl -Z --create-dirs -K FILE``. ``rsync``: a shell script, one command a folder of the server's top.
+    ``curl -Z -K FILE``. ``rsync``: a shell script, one command a folder of the server's top. For what is
+    not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
     """
     if style not in FORMATS:
         raise BadValue(f"there is no export {style!r}; there are {', '.join(FORMATS)}")
@@ -26,7 +29,9 @@ def export(items: Iterable[Wanted], style: str) -> Iterator[str]:
     if style == "rsync":
         return _rsync(usable)
     write = {"urls": _urls, "aria2": _aria2, "curl": _curl}[style]
-    return (line for item in usable for line in write(item))
+    # Without the first, curl keeps a page that says "404" under the file's name.
+    before = ("fail", "create-dirs") if style == "curl" else ()
+    return itertools.chain(before, (line for item in usable for line in write(item)))
 
 
 def _urls(item: Wanted) -> tuple[str, ...]:
@@ -39,7 +44,9 @@ def _aria2(item: Wanted) -> tuple[str, ...]:
 
 
 def _curl(item: Wanted) -> tuple[str, ...]:
-    return f"url = {_quoted(without_password(item.urls[0]))}", f"output = {_quoted(item.path)}"
+    url = item.urls[0]
+    login = () if is_public(url, item.product) else ("netrc-optional",)
+    return *login, f"url = {_quoted(without_password(url))}", f"output = {_quoted(item.path)}"
 
 
 def _quoted(text: str) -> str:
@@ -47,19 +54,25 @@ def _quoted(text: str) -> str:
 
 
 def _rsync(items: Iterable[Wanted]) -> Iterator[str]:
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    yield "#!/bin/sh"
+    for (server, base), members in itertools.groupby(_by_rsync(items), key=lambda member: member[0]):
+        yield f"mkdir -p {shlex.quote(base)}"
+        yield f"rsync -a --files-from=- {shlex.quote(server)} {shlex.quote(base)} <<'END'"
+        for _, path in members:
+            # rsync takes lines that begin so for comments, and the shell that one for the end.
+            yield f"./{path}" if path.startswith(("#", ";")) or path == "END" else path
+        yield "END"
+
+
+def _by_rsync(items: Iterable[Wanted]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Give (URL of the server's module, folder here) and the path below both."""
     for item in items:
         try:
             source = Source.of(item.urls[0])
         except TransferFailed:
             continue
+        user = "" if is_public(item.urls[0], item.product) else SDSS_RSYNC.get(source.web_host, ("", ""))[1]
         # The list's paths are the same on both sides; where a file belongs elsewhere, rsync cannot say so.
         base = item.path.removesuffix(source.path)
         if base != item.path:
-            groups.setdefault((source.authority, source.module, base), []).append(source.path)
-    yield "#!/bin/sh"
-    for (authority, module, base), paths in groups.items():
-        yield f"mkdir -p {shlex.quote(base)}"
-        yield f"rsync -a --files-from=- {shlex.quote(f'rsync://{authority}/{module}/')} {shlex.quote(base)} <<'END'"
-        yield from paths
-        yield "END"
+            yield (f"rsync://{user}{user and '@'}{source.authority}/{source.module}/", base), source.path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from astra_registry.fetching.locked import read_lock, write_lock
 from astra_registry.fetching.plan import plan
 from astra_registry.fetching.verify import verify
 
-from .conftest import RSYNC, Archive
+from .conftest import Archive
 
 
 def look(archive: Archive, **options: object) -> dict[str, str]:
@@ -175,11 +175,36 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     with pytest.raises(BadValue, match="urls, aria2, curl, rsync"):
         export([item], "wget")
 
-    script = list(export([item], "rsync"))
-    assert shlex.quote(str(archive.here / "dr17") + "/") in script[2]
-
     config = tmp_path / "curl.txt"
-    config.write_text("\n".join(export([item], "curl")) + "\n")
-    subprocess.run(["curl", "-s", "--create-dirs", "-K", str(config)], check=True)
+    none = archive.wanted("dr17/none.fits")
+    config.write_text("\n".join(export([none, item], "curl")) + "\n")
+    subprocess.run(["curl", "-s", "-Z", "-K", str(config)], check=False)
     assert archive.right(item)
-    assert RSYNC is None or script[0] == "#!/bin/sh"
+    assert not os.path.exists(none.path)
+
+
+if shutil.which("aria2c"):
+
+    def test_aria2_brings_what_was_exported_for_it(archive: Archive, tmp_path: Path) -> None:
+        items = [*archive.add_some(5), archive.add('dr17/a "b" c.fits')]
+        elsewhere = archive.wanted("dr17/none.fits")
+        items.append(Wanted((*elsewhere.urls, items[0].urls[0]), elsewhere.path))
+        listing = tmp_path / "aria2.txt"
+        listing.write_text("\n".join(export(items, "aria2")) + "\n")
+
+        subprocess.run(["aria2c", "-q", "-i", str(listing)], check=True, env={**os.environ, "HOME": str(tmp_path)})
+
+        assert all(map(archive.right, items[:-1]))
+        assert Path(elsewhere.path).read_bytes() == Path(items[0].path).read_bytes()
+
+
+def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path: Path) -> None:
+    private = Wanted(("https://data.sdss5.org/sas/sdsswork/a.fits",), f"{tmp_path}/sdsswork/a.fits")
+    public = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), f"{tmp_path}/dr17/a.fits")
+
+    assert [line for line in export([private, public], "rsync") if line.startswith("rsync")] == [
+        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END'",
+        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END'",
+    ]
+    told = [list(export([item], "curl")) for item in (private, public)]
+    assert [("netrc-optional" in lines) for lines in told] == [True, False]

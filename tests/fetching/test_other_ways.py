@@ -14,6 +14,7 @@ import pytest
 
 from astra_registry.errors import BadSetting, FileMissing
 from astra_registry.fetching import Fetched, Wanted
+from astra_registry.fetching.export import export
 
 from .conftest import RSYNC, Archive, fits_bytes
 
@@ -136,6 +137,19 @@ if RSYNC:
         [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
 
         assert (refused.status, result.status) == ("unauthorized", "fetched")
+
+    def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp_path: Path) -> None:
+        names = ["a.fits", "#b.fits", ";c.fits", "END", "d 'e' $(f).fits"]
+        items = []
+        for name in names:
+            archive.add(f"dr17/{name}")
+            items.append(Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)))
+        script = tmp_path / "bring.sh"
+        script.write_text("\n".join(export(items, "rsync")) + "\n")
+
+        subprocess.run(["sh", str(script)], check=True)
+
+        assert all(map(archive.right, items))
 
     def test_a_second_location_is_tried_by_rsync_too(archive: Archive, daemon: str) -> None:
         archive.add("dr17/full/a.fits")
