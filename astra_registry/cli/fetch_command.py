@@ -62,6 +62,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             return
         if planned.to_fetch:
             click.echo(planned.summary(), err=True)
+        options["total"] = planned.files + planned.unusable
     wanted = asked_for(name, given, release, **sources)
     results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
     counts: Counter[str] = Counter()
@@ -77,9 +78,12 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             else:
                 line.clear()
                 _tell(result, counts)
-    finally:
         line.clear()
-        keeping.write()
+    except BaseException:
+        line.clear()
+        keeping.write(ended=False)
+        raise
+    keeping.write()
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
         click.echo(f"{told}; {size_of(size)} came over the line", err=True)
@@ -217,12 +221,14 @@ class _Keeping:
         if self._locking is not None:
             self._locking.add(result)
 
-    def write(self) -> None:
+    def write(self, *, ended: bool = True) -> None:
+        """Write both; of a run that was interrupted no lock file, for it would stand for a part of the data set."""
         if self._kept is not None and self._report is not None:
             self._kept.write(self._report)
             self._kept.close()
         if self._locking is not None and self._lock is not None:
-            self._locking.write(self._lock)
+            if ended:
+                self._locking.write(self._lock)
             self._locking.close()
 
 

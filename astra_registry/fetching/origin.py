@@ -60,9 +60,8 @@ def split(url: str) -> tuple[Origin, str]:
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in ("http", "https"):
-        raise TransferFailed(
-            f"{without_password(url)} is not an http or https URL, and there is no other way to it here"
-        )
+        way = f"--transport {scheme}" if scheme in ("file", "rsync") else "a transport of its own"
+        raise TransferFailed(f"{without_password(url)} is not an http or https URL: it needs {way}")
     rest = rest.partition("#")[0]
     netloc, slash, path = rest.partition("/")
     # A user and password in the URL would end up in messages and reports; they belong in .netrc.

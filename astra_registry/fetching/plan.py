@@ -14,6 +14,7 @@ import attrs
 from astra_registry.errors import FileFailed, FileMissing
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.mounted import path_of
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.wanted import Seen, Wanted
 from astra_registry.fetching.wire import number
@@ -123,6 +124,13 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
 
     def size(item: Wanted) -> int | None:
         for url in item.urls:
+            if url.startswith("file:"):
+                try:
+                    return os.stat(path_of(url)).st_size
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                except (OSError, FileFailed):
+                    return None
             if time.monotonic() > until or not url.startswith("http"):
                 return None
             try:

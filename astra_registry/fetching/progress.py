@@ -69,7 +69,8 @@ class ProgressLine:
 
 def line_of(progress: Progress) -> str:
     """Return ``12 of 300 files · 34.5 MB · 5.6 MB/s · 1:02 left · 3 failed``."""
-    words = [f"{progress.done:,} of {progress.total:,} files" if progress.total else f"{progress.done:,} files"]
+    files = "file" if (progress.total or progress.done) == 1 else "files"
+    words = [f"{progress.done:,} of {progress.total:,} {files}" if progress.total else f"{progress.done:,} {files}"]
     if progress.present:
         words.append(f"{progress.present:,} here already")
     words += [size_of(progress.bytes), f"{size_of(progress.rate)}/s"]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +22,7 @@ from astropy.table import Table
 from astra_registry.fetching.kept import COLUMNS
 from astra_registry.parameters import MASKED
 from astra_registry.tables import read_columns
-from astra_registry.testing.sas import EmbeddedSas
+from astra_registry.testing.sas import EmbeddedSas, Fault
 
 from .conftest import DATA
 
@@ -176,6 +183,54 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert ran.code == 1
     assert sorted(line["status"] for line in ran.json_lines) == ["failed", "fetched"]
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
+
+
+def on_a_terminal(words: list[str], environment: dict[str, str], interrupt: Callable[[], bool]) -> tuple[int, str]:
+    """Run the command with a terminal of its own, and press Ctrl-C when it is time; return its code and the screen."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "astra_registry", *map(str, words)]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    os.close(theirs)
+    seen, pressed = b"", False
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while True:
+            if select.select([ours], [], [], 0.05)[0]:
+                seen += os.read(ours, 65536)
+            if not pressed and interrupt():
+                pressed = True
+                process.send_signal(signal.SIGINT)
+    os.close(ours)
+    return process.wait(), seen.decode()
+
+
+def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
+    cli: Cli, sas: EmbeddedSas, sas_base_dir: Path, tmp_path: Path
+) -> None:
+    report, lock = tmp_path / "out.csv", tmp_path / "data.lock"
+    lock.write_text("an earlier one")
+    sas.faults = lambda request: Fault(drip=(20_000, 0.05)) if "4264" in request.path else None
+
+    def one_is_here() -> bool:
+        return len(list(sas_base_dir.rglob("apStar*.fits"))) == 1 and sas.sent > 600_000
+
+    words = ["fetch", *STARS, "--report", report, "--lock", lock]
+    code, screen = on_a_terminal(words, dict(os.environ), one_is_here)
+
+    assert code == 130
+    assert re.search(r"1 of 2 files · [0-9.]+ [kM]B · [0-9.]+ [kM]B/s · [0-9:]+ left", screen), screen
+    assert screen.rstrip().endswith("interrupted")
+    assert "Traceback" not in screen
+    assert len(list(sas_base_dir.rglob("apStar*.fits"))) == 1
+    assert list(read_columns(str(report))["status"]) == ["fetched"]
+    assert lock.read_text() == "an earlier one"
+
+    sas.faults = None
+    again = cli("fetch", *STARS, "--json")
+    assert sorted(line["status"] for line in again.json_lines) == ["fetched", "present"]
+    assert not list(sas_base_dir.rglob(".*")), "what was left of the first try is gone"
 
 
 def test_a_password_in_an_address_is_told_nowhere(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:

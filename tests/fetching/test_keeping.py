@@ -161,6 +161,9 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert made.has_room
     assert "4 to fetch" in made.summary()
 
+    mounted = [Wanted((f"file://{archive.folder}/{Path(i.path).relative_to(archive.here)}",), i.path) for i in items]
+    assert plan(iter(mounted), Options()).bytes == made.bytes
+
 
 def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> None:
     item = archive.add('dr17/a "b".fits')
