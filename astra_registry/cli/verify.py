@@ -6,10 +6,12 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 
 import attrs
 import click
 
+from astra_registry.cli.files import product_of
 from astra_registry.cli.products import places
 from astra_registry.errors import FileMissing
 from astra_registry.fetching.verify import Finding, verify
@@ -44,7 +46,8 @@ def command(
         if not paths and not os.path.isdir(wanted[0]):
             raise FileMissing(f"there is nothing to verify: no folder {wanted[0]}")
         counts: Counter[str] = Counter()
-        for finding in verify(wanted, remote=remote, repair=repair, jobs=jobs):
+        found = verify(wanted, remote=remote, repair=repair, jobs=jobs, further_locations=_further_locations)
+        for finding in found:
             counts[finding.status] += 1
             if in_json:
                 click.echo(json.dumps({**attrs.asdict(finding), "checks": list(finding.checks)}, ensure_ascii=False))
@@ -55,6 +58,11 @@ def command(
         click.echo(listed or "no files", err=True)
     if any(status not in ("whole", "repaired") for status in counts):
         sys.exit(1)
+
+
+def _further_locations(path: str) -> Iterable[str]:
+    product = product_of(path)
+    return () if product is None else product.further_locations
 
 
 def _tell(finding: Finding) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,9 @@ from astra_registry.fetching.wire import number
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
+
+_UrlsOf = Callable[[str], Iterator[str]]
+"""The URLs where a path's file may be, the first one first; the others only when it is wanted."""
 
 
 @attrs.frozen
@@ -57,6 +61,7 @@ def verify(
     sas_base_dir: str | os.PathLike[str] | None = None,
     remote_base: str | None = None,
     url_for: Callable[[str], str] | None = None,
+    further_locations: Callable[[str], Iterable[str]] = lambda path: (),
     jobs: int | None = None,
     timeout: float | None = None,
     ledger: str | None = None,
@@ -68,7 +73,8 @@ def verify(
     ``.sha1sum``. ``repair`` brings again what is bad; the bad file stays until a good one is here. What is whole is
     remembered, so that fetching knows it: that is how an existing archive is adopted.
 
-    ``url_for`` tells the URL of a path, where that is not its location below the server's base.
+    ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
+    where else on the server a path's file may be, asked only when it is not at the first.
     """
     from astra_registry.settings import override, setting
 
@@ -84,14 +90,19 @@ def verify(
     def default_url(path: str) -> str:
         return url_of(location_of_path(path, base_dir), base)
 
+    def urls_of(path: str) -> Iterator[str]:
+        yield (url_for or default_url)(path)
+        for location in further_locations(path):
+            yield url_of(location, base)
+
     options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
-    return _findings(paths, options, url_for or default_url, remote=remote, repair=repair)
+    return _findings(paths, options, urls_of, remote=remote, repair=repair)
 
 
 def _findings(
     paths: Iterable[str | os.PathLike[str]],
     options: Options,
-    url_for: Callable[[str], str],
+    urls_of: _UrlsOf,
     *,
     remote: bool,
     repair: bool,
@@ -106,10 +117,10 @@ def _findings(
             chunk = list(islice(files, _CHUNK))
             known = ledger.known(os.path.abspath(path) for path in chunk)
             for path in chunk:
-                check = _Check(path, known.get(os.path.abspath(path)), url_for, fetcher)
+                check = _Check(path, known.get(os.path.abspath(path)), urls_of, fetcher)
                 waiting.append(pool.submit(check.run))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
-                yield _concluded(waiting.popleft().result(), ledger, options, url_for, repair=repair)
+                yield _concluded(waiting.popleft().result(), ledger, options, urls_of, repair=repair)
             if not chunk and not waiting:
                 return
     finally:
@@ -121,20 +132,19 @@ def _findings(
             fetcher.close()
 
 
-def _concluded(
-    finding: Finding, ledger: Ledger, options: Options, url_for: Callable[[str], str], *, repair: bool
-) -> Finding:
+def _concluded(finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool) -> Finding:
     if finding.status == "whole":
         with contextlib.suppress(OSError):
             ledger.remember(entry_of(finding.path, sha1=finding.sha1, url=finding.url))
     if finding.status in ("bad", "missing") and repair:
-        return _repaired(finding, options, url_for)
+        return _repaired(finding, options, urls_of)
     return finding
 
 
-def _repaired(finding: Finding, options: Options, url_for: Callable[[str], str]) -> Finding:
+def _repaired(finding: Finding, options: Options, urls_of: _UrlsOf) -> Finding:
     try:
-        item = Wanted((finding.url or url_for(finding.path),), finding.path)
+        known = (finding.url,) if finding.url else ()
+        item = Wanted(tuple(dict.fromkeys((*known, *urls_of(finding.path)))), finding.path)
     except NotIdentified as error:
         return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {error}")
     [result] = Fetcher(options).results(iter([item]))
@@ -160,10 +170,10 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
 class _Check:
     """The check of one file, in a thread of its own."""
 
-    def __init__(self, path: str, entry: Entry | None, url_for: Callable[[str], str], fetcher: Fetcher | None) -> None:
+    def __init__(self, path: str, entry: Entry | None, urls_of: _UrlsOf, fetcher: Fetcher | None) -> None:
         self._path = path
         self._entry = entry
-        self._url_for = url_for
+        self._urls_of = urls_of
         self._fetcher = fetcher
         self._checks: list[str] = []
         self._sha1: str | None = None
@@ -187,6 +197,8 @@ class _Check:
 
     def _alone(self) -> None:
         status = os.stat(self._path)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileFailed("it is no regular file")
         self._size = status.st_size
         whole.check(self._path)
         self._checks.append("structure")
@@ -204,9 +216,20 @@ class _Check:
                 )
             self._checks.append("recorded sha1")
 
+    def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
+        """Return the first URL at which the server has the file, and what it says of it."""
+        known = (self._entry.url,) if self._entry is not None and self._entry.url else ()
+        missing: FileMissing | None = None
+        for url in dict.fromkeys(known) or self._urls_of(self._path):
+            self._url = self._url or url
+            try:
+                return url, fetcher.http.head(url, public=is_public(url))
+            except FileMissing as error:
+                missing = missing or error
+        raise missing or FileMissing("there is no URL for it")
+
     def _against_server(self, fetcher: Fetcher) -> None:
-        self._url = self._entry.url if self._entry is not None and self._entry.url else self._url_for(self._path)
-        headers = fetcher.http.head(self._url, public=is_public(self._url))
+        self._url, headers = self._head(fetcher)
         length = number(headers.get("content-length", ""))
         if length is not None and "content-encoding" not in headers:
             if length != self._size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,28 @@ def test_a_changed_byte_is_found_by_the_recorded_checksum(cli: Cli, fetched: lis
 
     assert (found["status"], found["path"]) == ("bad", str(fetched[0]))
     assert "sha1" in found["problem"]
+
+
+def test_a_file_at_a_second_location_is_compared_and_repaired_from_there(cli: Cli, sas: EmbeddedSas) -> None:
+    legacy = ("spec", "--release", "dr16", "--run2d", "26", "--plate", "332", "--mjd", "52367", "--fiberid", "639")
+    [path] = cli("fetch", *legacy).lines
+    shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]))  # as if another tool had brought it
+
+    [line] = cli("verify", "--remote", "--json").json_lines
+    assert (line["status"], "/spectra/0332/" in line["url"]) == ("whole", True)
+
+    os.truncate(path, 100_000)
+    assert cli("verify", "--repair").out.startswith(f"repaired: {path}")
+
+
+def test_what_is_no_regular_file_is_told_and_not_waited_for(cli: Cli, sas_base_dir: Path) -> None:
+    sas_base_dir.mkdir()
+    os.mkfifo(sas_base_dir / "pipe.fits")
+
+    ran = cli("verify")
+
+    assert ran.code == 1
+    assert ran.out.endswith("it is no regular file\n")
 
 
 def test_a_file_that_is_not_there_and_an_archive_that_is_not_are_failures(cli: Cli, tmp_path: Path) -> None:
