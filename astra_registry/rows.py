@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
+from astra_registry.parameters import MASKED
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.tables import Columns, column_names, iter_columns, match_columns
@@ -98,6 +99,8 @@ def _batches(
 ) -> Iterator[DataProduct | UnusableRow]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
+        if name is MASKED:
+            raise BadValue("its product is masked")
         cls = registry[name]
         wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:

@@ -33,30 +33,33 @@ class Advice:
 
     def on(self, item: Wanted) -> str:
         """Return what to say after "has no …": text that begins with its own comma or bracket, or nothing."""
-        url = item.urls[0]
-        if not url.startswith(("http://", "https://")):
+        if not item.urls[0].startswith(("http://", "https://")):
             return ""
         with self._lock:
             self._given += 1
             number = self._given
         try:
-            here = self._in_its_folder(url) if number <= _FOLDERS_FOR else ""
+            here = self._in_its_folders(item.urls) if number <= _FOLDERS_FOR else ""
             return here + (self._in_other_releases(item) if number <= _RELEASES_FOR else "")
         except Exception:  # noqa: BLE001 -- a plugin's default may fail in any way; that the file is missing stays true
             return ""
 
-    def _in_its_folder(self, url: str) -> str:
-        folder, _, coded = url.rpartition("/")
-        name = urllib.parse.unquote(coded)
-        there = self._listings.folder(folder + "/")
-        if not there.there:
+    def _in_its_folders(self, urls: tuple[str, ...]) -> str:
+        for url in urls:
+            folder, _, coded = url.rpartition("/")
+            name = urllib.parse.unquote(coded)
+            there = self._listings.folder(folder + "/")
+            if there.there:
+                break
+        else:
             return " (nor its folder)"
         for spelling in _spellings(name)[1:]:
             if spelling in there.names:
                 return f"; it has {spelling}"
         close = difflib.get_close_matches(name, there.names[:_NAMES_COMPARED], n=3, cutoff=0.6)
         files = sum(not n.endswith("/") for n in there.names)
-        return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
+        among = f", among them {', '.join(close)}" if close else ""
+        return f"; its folder holds {files:,} file{'' if files == 1 else 's'}{among}"
 
     def _in_other_releases(self, item: Wanted) -> str:
         product = item.product.product() if isinstance(item.product, Member) else item.product

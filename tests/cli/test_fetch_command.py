@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from astra_registry.fetching.kept import COLUMNS
 from astra_registry.parameters import MASKED
@@ -62,7 +62,7 @@ def test_a_missing_file_is_a_failure_with_a_reason_and_leaves_nothing(
 
     assert ran.code == 1
     assert ran.json_lines[0]["status"] == "missing"
-    assert "no" in ran.json_lines[0]["error"]
+    assert "its folder holds 1 file, among them spec-0332-52367-0639.fits" in ran.json_lines[0]["error"]
     assert list(sas_base_dir.rglob("*.fits*")) == []
 
 
@@ -98,6 +98,18 @@ def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp
     told = {line["product"]: line["status"] for line in ran.json_lines if line["status"] != "failed"}
     assert told == {"spec": "fetched", "apStar": "fetched"}
     assert ["nothing" in str(line["error"]) for line in ran.json_lines if line["status"] == "failed"] == [True]
+
+
+def test_a_masked_product_or_release_is_its_rows_failure(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    masked = {"product": [0, 1, 0], "release": [0, 0, 1]}
+    columns = {"product": ["apStar"] * 3, "release": ["dr13"] * 3}
+    table = Table({name: MaskedColumn(column, mask=masked[name]) for name, column in columns.items()})
+    table["telescope"], table["field"], table["obj"] = "apo25m", "4587", "2M03290406+3117075"
+    table.write(tmp_path / "mixed.ecsv")
+
+    lines = cli("fetch", "--from", tmp_path / "mixed.ecsv", "--json").json_lines
+
+    assert sorted(str(line["error"])[:20] for line in lines) == ["None", "row 1: its product i", "row 2: apStar: relea"]
 
 
 def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base_dir: Path) -> None:
