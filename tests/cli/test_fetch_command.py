@@ -62,7 +62,7 @@ def test_a_missing_file_is_a_failure_with_a_reason_and_leaves_nothing(
 
     assert ran.code == 1
     assert ran.json_lines[0]["status"] == "missing"
-    assert "its folder holds 1 file, among them spec-0332-52367-0639.fits" in ran.json_lines[0]["error"]
+    assert "; its folder holds 2 files, among them spec-0332-52367-0639.fits" in ran.json_lines[0]["error"]
     assert list(sas_base_dir.rglob("*.fits*")) == []
 
 
