@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -116,6 +117,16 @@ def parameters_of(product: Any) -> dict[str, Any]:
     }
 
 
+def _checked(locked: LockedFile) -> LockedFile:
+    """Return it, unless it is not what a lock file holds: lock files come from others."""
+    for place in (locked.location, locked.source or locked.location):
+        if os.path.isabs(place) or {"", ".", ".."} & set(place.split("/")) or not place.isprintable():
+            raise ValueError(f"{place!r} is no location below the top of the SAS")
+    if type(locked.size) is not int or not re.fullmatch("[0-9a-f]{40}", locked.sha1):
+        raise ValueError(f"{locked.location} has the size {locked.size!r} and the sha1 {locked.sha1!r}")
+    return locked
+
+
 def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
     """Give the files of a lock file; BadTable names the line that cannot be read."""
     if os.path.getsize(path) == 0:
@@ -124,10 +135,12 @@ def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
         for number, line in enumerate(stream, 1):
             try:
                 told = json.loads(line)
-                locked = LockedFile(**told) if number > 1 else None
+                locked = _checked(LockedFile(**told)) if number > 1 else None
             except (ValueError, TypeError) as error:
                 raise BadTable(f"{os.fspath(path)}, line {number}: {error}") from None
             if locked is not None:
                 yield locked
             elif not isinstance(told, dict) or told.get("format") != _HEAD["format"]:
                 raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")
+            elif told.get("version") != _HEAD["version"]:
+                raise BadTable(f"{os.fspath(path)} is a lock file of another version ({told.get('version')!r})")

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import gzip
 import itertools
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -16,6 +17,7 @@ from astra_registry.parameters import MASKED
 from astra_registry.tables.columns import Columns, Wanted, choose, from_arrow, from_object, plain
 
 CHUNK = 65536  # rows turned into Python values at once; more is not faster
+_FITS_BYTES = 1 << 24  # of a FITS table read at once: rows may be wide
 _BLOCK = 512  # rows of CSV transposed together; the garbage collector makes larger blocks three times slower
 
 
@@ -182,11 +184,13 @@ def _fits(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
             }
             told = {name: text for name, text in told.items() if text}
             size = int(table.header["NAXIS2"])
+            rows = max(1, min(rows, _FITS_BYTES // max(1, int(table.header["NAXIS1"]))))
             for start in range(0, max(size, 1), rows):
                 values = {}
                 if size:
                     part = table.data[start : start + rows]
                     values = {name: _fits_column(table, part, column) for name, column in chosen.items()}
+                    _let_go(part)
                 yield Columns(
                     {name: values.get(name, []) for name in chosen}, min(rows, size - start), units, told, origin
                 )
@@ -194,6 +198,15 @@ def _fits(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
         raise
     except (OSError, EOFError, TypeError, ValueError, Warning) as error:
         raise BadTable(f"{origin} cannot be read as a FITS table: {error}") from error
+
+
+def _let_go(part: Any) -> None:
+    """Give back the memory of a file's pages that were looked at; a long table would keep all of its own."""
+    base = part
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None) if not isinstance(base, memoryview) else base.obj
+    if base is not None and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _fits_column(table: Any, part: Any, name: str) -> list[Any]:

@@ -141,7 +141,31 @@ def test_a_report_keeps_a_size_of_999999_in_a_fits_table(archive: Archive, tmp_p
     assert {row["status"]: row["bytes"] for row in read} == {"fetched": 999_999, "missing": np.ma.masked}
 
 
-@pytest.mark.parametrize("text", ["", "not json\n", '{"format": "else"}\n', '["a"]\n'])
+@pytest.mark.parametrize("key", ["location", "source"])
+@pytest.mark.parametrize("place", ["../a.fits", "/etc/passwd", "dr17/../../a.fits", "dr17//a.fits", "dr17/a\n.fits", 7])
+def test_a_lock_file_cannot_name_a_place_outside_the_sas(tmp_path: Path, key: str, place: object) -> None:
+    """Lock files come from others."""
+    file = tmp_path / "data.lock"
+    line = {"location": "dr17/a.fits", "size": 1, "sha1": "0" * 40, key: place}
+    file.write_text('{"format": "astra-registry lock", "version": 1}\n' + json.dumps(line) + "\n")
+
+    with pytest.raises(BadTable, match="line 2"):
+        list(read_lock(file))
+
+
+@pytest.mark.parametrize("told", [{"size": "1"}, {"size": 1.5}, {"sha1": "0"}, {"sha1": None}, {"more": 1}])
+def test_a_lock_file_with_other_contents_is_refused_with_its_line(tmp_path: Path, told: dict[str, object]) -> None:
+    file = tmp_path / "data.lock"
+    line = {"location": "dr17/a.fits", "size": 1, "sha1": "0" * 40, **told}
+    file.write_text('{"format": "astra-registry lock", "version": 1}\n' + json.dumps(line) + "\n")
+
+    with pytest.raises(BadTable, match="line 2"):
+        list(read_lock(file))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not json\n", '{"format": "else"}\n', '{"format": "astra-registry lock", "version": 2}\n', '["a"]\n']
+)
 def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "data.lock"
     file.write_text(text)
