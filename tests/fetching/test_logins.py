@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import keyring
 import pytest
 import trustme
+from keyring.backend import KeyringBackend
+from keyring.credentials import SimpleCredential
+from keyring.errors import PasswordSetError
 
 from astra_registry.fetching import Wanted
+from astra_registry.fetching.locked import write_lock
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive
@@ -170,6 +176,49 @@ def test_nothing_of_a_password_is_told(private: Archive, monkeypatch: pytest.Mon
     report = private.fetch([Wanted((f"{url}/sas/sdsswork/a.fits",), item.path)])
 
     assert SECRET not in repr(report[0]) + str(report[0].error) + str(report.to_table()) + repr(report)
+
+
+class Desktop(KeyringBackend):  # type: ignore[misc]  # it has no types
+    """A keyring as a desktop has one."""
+
+    priority = 1
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return SECRET if (service, username) == ("127.0.0.1", "sdss5") else None
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise PasswordSetError("nobody writes to it")
+
+    def get_credential(self, service: str, username: str | None) -> SimpleCredential | None:
+        return SimpleCredential("sdss5", SECRET) if service == "127.0.0.1" else None
+
+
+def test_the_keyring_is_asked_last(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = keyring.get_keyring()
+    keyring.set_keyring(Desktop())
+    try:
+        items = [private.add(f"sdsswork/{name}.fits") for name in "ab"]
+        assert private.fetch(items[:1])[0].status == "fetched"
+        monkeypatch.setenv("NETRC", str(netrc(tmp_path, password="another")))
+        assert private.fetch(items[1:])[0].status == "unauthorized"
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_no_file_that_is_written_holds_the_password(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secrets = netrc(tmp_path)
+    monkeypatch.setenv("NETRC", str(secrets))
+    report = private.fetch([private.add("sdsswork/a.fits"), private.wanted("sdsswork/none.fits")])
+    write_lock(tmp_path / "data.lock", report, sas_base_dir=str(private.here))
+    report.to_table().write(tmp_path / "report.ecsv")
+
+    written = [file for file in tmp_path.rglob("*") if file.is_file() and file != secrets]
+
+    assert len(written) > 4
+    coded = base64.b64encode(f"sdss5:{SECRET}".encode())
+    assert not [file for file in written if SECRET.encode() in file.read_bytes() or coded in file.read_bytes()]
 
 
 # ---------------------------------------------------------------- TLS
