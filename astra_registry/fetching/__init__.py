@@ -27,13 +27,35 @@ __all__ = [
 ]
 
 
-def fetch(products: Any, **options: Any) -> FetchReport:
-    """Bring the files of products, and return one result a file; see `iter_fetch` for the options.
+def fetch(
+    products: Any,
+    *,
+    jobs: int | None = None,
+    overwrite: bool | None = None,
+    transport: str | Transport | None = None,
+    sas_base_dir: str | os.PathLike[str] | None = None,
+    remote_base: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_result: Callable[[FetchResult], None] | None = None,
+    **further: Any,
+) -> FetchReport:
+    """Bring the files of products, and return one result a file; see `iter_fetch` for these options and further ones.
 
     Nothing is raised for a file that could not be had: look at ``report.failed``, or call
     ``report.raise_for_failures()``.
     """
-    return FetchReport(iter_fetch(products, **options))
+    results = iter_fetch(
+        products,
+        jobs=jobs,
+        overwrite=overwrite,
+        transport=transport,
+        sas_base_dir=sas_base_dir,
+        remote_base=remote_base,
+        on_progress=on_progress,
+        on_result=on_result,
+        **further,
+    )
+    return FetchReport(results)
 
 
 def iter_fetch(
@@ -80,7 +102,7 @@ def iter_fetch(
         "mirrors": mirrors,
         "remote_base": remote_base,
     }
-    with override(**{name: value for name, value in given.items() if value is not None}):
+    with override("fetch", **{name: value for name, value in given.items() if value is not None}):
         chosen = {name: setting(name) for name in given}
     if transport is not None and not isinstance(transport, str):
         chosen["transport"] = transport

@@ -47,9 +47,18 @@ def index_names(page: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def parse_listing(text: str) -> dict[str, str]:
-    """Return name → sha1 from the text of a ``.sha1sum`` file."""
-    return {posixpath.basename(name): digest.lower() for digest, name in _LINE.findall(text)}
+def parse_listing(text: str, folder: str) -> dict[str, str]:
+    """Return name → sha1 of the files of ``folder`` from the text of a ``.sha1sum`` file.
+
+    A listing may name its files with their path from wherever it was made; those of other folders may bear the same
+    names.
+    """
+    found = {}
+    for digest, path in _LINE.findall(text):
+        above, name = posixpath.split(posixpath.normpath(path))
+        if not above or f"{folder.rstrip('/')}/".endswith(f"/{above.lstrip('/')}/"):
+            found[name] = digest.lower()
+    return found
 
 
 class Listings:
@@ -101,7 +110,8 @@ class Listings:
             listings = [name for name in names if name.lower().endswith(".sha1sum")]
             for name in listings[:_LISTINGS_A_FOLDER]:
                 try:
-                    sha1.update(parse_listing(self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")))
+                    listing = self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")
+                    sha1.update(parse_listing(listing, urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
                 except FileFailed:
                     continue  # it is welcome, not promised
         return Folder(names, sha1)

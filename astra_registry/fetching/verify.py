@@ -79,7 +79,7 @@ def verify(
     from astra_registry.settings import override, setting
 
     given = {"jobs": jobs, "timeout": timeout, "remote_base": remote_base}
-    with override(**{name: value for name, value in given.items() if value is not None}):
+    with override("verify", **{name: value for name, value in given.items() if value is not None}):
         chosen = {
             name: setting(name)
             for name in ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_a_file_that_is_not_what_the_server_lists_is_not_taken(archive: Archive,
     assert archive.fetch([item], checksums="never")[0].status == "fetched"
 
 
+def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archive: Archive) -> None:
+    [item] = archive.add_some(1)
+    sha1 = hashlib.sha1((archive.folder / "dr17/stars/star-0000.fits").read_bytes()).hexdigest()
+    others = f"{'0' * 40}  ./other/star-0000.fits\n{'1' * 40}  dr16/stars/star-0000.fits\n"
+    listing = archive.folder / "dr17/stars/x.sha1sum"
+    for spelling in ("star-0000.fits", "./star-0000.fits", "stars/star-0000.fits", "/sas/dr17/stars/star-0000.fits"):
+        listing.write_text(f"{sha1} *{spelling}\n{others}")
+        assert not archive.fetch([item], checksums="always", overwrite=True).failed
+        listing.write_text(f"{others}{'2' * 40}  {spelling}\n")
+        assert "lists 2222" in str(archive.fetch([item], checksums="always", overwrite=True, retries=0)[0].error)
+
+
 @pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=500), Fault(status=403), Fault(body=b"?"), None])
 def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archive], fault: Fault | None) -> None:
     archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
@@ -68,8 +81,6 @@ def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archiv
 
 
 def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:
-    import hashlib
-
     [item] = archive.add_some(1)
 
     [result] = archive.fetch([item])
