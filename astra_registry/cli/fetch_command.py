@@ -21,7 +21,7 @@ from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wante
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
 from astra_registry.fetching.kept import Kept
-from astra_registry.fetching.locked import Locking, read_lock
+from astra_registry.fetching.locked import LockedFile, Locking, read_lock
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
@@ -140,7 +140,9 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     """Return a result as a line of `--json` has it."""
     product = result.product
     parameters: dict[str, Any] = {}
-    if product is not None and hasattr(product, "product_parameters"):
+    if isinstance(product, LockedFile):
+        name, release, parameters = product.product, product.release, product.parameters
+    elif product is not None and hasattr(product, "product_parameters"):
         name, release = product._label(), product.release
         parameters = {
             p.name: value

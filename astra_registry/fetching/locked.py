@@ -39,7 +39,19 @@ class LockedFile:
     def wanted(self, *, sas_base_dir: str, remote_base: str | None = None) -> Wanted:
         """Return what to fetch: this very file, or an error that says what differs."""
         url = url_of(self.source or self.location, remote_base)
-        return Wanted((url,), os.path.join(sas_base_dir, self.location), None, size=self.size, sha1=self.sha1)
+        return Wanted((url,), os.path.join(sas_base_dir, self.location), self, size=self.size, sha1=self.sha1)
+
+    # What reports and lock files ask of a product; its plugin need not be installed here.
+
+    @property
+    def sdss_data_model_name(self) -> str | None:
+        """The product's name."""
+        return self.product
+
+    @property
+    def param_kwargs(self) -> dict[str, Any]:
+        """The product's parameters."""
+        return self.parameters
 
 
 def write_lock(path: str | os.PathLike[str], results: Iterable[FetchResult], *, sas_base_dir: str) -> int:

@@ -165,9 +165,13 @@ def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
 ) -> None:
     cli("fetch", *STARS, "--lock", tmp_path / "data.lock")
 
-    again = cli("--sas-base-dir", tmp_path / "other", "fetch", "--locked", tmp_path / "data.lock")
+    other = ("--sas-base-dir", tmp_path / "other", "fetch", "--locked", tmp_path / "data.lock")
+    again = cli(*other, "--lock", tmp_path / "again.lock", "--json")
     assert again.code == 0
-    assert len(again.lines) == 2
+    assert [(line["product"], line["parameters"]["telescope"]) for line in again.json_lines] == [
+        ("apStar", "apo25m")
+    ] * 2
+    assert (tmp_path / "again.lock").read_text() == (tmp_path / "data.lock").read_text()
 
     text = (tmp_path / "data.lock").read_text()
     (tmp_path / "data.lock").write_text(text.replace('"size": 276480', '"size": 276481'))
