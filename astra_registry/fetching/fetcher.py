@@ -233,10 +233,10 @@ class Fetcher:
         """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
         while ready and not self._by_rsync and self._outstanding < 2 * self._options.jobs:
             item = ready.popleft()
-            self._comparing.begin(item)
             self._outstanding += 1
             self._todo.put(lambda item=item: (self._courier.bring(item),))  # type: ignore[misc]
-            self._employ()
+            self._employ(self._outstanding)
+            self._comparing.begin(item)
 
     def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
         """Hand out what is ready in a few groups, each for one run of rsync."""
@@ -245,12 +245,12 @@ class Fetcher:
             group = [ready.popleft() for _ in range(min(size, len(ready)))]
             self._outstanding += len(group)
             self._todo.put(lambda group=group: convoy.bring(group))  # type: ignore[misc]
-            self._employ()
+            self._employ(self._outstanding)
 
-    def _employ(self) -> None:
+    def _employ(self, wanted: int) -> None:
         # A few more than there are connections: one of them is asked for the next file while that before is verified.
         most = self._options.jobs + max(1, self._options.jobs // 4)
-        if len(self._threads) < min(most, self._outstanding):
+        if len(self._threads) < min(most, wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -261,6 +261,7 @@ class Fetcher:
             return ()
 
         self._todo.put(ask)
+        self._employ(self._outstanding + 1)
 
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:
@@ -285,8 +286,7 @@ class Fetcher:
 
     def close(self) -> None:
         """End the run: transfers that are under way are cut, and may be resumed by the next run."""
-        if self._outstanding:
-            self._hosts.end()
+        self._hosts.end()  # also whoever still asks for a listing that nobody waits for
         self._comparing.surveyed()  # nobody waits for more
         for _ in self._threads:
             self._todo.put(None)

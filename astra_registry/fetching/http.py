@@ -20,7 +20,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 10
 _SMALL = 1 << 16  # bytes of an error's page that are read, to keep the connection
+_SMALL_SECONDS = 2.0
 _PAGE_LIMIT = 64 << 20  # bytes of a folder's index: 20,000 files take 3 MB
+
+_PAGE_SECONDS = 60.0
 
 
 class Reply:
@@ -55,7 +58,7 @@ class Reply:
             return
         try:
             if self.answer.promises and (self.answer.length or 0) <= _SMALL:
-                self.answer.read(_SMALL)
+                self.answer.read(_SMALL, time.monotonic() + _SMALL_SECONDS)
             self.done()
         except Setback:
             self.drop()
@@ -95,12 +98,12 @@ class HttpTransport:
         """Return the body of a small page; FileFailed when there is none."""
         from astra_registry.fetching.credentials import is_public
 
-        errand = Errand(public=is_public(url), deadline=time.monotonic() + 60)
+        errand = Errand(public=is_public(url), deadline=time.monotonic() + _PAGE_SECONDS)
         with self.ask(url, errand) as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
                 raise self.refusal(url, reply, errand)
-            return reply.answer.read(_PAGE_LIMIT)
+            return reply.answer.read(_PAGE_LIMIT, errand.deadline)
 
     def head(self, url: str, *, public: bool) -> dict[str, str]:
         """Return the headers with which the server would send a file; raises as `fetch` does."""

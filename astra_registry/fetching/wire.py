@@ -252,14 +252,16 @@ class Answer:
             self.connection.read_line()
         return count
 
-    def read(self, most: int) -> bytes:
-        """Return the whole body, or a Setback when it is longer than ``most`` bytes."""
+    def read(self, most: int, until: float) -> bytes:
+        """Return the whole body; a Setback when it is longer than ``most`` bytes, or not here at that time."""
         pieces = []
         room = memoryview(bytearray(min(most + 1, 1 << 16)))
         while count := self.read_into(room):
             pieces.append(bytes(room[:count]))
             if self.received > most:
                 raise Setback(f"{self.connection.origin.authority} sent more than {most} bytes")
+            if time.monotonic() > until:
+                raise Setback(f"{self.connection.origin.authority} takes too long for {self.received} bytes")
         return b"".join(pieces)
 
     @property

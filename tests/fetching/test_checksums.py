@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,19 @@ def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archiv
     archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
 
     assert not archive.fetch(archive.add_some(3), checksums="always").failed
+
+
+def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_transfer(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(faults=lambda r: Fault(stall_after=0) if r.path.endswith("/") else Fault(status=503))
+
+    started = time.monotonic()
+
+    [result] = archive.fetch([archive.add("dr17/a.fits")], checksums="always", timeout=20, retries=0)
+
+    assert result.status == "failed"
+    assert time.monotonic() - started < 3
 
 
 def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:

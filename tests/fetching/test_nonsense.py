@@ -140,6 +140,27 @@ def test_a_server_that_trickles_for_ever_is_given_up(
     assert time.monotonic() - started < 5
 
 
+def test_a_listing_that_trickles_for_ever_is_given_up(
+    raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra_registry.fetching.http._PAGE_SECONDS", 1.0)
+    trickle = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x")
+    file = answer("200 OK", b"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT")
+    asked: list[int] = []
+
+    def one_and_the_other(client: socket.socket) -> None:
+        asked.append(1)
+        client.sendall(file) if len(asked) == 1 else trickle(client)
+
+    raw.answer = one_and_the_other
+    started = time.monotonic()
+
+    [result] = brought(raw, tmp_path, checksums="always", jobs=1)
+
+    assert result.status == "fetched"
+    assert time.monotonic() - started < 5
+
+
 class Clumsy:
     """A transport that fails in a way that nobody has agreed on."""
 
