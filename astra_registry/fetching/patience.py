@@ -38,7 +38,7 @@ class Patience:
             self.reason = f"and asks to come back {_clock(asked)}"
             return None
         if self._left <= 0:
-            self.reason = f"given up after {self._retries + 1} tries"
+            self.reason = f"given up after {self._retries + 1} {'tries' if self._retries else 'try'}"
             return None
         self._left -= 1
         is_first = self._number == 0
