@@ -394,3 +394,25 @@ def test_of_two_writers_of_a_new_file_the_second_is_told(tmp_path: Path) -> None
         path.write_text("theirs")
     assert path.read_text() == "theirs"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_long_fits_table_gives_back_the_memory_of_what_was_read(tmp_path: Path) -> None:
+    """The pages of a file that is mapped count as memory of whoever looks at them."""
+    path = tmp_path / "long.fits"
+    Table({"n": np.arange(300_000), "wide": np.zeros((300_000, 30))}).write(path)
+    code = """
+import sys
+from astra_registry.tables import iter_columns
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+parts = iter_columns(sys.argv[1], columns=["n"], rows=1000)
+next(parts)
+before = peak()
+print(sum(part.size for part in parts), peak() - before)
+"""
+    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
+
+    rows, grown = map(int, out.split())
+    assert rows == 299_000
+    assert grown < 30, "of 74 MB"

@@ -185,15 +185,20 @@ def _fits(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
             told = {name: text for name, text in told.items() if text}
             size = int(table.header["NAXIS2"])
             rows = max(1, min(rows, _FITS_BYTES // max(1, int(table.header["NAXIS1"]))))
-            for start in range(0, max(size, 1), rows):
-                values = {}
-                if size:
-                    part = table.data[start : start + rows]
-                    values = {name: _fits_column(table, part, column) for name, column in chosen.items()}
-                    _let_go(part)
-                yield Columns(
-                    {name: values.get(name, []) for name in chosen}, min(rows, size - start), units, told, origin
-                )
+            try:
+                for start in range(0, max(size, 1), rows):
+                    values = {}
+                    if size:
+                        part = table.data[start : start + rows]
+                        values = {name: _fits_column(table, part, column) for name, column in chosen.items()}
+                        _let_go(part)
+                    yield Columns(
+                        {name: values.get(name, []) for name in chosen}, min(rows, size - start), units, told, origin
+                    )
+            finally:
+                # Else astropy copies every column of the file into memory when it closes it.
+                for column in table.columns:
+                    column.array = None
     except BadTable:
         raise
     except (OSError, EOFError, TypeError, ValueError, Warning) as error:
