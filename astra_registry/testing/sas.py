@@ -320,12 +320,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        held = b""
         for piece in _disturbed(body, fault, self):
             request.sent += len(piece)  # before it leaves: whoever has it may look at this number
+            if fault.surplus and not chunked:
+                piece, held = held + piece[:-1], piece[-1:]  # so that the last byte and what is too much leave together
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         if self.close_connection is not None and getattr(self, "_hung_up", False):
             return
-        self.wfile.write((b"0\r\n\r\n" if chunked else b"") + fault.surplus)
+        self.wfile.write((b"0\r\n\r\n" if chunked else held) + fault.surplus)
         self.wfile.flush()
         if fault.no_length or fault.close_after or (fault.promise or 0) > reply.size:
             self.close_connection = True
