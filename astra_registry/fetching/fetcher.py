@@ -107,8 +107,13 @@ class Fetcher:
         from astra_registry.fetching.rsync import RsyncTransport
 
         options = self._options
+        rate = options.limit_rate
         rsync = RsyncTransport(
-            keys, timeout=options.timeout, connect_timeout=options.connect_timeout, stop=self._hosts.stop
+            keys,
+            timeout=options.timeout,
+            connect_timeout=options.connect_timeout,
+            stop=self._hosts.stop,
+            limit_rate=rate / min(_GROUPS, options.jobs) if rate else None,
         )
         return Convoy(
             self._courier,

@@ -66,8 +66,17 @@ class Source:
 class RsyncTransport:
     """Brings groups of files with rsync; `fetch_many` may run in several threads."""
 
-    def __init__(self, keys: Keys, *, timeout: float, connect_timeout: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        stop: threading.Event,
+        limit_rate: float | None = None,  # bytes a second, of one run of rsync
+    ) -> None:
         self._keys = keys
+        self._limit_rate = limit_rate
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._stop = stop
@@ -171,6 +180,7 @@ class RsyncTransport:
             f"--partial-dir={_PARTIAL}",
             f"--timeout={max(1, round(self._timeout))}",
             f"--contimeout={max(1, round(self._connect_timeout))}",
+            *([f"--bwlimit={max(1.0, self._limit_rate / 1024):.3f}"] if self._limit_rate else []),
             "--outbuf=L",
             "--out-format=%l",
             "--",

@@ -125,6 +125,16 @@ if RSYNC:
         assert [r.error for r in archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)] == [None] * 5
         assert all(map(archive.right, items))
 
+    def test_a_rate_is_kept_by_rsync_too(archive: Archive, daemon: str) -> None:
+        archive.add_some(4, size=200_000)
+        items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(4)]
+        started = time.monotonic()
+
+        report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, limit_rate=400_000, jobs=1)
+
+        assert not report.failed
+        assert 1.0 < time.monotonic() - started < 8
+
     def test_the_password_goes_by_the_environment(
         archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
