@@ -110,7 +110,7 @@ class _Marked(str):
 def _of_batch(batch: Any) -> str:
     size = batch.get_batch_size()
     title = _title(batch._label(), f"{batch.release}, a batch of {size:,}")
-    columns = {name: value for name, value in _own_values(batch) if isinstance(value, tuple)}
+    columns = {name: value for name, value in _own_values(batch) if batch._is_column(batch._spellings[name], value)}
     alike = ", ".join(f"{name} = {_value(value)}" for name, value in _own_values(batch) if name not in columns)
     shown = batch[:ROWS] if size > ROWS else batch
     paths = _or_reason(lambda: shown.local_paths)

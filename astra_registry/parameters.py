@@ -1,10 +1,9 @@
-"""What a parameter is: its declaration, and the strict conversion of what it is given."""
+"""What a parameter is: its declaration, and what it makes of a value or of a column of them."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import operator
 import re
 import types
 import typing
@@ -13,25 +12,13 @@ from typing import Any
 
 import attrs
 
-from astra_registry.errors import AstraRegistryError, InvalidParameter
+from astra_registry.conversion import MASKED, Column, Sentinel, convert
+from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 
-_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TYPE_NAMES = {int: "an integer", str: "text", float: "a number", bool: "true or false"}
+VISIBILITIES = ("public", "hidden", "private")
 
-
-class _Sentinel:
-    """A value that means something no other value means."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-MASKED = _Sentinel("masked")  # the content of a masked cell of a table
-REQUIRED = _Sentinel("required")  # the default of a parameter that has none
+REQUIRED = Sentinel("required")  # the default of a parameter that has none
 
 
 @attrs.frozen(kw_only=True)
@@ -67,30 +54,32 @@ class Parameter:
     def convert(self, value: object) -> Any:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""
         try:
-            converted = _convert(value, self.type, keep_blanks=not self.in_path)
+            converted = convert(value, self.type, keep_blanks=not self.in_path)
             for function in self.refine:
                 converted = function(converted)
             self._validate(converted)
         except InvalidParameter:
             raise
         except (TypeError, ValueError) as error:
-            raise InvalidParameter(f"{self.name} = {_shown(value)}: {error}") from None
+            raise InvalidParameter(f"{self.name} = {shown(value)}: {error}") from None
         return converted
 
-    def convert_column(self, values: Sequence[object]) -> tuple[Any, ...]:
+    def convert_column(self, values: Sequence[object]) -> Column:
         """Return a whole column converted; each distinct value is looked at once, and shared."""
         if self._is_clean(values):
-            return tuple(values)
+            return Column(values)
         if len(set(map(type, values))) == 1 and isinstance(values[0], (int, str, bytes)):
             # One type, so that 1, True and 1.0 cannot stand in for one another as keys.
             converted: dict[Any, Any] = dict.fromkeys(values)
             for value in converted:
                 converted[value] = self._convert_in_column(value, values)
-            return tuple(map(converted.__getitem__, values))
-        return tuple([self._convert_in_column(value, values) for value in values])
+            return Column(map(converted.__getitem__, values))
+        return Column([self._convert_in_column(value, values) for value in values])
 
     def _convert_in_column(self, value: object, values: Sequence[object]) -> Any:
         try:
+            if getattr(value, "is_batch_mode", False):
+                raise InvalidParameter(f"{self.name} = {shown(value)}: a batch is no member of a batch")
             return self.convert(value)
         except AstraRegistryError as error:
             row = next(
@@ -152,7 +141,8 @@ def parameter(
     significant
         Whether it is part of the task's identity.
     visibility
-        ``public``, ``hidden`` (not in task lists) or ``private`` (not in the database either).
+        ``public``, ``hidden`` (not in task lists) or ``private`` (not in the text form, the database or a scheduler
+        either: for what is secret; who loads the task gets the default).
     unit
         The unit, as astropy spells it.
     choices
@@ -163,6 +153,8 @@ def parameter(
         Other names by which templates, callers and columns of tables know it.
 
     """
+    if visibility not in VISIBILITIES:
+        raise BadValue(f"the visibility of a parameter is {', '.join(VISIBILITIES)}, not {visibility!r}")
     return attrs.field(
         kw_only=True,
         default=attrs.NOTHING if default is REQUIRED else default,
@@ -192,6 +184,8 @@ def is_column(value: object) -> bool:
     """Whether a value given for a parameter is a sequence of values: a list, a tuple, an array, a table's column."""
     if isinstance(value, (str, bytes, Mapping, set, frozenset)) or not hasattr(value, "__len__"):
         return False
+    if hasattr(value, "is_batch_mode"):
+        return bool(value.is_batch_mode)  # a single task has a length and members, like a batch, and is one value
     return hasattr(value, "__getitem__") and getattr(value, "ndim", 1) != 0 and getattr(value, "is_column", True)
 
 
@@ -216,121 +210,8 @@ def check_path_value(text: str, *, subpath: bool = False) -> None:
         raise ValueError("it may not hold '/'")
 
 
-def _convert(value: object, wanted: Any, *, keep_blanks: bool) -> Any:
-    if value is None:
-        raise ValueError("it has no value")
-    if _is_missing(value):
-        raise ValueError("it is masked or not a number")
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", errors="strict").rstrip("\0 ")
-    if isinstance(value, str) and not keep_blanks:
-        value = value.strip(" ")
-    if wanted is str:
-        return _text(value)
-    if wanted is bool:
-        return _truth(value)
-    if wanted is int:
-        return _integer(value)
-    if wanted is float:
-        return _number(value)
-    return _other(value, wanted)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return str(value)  # numpy.str_ too
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
-        raise ValueError("it takes text, not a truth value")
-    try:
-        return str(operator.index(value))  # type: ignore[arg-type]
-    except TypeError:
-        raise ValueError(f"it takes text, not {type(value).__name__}") from None
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, str):
-        if not _INTEGER.fullmatch(value.strip(" ")):
-            raise ValueError("it takes an integer")
-        return int(value)
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
-        raise ValueError("it takes an integer, not a truth value")
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    # Tables with gaps hold integers as 59146.0; 59146.5 is no integer.
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("it takes an integer") from None
-    if not number.is_integer():
-        raise ValueError("it takes an integer")
-    return int(number)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
-        raise ValueError("it takes a number, not a truth value")
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError("it takes a number") from None
-    if number != number:
-        raise ValueError("it is not a number")
-    return number
-
-
-def _truth(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if _type_name(value) in ("bool", "bool_"):
-        return bool(value)
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise ValueError("it takes true or false")
-
-
-def _other(value: object, wanted: Any) -> Any:
-    """Convert to a type other than the four: a class (a product, say), a tuple, a mapping, anything."""
-    origin = typing.get_origin(wanted) or wanted
-    if origin in (Any, object):
-        return value
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(value)
-    if origin in (dict, Mapping, typing.get_origin(Mapping[str, str])) and isinstance(value, Mapping):
-        return types.MappingProxyType(dict(value))
-    if isinstance(origin, type) and isinstance(value, origin):
-        return value
-    raise ValueError(f"it takes {_TYPE_NAMES.get(wanted, getattr(wanted, '__name__', wanted))}")
-
-
-def plain_type(annotation: Any) -> tuple[Any, tuple[Callable[[Any], Any], ...]]:
-    """Return the type of an annotation without its ``| None``, and the functions that an ``Annotated`` adds."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        kind, *functions = typing.get_args(annotation)
-        return plain_type(kind)[0], tuple(functions)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(annotation) if member is not type(None)]
-        return plain_type(members[0]) if len(members) == 1 else (object, ())
-    return annotation, ()
-
-
-def _is_missing(value: object) -> bool:
-    if value is MASKED or _type_name(value) in ("MaskedConstant", "NAType", "NaTType"):
-        return True
-    if isinstance(value, float) or hasattr(value, "dtype"):
-        try:
-            return bool(value != value)
-        except (TypeError, ValueError):
-            return False
-    return False
-
-
-def _type_name(value: object) -> str:
-    return type(value).__name__
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return how a value is shown in an error: in Python's spelling, and not at length."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from astra_registry.conversion import holds_mappings
 from astra_registry.errors import BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
 from astra_registry.parameters import Parameter, parameter
 from astra_registry.release import canonical, releases
@@ -56,10 +57,19 @@ class Released(Task):
 
     @classmethod
     def _parameters_are_in_paths(cls) -> bool:
-        if cls._declares_common:
-            return False  # the release and the other parameters that all products have
-        # An analysis task may mix a product in, and keep parameters of its own that no template names.
-        return "sdss_data_model_name" in cls.__dict__ or cls.sdss_data_model_name is None
+        # The release and the other parameters that all products have take no part, nor those of an analysis task.
+        return not cls._declares_common and not cls._is_analysis()
+
+    @classmethod
+    def _is_analysis(cls) -> bool:
+        """Whether the class mixes a product in, to work at it, and is no product itself."""
+        return "sdss_data_model_name" not in cls.__dict__ and cls.sdss_data_model_name is not None
+
+    @classmethod
+    def _adapted(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+        # What a program makes of a file depends on the program's version, and the file does not.
+        versions = {a: p for a, p in Task._parameters.items() if p.visibility == "hidden"}
+        return {**parameters, **versions} if cls._is_analysis() else parameters
 
     @classmethod
     def _family_name(cls) -> str:
@@ -177,9 +187,18 @@ class Released(Task):
     @classmethod
     def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
         default = cls._parameters[attribute].default
-        if isinstance(default, Mapping):
-            return default.get(cls._release_of(values))
-        return default
+        return default.get(cls._release_of(values)) if cls._differs_by_release(attribute) else default
+
+    @classmethod
+    def _differs_by_release(cls, attribute: str) -> bool:
+        """Whether a parameter has a default for each release, and not a mapping for its default."""
+        declaration = cls._parameters[attribute]
+        return isinstance(declaration.default, Mapping) and not holds_mappings(declaration.type)
+
+    @classmethod
+    def _follows_from(cls, attribute: str) -> set[str]:
+        follows = super()._follows_from(attribute)
+        return {*follows, "release"} if cls._differs_by_release(attribute) else follows
 
     @classmethod
     def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:

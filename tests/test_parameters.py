@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astra_registry.conversion import MASKED
 from astra_registry.errors import InvalidParameter
-from astra_registry.parameters import MASKED, Parameter, is_column, plain_column
+from astra_registry.parameters import Parameter, is_column, plain_column
 
 MJD = Parameter(name="mjd", attribute="mjd", type=int, doc="", in_path=True)
 PLATE = Parameter(name="plate", attribute="plate", type=str, doc="", in_path=True)

@@ -16,8 +16,8 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 
 from astra_registry.atomic import written
+from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, FileMissing, UnequalLengths
-from astra_registry.parameters import MASKED
 from astra_registry.tables import as_table, column_names, iter_columns, match_columns, read_columns, write_table
 
 TABLES = Path(__file__).parent / "data" / "tables"

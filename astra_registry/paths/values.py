@@ -6,8 +6,9 @@ import math
 import operator
 from typing import Any
 
+from astra_registry.conversion import MASKED
 from astra_registry.errors import InvalidParameter
-from astra_registry.parameters import MASKED, check_path_value
+from astra_registry.parameters import check_path_value
 
 PathValue = str | int | float
 

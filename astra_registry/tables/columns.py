@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
+from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, UnequalLengths
-from astra_registry.parameters import MASKED
 
 
 @attrs.frozen(eq=False)

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TextIO, cast
 
+from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, FileMissing, MissingExtra
-from astra_registry.parameters import MASKED
 from astra_registry.tables.columns import Columns, Wanted, choose, from_arrow, from_object, plain
 
 CHUNK = 65536  # rows turned into Python values at once; more is not faster

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astra_registry.atomic import written
+from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, MissingExtra
-from astra_registry.parameters import MASKED
 from astra_registry.tables.columns import Columns, same_length
 
 _FORMATS = {

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
 
+from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
 from astra_registry.task.identity import Identified
 
@@ -88,7 +89,8 @@ class Batched(Identified):
         for name in [name for name in values if name not in self._parameters]:
             del values[name]  # what is cached belongs to the batch
         for attribute in self._columns():
-            values[attribute] = values[attribute][index]
+            part = values[attribute][index]
+            values[attribute] = Column(part) if type(part) is tuple and isinstance(index, slice) else part
         member = type(self).__new__(type(self))
         size = len(range(self._size)[index]) if isinstance(index, slice) else None
         member.__dict__.update(values, _origins=self._origins, _size=size)

@@ -8,7 +8,6 @@ import importlib
 import json
 import json.encoder
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from astra_registry import __version__
@@ -22,6 +21,7 @@ PAYLOAD = "astra-registry/1"
 _COLUMNS = "__columns__"  # names the batch parameters that hold columns, in the text form of a batch
 MAJOR, MINOR, MICRO = (int(part) for part in __version__.split(".")[:3])
 quoted = json.encoder.encode_basestring_ascii  # what json.dumps does to a text, without its overhead
+_SCALARS = (str, int, float, bool)
 _DIGEST_BYTES = 16  # 128 bits: a billion tasks meet by chance once in 1e21 runs
 
 
@@ -151,8 +151,8 @@ class Identified(Parameterised):
     def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> dict[str, str]:
         """Return the parameters as text by name; `from_str_params` makes the same task of it, types and all.
 
-        What the release does not use is left out; columns of a batch are JSON arrays of text, and are
-        named in the entry ``__columns__``.
+        What the release does not use is left out, and what is private; columns of a batch are JSON arrays of text, and
+        are named in the entry ``__columns__``.
         """
         texts: dict[str, str] = {}
         columns: list[str] = []
@@ -163,17 +163,17 @@ class Identified(Parameterised):
                 continue
             if self._is_column(attribute, value):
                 columns.append(declaration.name)
-                texts[declaration.name] = json.dumps([as_text(item) for item in value], ensure_ascii=False)
+                texts[declaration.name] = json.dumps([as_text(declaration, v) for v in value], ensure_ascii=False)
             else:
-                texts[declaration.name] = as_text(value)
+                texts[declaration.name] = as_text(declaration, value)
         if columns:
             texts[_COLUMNS] = ",".join(columns)
         return texts
 
     def _written(self) -> Iterator[tuple[str, Parameter, Any]]:
-        """Yield what the text form holds: all values but those that every task has, and that make no difference."""
+        """Yield what the text form holds: all but what is private, and what every task has and makes no difference."""
         for attribute, declaration in self._parameters.items():
-            value = self.__dict__[attribute]
+            value = None if declaration.visibility == "private" else self.__dict__[attribute]
             matters = declaration.significant or declaration.visibility != "hidden"
             if value is not None and (matters or self._origins.get(attribute) == GIVEN):
                 yield attribute, declaration, value
@@ -211,9 +211,10 @@ class Identified(Parameterised):
         for attribute, declaration, value in self._written():
             key = f"{separator}{json.dumps(declaration.name)}: "
             if self._is_column(attribute, value):
-                pieces += [key, map(quoted, map(as_text, value) if declaration.type is not str else value)]
+                texts = value if declaration.type is str else map(functools.partial(as_text, declaration), value)
+                pieces += [key, map(quoted, texts)]
             else:
-                pieces.append(key + quoted(as_text(value)))
+                pieces.append(key + quoted(as_text(declaration, value)))
             separator = ", "
         yield from zip(self._member_ids(), _woven([*pieces, "}"], self._size), strict=True)
 
@@ -224,7 +225,7 @@ class Identified(Parameterised):
         return "_origins" in self.__dict__
 
     def _identity(self) -> tuple[Any, ...]:
-        return (self.get_task_family(), *(self.__dict__[attribute] for attribute, _ in self._identifying()))
+        return (self.get_task_family(), *(_comparable(p, self.__dict__[a]) for a, p in self._identifying()))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Identified):
@@ -244,10 +245,7 @@ class Identified(Parameterised):
 
     @functools.cached_property
     def _hash(self) -> int:
-        try:
-            return hash(self._identity() if self._size is None else self.task_id)
-        except TypeError:  # a mapping, say, is a fine value and not hashable
-            return hash(self.task_id)
+        return hash(self._identity() if self._size is None else self.task_id)
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -312,20 +310,20 @@ def _remade(reference: str, values: dict[str, Any], origins: dict[str, str]) -> 
     return instance
 
 
-def as_text(value: Any) -> str:
+def as_text(declaration: Parameter, value: Any) -> str:
     """Return one value as text, so that `from_text` gives it back."""
+    if declaration.type not in _SCALARS:
+        return json.dumps(_jsonable(value), sort_keys=True, ensure_ascii=False)
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return json.dumps(_jsonable(value), sort_keys=True, ensure_ascii=False)
+    return repr(value)
 
 
 def from_text(declaration: Parameter, text: str) -> Any:
-    """Return the value that `as_text` wrote, of the declared type."""
-    if declaration.type in (str, int, float, bool):
+    """Return what `as_text` wrote, for the parameter to convert: text of the four plain types, else a value."""
+    if declaration.type in _SCALARS:
         return text
     try:
         return _unjsonable(json.loads(text))
@@ -337,12 +335,9 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, Identified):
         return {"$task": value.reference, "$parameters": value.to_str_params()}
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    raise InvalidParameter(f"a value of type {type(value).__name__} cannot be written as text")
+        items = {str(key): _jsonable(item) for key, item in value.items()}
+        return {"$mapping": items} if any(key.startswith("$") for key in items) else items
+    return [_jsonable(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _unjsonable(value: Any) -> Any:
@@ -351,8 +346,13 @@ def _unjsonable(value: Any) -> Any:
     if isinstance(value, dict):
         if "$task" in value:
             return found_again(value["$task"]).from_str_params(value["$parameters"])
-        return MappingProxyType({key: _unjsonable(item) for key, item in value.items()})
+        return {key: _unjsonable(item) for key, item in value.get("$mapping", value).items()}
     return value
+
+
+def _comparable(declaration: Parameter, value: Any) -> Any:
+    """Return what is equal when the identity is: inside of a tuple, 1 and True would be, too."""
+    return value if value is None or declaration.type in _SCALARS else _payload_value(value)
 
 
 def _payload_field(name: str, value: Any) -> str:
@@ -368,7 +368,7 @@ def _payload_value(value: Any) -> str:
         return f"{{{','.join(fields)}}}"
     if isinstance(value, (tuple, list)):
         return f"[{','.join(map(_payload_value, value))}]"
-    return json.dumps(value)
+    return json.dumps(value + 0.0 if isinstance(value, float) else value)  # -0.0 is 0.0
 
 
 def _payload_column(declaration: Parameter, values: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from astra_registry.conversion import Column, FrozenMapping, holds_sequences, plain_type
 from astra_registry.errors import (
     BadValue,
     InvalidParameter,
@@ -21,7 +22,7 @@ from astra_registry.errors import (
     UnknownParameter,
     did_you_mean,
 )
-from astra_registry.parameters import REQUIRED, Parameter, is_column, parameter, plain_column, plain_type
+from astra_registry.parameters import REQUIRED, Parameter, is_column, parameter, plain_column, shown
 
 GIVEN, DEFAULT, DERIVED = "given", "default", "derived"
 
@@ -33,6 +34,7 @@ class Parameterised:
     _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
         {}
     )  # by attribute, in declaration order, hidden ones last
+    _declared: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})  # those of this very class body
     _spellings: ClassVar[Mapping[str, str]] = MappingProxyType({})  # every name and alias -> attribute
 
     _converted_defaults: ClassVar[dict[str, tuple[Any, Any]]] = {}
@@ -40,28 +42,31 @@ class Parameterised:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         declared = _declared_here(cls)
-        inherited = {
-            attribute: declaration
-            for base in reversed(cls.__mro__[1:])
-            for attribute, declaration in base.__dict__.get("_parameters", {}).items()
-        }
-        merged = sorted({**inherited, **declared}.items(), key=lambda item: item[1].visibility == "hidden")
-        cls._parameters = MappingProxyType(dict(merged))
+        cls._declared = MappingProxyType(declared)
+        # As Python finds attributes: of two bases that declare one, the first in the order of resolution wins.
+        merged = {a: p for base in reversed(cls.__mro__) for a, p in base.__dict__.get("_declared", {}).items()}
+        merged = dict(sorted(cls._adapted(merged).items(), key=lambda item: item[1].visibility == "hidden"))
+        cls._parameters = MappingProxyType(merged)
         cls._converted_defaults = {}
         cls._spellings = MappingProxyType(_spellings(cls.__name__, cls._parameters))
         attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
 
     def __init__(self, **given: Any) -> None:
-        values, origins = self._bind(given)
+        named = self._by_attribute(given)
+        values, origins = self._bind(named)
         # The instance is frozen; this is the one place that fills it.
         self.__dict__.update(values, _origins=origins, _size=_batch_size(self, values))
+        if changed := {
+            a: _plain(value) for a, value in named.items() if value is not values[a] and _is_changed(value, values[a])
+        }:
+            self.__dict__["_given"] = changed
 
     # -- binding ---------------------------------------------------------------------------------
 
     @classmethod
     def _bind(cls, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return the values of all parameters, and where each comes from: given, default or derived."""
-        values = cls._converted(cls._by_attribute(given))
+        """Return the values of all parameters by attribute, and where each comes from: given, default or derived."""
+        values = cls._converted(given)
         origins = dict.fromkeys(values, GIVEN)
         used = cls._used_parameters(values)
         for attribute in values:
@@ -136,10 +141,10 @@ class Parameterised:
 
     @classmethod
     def _is_column(cls, attribute: str, value: object) -> bool:
-        return cls._parameters[attribute].batch and (
-            (type(value) is tuple and cls._parameters[attribute].type is not tuple)
-            or bool(getattr(value, "is_batch_mode", False))
-        )  # fmt: skip
+        """Whether a stored value is one for each member of a batch."""
+        if type(value) is Column:
+            return True
+        return cls._parameters[attribute].batch and bool(getattr(value, "is_batch_mode", False))
 
     @classmethod
     def _used_parameters(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -163,7 +168,7 @@ class Parameterised:
         arguments = {name: values.get(cls._spellings.get(name, name)) for name in declaration.reads}
         if any(argument is None for argument in arguments.values()):
             return REQUIRED
-        columns = {name: value for name, value in arguments.items() if isinstance(value, tuple)}
+        columns = {name: value for name, value in arguments.items() if type(value) is Column}
         try:
             if getattr(declaration.default, "columnwise", False):
                 size = len(next(iter(columns.values()))) if columns else 1
@@ -194,6 +199,11 @@ class Parameterised:
     @classmethod
     def _label(cls) -> str:
         return cls.__name__
+
+    @classmethod
+    def _adapted(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
+        """Return the parameters of the class, made of those that it and its bases declare."""
+        return parameters
 
     @classmethod
     def _parameters_are_in_paths(cls) -> bool:
@@ -264,21 +274,17 @@ class Parameterised:
     _origins: ClassVar[Mapping[str, str]] = MappingProxyType({})
     _size: ClassVar[int | None] = None
 
-    def _warn_on_wrong_param_types(self, strict: bool = False) -> dict[str, tuple[Any, Any]]:
-        """Return what conversion changes, ``{name: (given, stored)}``; values are checked when they come in.
+    _given: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # what was given otherwise than it is stored
 
-        With `strict` a change raises InvalidParameter.
+    def _warn_on_wrong_param_types(self, strict: bool = False) -> dict[str, tuple[Any, Any]]:
+        """Return what conversion changed when the instance was made, ``{name: (given, stored)}``.
+
+        With `strict` a change raises InvalidParameter. Wrong values are refused anyhow, when they come in.
         """
-        changed = {}
-        for attribute, declaration in self._parameters.items():
-            value = self.__dict__.get(attribute)
-            if value is None:
-                continue
-            stored = type(self)._convert(attribute, value)
-            if stored != value or type(stored) is not type(value):
-                changed[declaration.name] = (value, stored)
+        changed = {self._parameters[a].name: (given, getattr(self, a)) for a, given in self._given.items()}
         if changed and strict:
-            raise InvalidParameter(f"{self._label()}: wrong types: {', '.join(changed)}")
+            listed = ", ".join(f"{name} = {shown(given)}" for name, (given, _) in changed.items())
+            raise InvalidParameter(f"{self._label()}: given otherwise than as the parameter's type: {listed}")
         return changed
 
     # -- copies ------------------------------------------------------------------------------------
@@ -299,20 +305,28 @@ class Parameterised:
         """
         target = cls or type(self)
         changes = target._by_attribute(kwargs)
-        shared = self._given_kwargs() if target is type(self) else self._shared_kwargs(target)
+        shared = self._given_kwargs() if target is type(self) else self._shared_kwargs(target, changes)
         kept = {target._spellings[name]: value for name, value in shared.items() if name in target._spellings}
         merged = {**kept, **changes}
         used = target._used_parameters(target._converted(merged))
         names = {a: target._parameters[a].name for a in target._parameters}
         return target(**{names[a]: value for a, value in merged.items() if a in used or a in changes})
 
-    def _shared_kwargs(self, target: type[Parameterised]) -> dict[str, Any]:
-        """Return this instance's values of the parameters that `target` has too, unless it fills them alike."""
+    def _shared_kwargs(self, target: type[Parameterised], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return this instance's values of the parameters that `target` has too, but for what follows from a change."""
+        changed = {target._parameters[attribute].name for attribute in changes}
         return {
             declaration.name: getattr(self, attribute)
             for attribute, declaration in self._parameters.items()
-            if declaration.name in target._spellings and getattr(self, attribute, None) is not None
+            if declaration.name in target._spellings
+            and getattr(self, attribute, None) is not None
+            and (self._origins.get(attribute) == GIVEN or not changed & self._follows_from(attribute))
         }
+
+    @classmethod
+    def _follows_from(cls, attribute: str) -> set[str]:
+        """Return the names of the parameters that the default of one depends on."""
+        return set(cls._parameters[attribute].reads)
 
     @classmethod
     def get_common_param_names(cls, klass: type[Parameterised], include_significant: bool = True) -> list[str]:
@@ -343,7 +357,10 @@ def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
             continue
         if attribute not in annotations:
             raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
-        kind, refine = plain_type(_resolved(cls, attribute, annotations[attribute]))
+        try:
+            kind, refine = plain_type(_resolved(cls, attribute, annotations[attribute]))
+        except BadValue as error:
+            raise BadValue(f"{cls.__name__}.{attribute}: {error}") from None
         name = template_spelling(attribute)
         if name != attribute and any(name in base.__dict__.get("_parameters", ()) for base in cls.__mro__[1:]):
             name = attribute  # `release_`, of a template that names {release}: it is not the product's release
@@ -384,9 +401,7 @@ def _resolved(cls: type, attribute: str, annotation: Any) -> Any:
     try:
         return eval(annotation, dict(namespace), scope)  # noqa: S307 - the class's own source
     except Exception as error:
-        raise BadValue(
-            f"{cls.__name__}.{attribute}: the annotation {annotation!r} cannot be resolved: {error}"
-        ) from error
+        raise BadValue(f"the annotation {annotation!r} cannot be resolved: {error}") from error
 
 
 def _spellings(owner: str, parameters: Mapping[str, Parameter]) -> dict[str, str]:
@@ -401,6 +416,22 @@ def _spellings(owner: str, parameters: Mapping[str, Parameter]) -> dict[str, str
     return spelled
 
 
+def _plain(given: Any) -> Any:
+    return plain_column(given) if is_column(given) and not hasattr(given, "is_batch_mode") else given
+
+
+def _is_changed(given: Any, stored: Any) -> bool:
+    """Whether conversion made another value, or one of another type, of what was given; an array is a column as is."""
+    if type(stored) is Column:
+        column = plain_column(given)
+        return set(map(type, column)) != set(map(type, stored)) or tuple(column) != stored
+    if isinstance(stored, tuple):
+        return bool(tuple(given) != stored)
+    if isinstance(stored, FrozenMapping):
+        return bool(stored != given)
+    return type(stored) is not type(given) or bool(stored != given)
+
+
 def _batch_size(instance: Parameterised, values: Mapping[str, Any]) -> int | None:
     for attribute, value in values.items():
         if value is not None and instance._is_column(attribute, value):
@@ -409,11 +440,12 @@ def _batch_size(instance: Parameterised, values: Mapping[str, Any]) -> int | Non
 
 
 def _is_value(declaration: Parameter, value: object) -> bool:
-    """Whether a sequence is one value of the declared type (a tuple, a mapping) and not a column of values."""
-    origin = typing.get_origin(declaration.type) or declaration.type
-    if origin is tuple:
-        return not declaration.batch or isinstance(value, tuple)
-    return isinstance(origin, type) and isinstance(value, origin) and origin is not object
+    """Whether a sequence is one value, and not a column: a tuple may be, and of no batch parameter any sequence."""
+    if hasattr(value, "is_batch_mode"):
+        return True
+    if type(value) is Column or not holds_sequences(declaration.type):
+        return False
+    return isinstance(value, tuple) or not declaration.batch
 
 
 def _values_of(declaration: Parameter, values: Any) -> Sequence[object]:

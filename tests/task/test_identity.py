@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ class Everything(Task):
     truth: bool = parameter("A truth value.", batch=True, default=False)
     several: tuple[int, ...] = parameter("A tuple.", default=())
     mapped: dict[str, int] = parameter("A mapping.", default=None)
+    rows: list[tuple[str, float]] = parameter("A list.", batch=True, default=())
+    limits: dict[str, list[int]] = parameter("A mapping of lists.", default={})
+    either: int | str | None = parameter("A number or a name.", batch=True, default=None)
+    whatever: Any = parameter("Whatever can be written.", default=None)
+    token: str = parameter("A secret.", default="", significant=False, visibility="private")
     aside: str = parameter("Not significant.", default="aside", significant=False)
 
 
@@ -67,28 +73,55 @@ def test_text_that_looks_like_something_else_survives_the_round_trip(text: str) 
     assert type(again.text) is str
 
 
+NUMBERS = st.floats(allow_nan=False)
+LEAVES = st.none() | st.booleans() | st.integers() | NUMBERS | st.text()
+NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("$task"), inner))
+
+
 @given(
-    text=st.text(), whole=st.integers(), number=st.floats(allow_nan=False), truth=st.booleans(),
-    several=st.lists(st.integers()).map(tuple), aside=st.text(),
+    text=st.text(), whole=st.integers(), number=NUMBERS, truth=st.booleans(), aside=st.text(),
+    several=st.lists(st.integers()).map(tuple), rows=st.lists(st.tuples(st.text(), NUMBERS)).map(tuple),
+    mapped=st.dictionaries(st.text(), st.integers()), limits=st.dictionaries(st.text(), st.lists(st.integers())),
+    either=st.none() | st.integers() | st.text(), whatever=NESTED,
 )  # fmt: skip
 def test_from_text_undoes_to_text(**values: Any) -> None:
     task = Everything(**values)
 
     again = Everything.from_str_params(json.loads(json.dumps(task.to_str_params())))
 
-    assert again.param_kwargs == task.param_kwargs
-    assert again.task_id == task.task_id
+    for made in (again, pickle.loads(pickle.dumps(task))):
+        assert typed(made.param_kwargs) == typed(task.param_kwargs)
+        assert made == task
+        assert made.task_id == task.task_id
+        assert hash(made) == hash(task)
 
 
-@given(st.lists(st.tuples(st.text(), st.integers(), st.floats(allow_nan=False), st.booleans())))
-def test_a_batch_survives_the_round_trip_and_knows_its_members(rows: list[tuple[Any, ...]]) -> None:
-    text, whole, number, truth = ([row[i] for row in rows] for i in range(4))
-    batch = Everything(text=text, whole=whole, number=number, truth=truth)
+def typed(value: Any) -> Any:
+    """Return a value with the types of its parts, so that 1, 1.0 and True differ."""
+    if isinstance(value, Mapping):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(typed, value))
+    return type(value), value
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(), st.integers(), NUMBERS, st.booleans(), st.lists(st.tuples(st.text(), NUMBERS)).map(tuple),
+            st.integers() | st.text(),
+        )
+    )
+)  # fmt: skip
+def test_a_batch_survives_the_round_trip_and_knows_its_members(members: list[tuple[Any, ...]]) -> None:
+    text, whole, number, truth, rows, either = ([member[i] for member in members] for i in range(6))
+    batch = Everything(text=text, whole=whole, number=number, truth=truth, rows=rows, either=either)
 
     again = Everything.from_str_params(batch.to_str_params())
 
     assert again == batch
-    identifiers, parameters = zip(*batch.identity_rows(), strict=True) if rows else ((), ())
+    assert [typed(member.param_kwargs) for member in again] == [typed(member.param_kwargs) for member in batch]
+    identifiers, parameters = zip(*batch.identity_rows(), strict=True) if members else ((), ())
     assert list(identifiers) == [member.task_id for member in batch]
     assert [Everything.from_str_params(json.loads(p)) for p in parameters] == list(batch)
     assert Everything.from_members(parameters) == batch
@@ -213,3 +246,18 @@ def test_a_product_can_be_a_parameter_and_survives_as_text() -> None:
     assert batch.is_batch_mode
     assert [member.what.whole for member in batch] == [1, 2]
     assert batch[1].task_id == Measure(what=Everything(whole=2)).task_id
+
+
+def test_equal_numbers_are_one_task_and_equal_looking_parts_of_values_are_not() -> None:
+    assert Everything(number=-0.0).task_id == Everything(number=0.0).task_id
+    assert Everything(number=-0.0) == Everything(number=0.0)
+    looks = [Everything(whatever=value) for value in (1, 1.0, True, "1", (1,), (True,), {"a": 1}, {"a": 1.0})]
+    assert len({task.task_id for task in looks}) == len(set(looks)) == len(looks)
+
+
+def test_what_is_private_is_in_no_text() -> None:
+    for task in (Everything(token="s3cret"), Everything(token="s3cret", whole=[1, 2])):
+        texts = [task.to_str_params(), task.get_hashed_params(only_significant=False), *task.identity_rows(), task]
+        assert "s3cret" not in " ".join(map(repr, texts))
+        assert pickle.loads(pickle.dumps(task)).token == "s3cret"
+        assert Everything.from_str_params(task.to_str_params()) == task

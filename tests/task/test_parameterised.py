@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import attrs
+import numpy as np
 import pytest
 
 from astra_registry import Task, columnwise, parameter
@@ -142,15 +143,15 @@ def test_visibilities_are_told_by_name() -> None:
     assert own(Quiet._get_param_visibilities()) == {"a": "public", "b": "hidden"}
 
 
-def test_wrong_types_are_told_when_they_come_in_past_the_constructor() -> None:
-    snr = Snr(name="vega")
-    assert snr._warn_on_wrong_param_types() == {}
+def test_what_conversion_changed_is_told_as_it_was_given_and_is_stored() -> None:
+    snr = Snr(label="vega", order=np.int64(4), mood="Good")
 
-    snr.__dict__["order"] = "4"
-
-    assert snr._warn_on_wrong_param_types() == {"order": ("4", 4)}
-    with pytest.raises(InvalidParameter, match="order"):
-        snr._warn_on_wrong_param_types(strict=True)
+    assert snr._warn_on_wrong_param_types() == {"order": (np.int64(4), 4), "mood": ("Good", "good")}
+    assert Snr(name=["a ", "b"], length=["1", 2])._warn_on_wrong_param_types() == {"length": (["1", 2], (1, 2))}
+    assert Snr(name=np.array(["a", "b"]), length=range(2))._warn_on_wrong_param_types() == {}
+    assert Snr(name="vega", order=4, length=None)._warn_on_wrong_param_types(strict=True) == {}
+    with pytest.raises(InvalidParameter, match="Snr: given otherwise .* order = '4'"):
+        Snr(name="vega", order="4")._warn_on_wrong_param_types(strict=True)
 
 
 def test_a_clone_changes_what_it_is_told_and_derives_anew() -> None:
@@ -186,3 +187,98 @@ def test_parameters_are_inherited_and_can_be_declared_anew() -> None:
         "name", "order", "initial", "length", "mood", "run", "slope",
     ]  # fmt: skip
     assert Snr(name="vega").order == 3
+
+
+def test_of_two_bases_that_declare_a_parameter_python_chooses() -> None:
+    class Steep(Snr):
+        order: int = parameter("Another order.", default=9)
+
+    class Quick(Snr):
+        speed: int = parameter("How fast.", default=1)
+
+    class Both(Quick, Steep):
+        pass
+
+    assert Both(name="vega").order == 9
+
+
+def test_a_clone_in_another_class_derives_anew_what_follows_from_a_change() -> None:
+    class Plot(Snr):
+        pass
+
+    assert Snr(name="vega").clone(Plot, name="deneb").initial == "d"
+    assert Snr(name="vega", initial="x").clone(Plot, name="deneb").initial == "x"
+    assert Snr(name="vega").clone(Plot, order=4).initial == "v"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        (set[int], "set"), (bytes, "bytes"), (tuple[complex, ...], "complex"), (dict[float, int], "the keys"),
+        (Literal["a"], r"choices=\(…\)"), ("Nowhere", "cannot be resolved"),
+    ],
+)  # fmt: skip
+def test_a_type_whose_values_cannot_be_kept_is_refused_where_it_is_declared(annotation: Any, told: str) -> None:
+    with pytest.raises(BadValue, match=f"Odd.x: .*{told}"):
+        type("Odd", (Task,), {"__annotations__": {"x": annotation}, "x": parameter("X."), "__module__": __name__})
+
+
+def test_an_unknown_visibility_is_refused() -> None:
+    with pytest.raises(BadValue, match="public, hidden, private"):
+        parameter("X.", visibility="secret")
+
+
+def test_the_values_of_tuples_lists_and_mappings_are_converted_and_cannot_be_changed() -> None:
+    class Many(Task):
+        pairs: list[tuple[int, str]] = parameter("Pairs.", default=())
+        limits: dict[str, float] = parameter("Limits.", default={"low": 1})
+        steps: dict[int, str] = parameter("By number.", default=None)
+        either: int | str = parameter("A number or a name.", default=0)
+        anything: Any = parameter("Whatever can be written.", default=None)
+
+    many = Many(pairs=[["1", 2]], steps={"3": "c"}, either=np.int16(4), anything={"a": [1, np.float32(0.5), None]})
+
+    assert (many.pairs, many.limits, many.steps) == (((1, "2"),), {"low": 1.0}, {3: "c"})
+    assert (type(many.either), many.anything) == (int, {"a": (1, 0.5, None)})
+    assert Many(either="4").either == "4"
+    assert Many(either="4") != Many(either=4)
+    assert len({many, Many(pairs=((1, "2"),), steps={3: "c"}, either=4, anything={"a": (1, 0.5, None)})}) == 1
+    assert not hasattr(many.limits, "__setitem__")
+    for wrong in (
+        {"pairs": [(1, 2, 3)]}, {"pairs": "ab"}, {"pairs": [("x", "y")]}, {"limits": {"low": "high"}},
+        {"limits": [1]}, {"either": 1.5}, {"anything": {1, 2}}, {"anything": [object()]}, {"anything": [float("nan")]},
+    ):  # fmt: skip
+        with pytest.raises(InvalidParameter, match=next(iter(wrong))):
+            Many(**wrong)
+
+
+def test_where_the_type_itself_is_a_sequence_a_tuple_is_one_value_and_a_list_a_column() -> None:
+    class Window(Task):
+        edges: tuple[float, ...] = parameter("Its edges.", batch=True)
+
+    one, two = Window(edges=(1, 2)), Window(edges=[(1, 2), [3]])
+
+    assert (one.is_batch_mode, one.edges) == (False, (1.0, 2.0))
+    assert [member.edges for member in two] == [(1.0, 2.0), (3.0,)]
+    assert two[0] == one
+    assert [Window(**kwds) for kwds in two.get_batch_task_kwds()] == list(two)
+    assert list(two[1:]) == [Window(edges=(3,))]
+    assert Window(edges=[]).get_batch_size() == 0
+
+
+def test_a_task_given_for_a_parameter_is_one_value_and_a_batch_is_no_member_of_a_batch() -> None:
+    class Plot(Task):
+        what: Snr = parameter("What to plot.", batch=True)
+
+    class Overview(Task):
+        what: Snr = parameter("What to plot together.")
+
+    stars = Snr(name=["vega", "deneb"])
+
+    assert Overview(what=stars).what == stars
+    assert not Overview(what=stars).is_batch_mode
+    assert Plot(what=[stars[0], stars[1]]) == Plot(what=stars)
+    with pytest.raises(InvalidParameter, match="row 1: what = .*a batch is no member of a batch"):
+        Plot(what=[stars[0], stars])
+    with pytest.raises(InvalidParameter, match="Plot: what = .*it takes Snr"):
+        Plot(what=Overview(what=stars))
