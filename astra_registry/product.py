@@ -145,6 +145,12 @@ class DataProduct(Released, common=True):
             return [Target(path) for path in self.local_paths]
         return [Target(m.local_path, bring=m.get_remote) for m in self.get_batch_tasks()]
 
+    def _handed_over(self) -> Any:
+        """Return the output for a task that requires this one, brought first when `use_remote` is true."""
+        if self.use_remote and not self._has_own_output() and not self.complete():
+            self.get_remote()
+        return self.output()
+
     def _repr_html_(self) -> str:
         return notebook.of_product(self)
 
@@ -215,10 +221,15 @@ class DataProduct(Released, common=True):
         return cls.output is not DataProduct.output
 
     @classmethod
+    def _is_complete_by_outputs(cls) -> bool:
+        return cls.complete is DataProduct.complete and cls._has_own_output()
+
+    @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
         """Return those of the given products, or mappings of parameters, whose files are here.
 
-        Each folder is listed once; mappings of one release become the columns of one batch, and no objects.
+        Each folder is listed once, and of what is found there the size is asked; mappings of one release become the
+        columns of one batch, and no objects.
         """
         given = list(parameter_tuples)
         if cls._has_own_output():

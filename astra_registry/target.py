@@ -56,28 +56,27 @@ def spellings(path: str) -> list[str]:
 
 def present(paths: Sequence[str]) -> list[str | None]:
     """Return for each path the spelling under which it lies and is not empty, else None; each folder is listed once."""
-    listings: dict[str, dict[str, bool]] = {}
+    listings: dict[str, dict[str, os.DirEntry[str]]] = {}
     found: list[str | None] = []
     for path in paths:
         folder = os.path.dirname(path)
         if folder not in listings:
             listings[folder] = _listing(folder)
         names = listings[folder]
-        found.append(next((s for s in spellings(path) if names.get(os.path.basename(s))), None))
+        found.append(next((s for s in spellings(path) if _has_content(names.get(os.path.basename(s)))), None))
     return found
 
 
-def _listing(folder: str) -> dict[str, bool]:
-    """Return the names in a folder, and whether each is a file with something in it."""
+def _listing(folder: str) -> dict[str, os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: _has_content(entry) for entry in entries}
+            return {entry.name: entry for entry in entries}
     except OSError:
         return {}
 
 
-def _has_content(entry: os.DirEntry[str]) -> bool:
+def _has_content(entry: os.DirEntry[str] | None) -> bool:
     try:
-        return entry.stat().st_size > 0
+        return entry is not None and entry.stat().st_size > 0
     except OSError:  # a link that leads nowhere
         return False

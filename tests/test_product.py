@@ -276,6 +276,33 @@ def test_an_analysis_task_mixes_a_product_in_and_keeps_its_own_parameters() -> N
     ).local_paths
 
 
+def test_what_is_made_of_a_file_depends_on_the_version_of_the_core_wherever_the_product_is_mixed_in() -> None:
+    class Analysis(Task):
+        order: int = parameter("The order.", default=3)
+
+    for bases in ((Analysis, StarFile), (StarFile, Analysis), (StarFile,)):
+        task = type("Measure", bases, {"__module__": __name__})(**STAR)
+        assert task.clone(astra_version_minor=99).task_id != task.task_id
+        assert task.clone(astra_version_micro=99).task_id == task.task_id
+        assert task.clone(StarFile, astra_version_minor=99) == task.clone(StarFile) == StarFile(**STAR)
+
+
+def test_a_clone_in_another_class_and_release_has_the_defaults_of_that_release() -> None:
+    class Measure(StarFile):
+        """Measure a star."""
+
+    assert StarFile(**STAR).clone(Measure, release="dr20").v_astra == "0.8.1"
+    assert StarFile(**STAR, v_astra="0.5").clone(Measure, release="dr20").v_astra == "0.5"
+    assert StarFile(**STAR).clone(Measure) == Measure(**STAR)
+
+
+def test_a_mapping_may_be_the_default_of_an_analysis_tasks_parameter() -> None:
+    class Measure(StarFile):
+        limits: dict[str, int] = parameter("The limits.", default={"dr19": 1})
+
+    assert Measure(**STAR).limits == Measure(release="dr20", sdss_id=1).limits == {"dr19": 1}
+
+
 def test_an_analysis_task_with_outputs_of_its_own_is_complete_when_they_exist(tmp_path: Path) -> None:
     class Fit(StarFile):
         def output(self) -> Target:

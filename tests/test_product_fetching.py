@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from astra_registry_apstar import ApStarFile
 
-from astra_registry import fetch, registry
+from astra_registry import Task, fetch, parameter, registry
 from astra_registry.errors import FileMissing
 from astra_registry.testing.sas import EmbeddedSas
 
@@ -89,6 +91,27 @@ def test_with_use_remote_opening_reading_and_running_bring_the_file_first(sas: E
     Path(star.local_path).unlink()
     with star.read() as hdus:
         assert hdus[0].header["OBJID"] == STAR["obj"]
+
+
+def test_what_a_task_is_given_as_its_input_is_here(sas: EmbeddedSas) -> None:
+    class Measure(Task):
+        star: ApStarFile = parameter("The spectrum.", batch=True)
+
+        def requires(self) -> Any:
+            return {"observation": self.star, "others": [registry.create("apStar", **OTHER, use_remote=True)]}
+
+    task = Measure(star=registry.create("apStar", **STAR, use_remote=True))
+    task.input()
+    assert sas.requests == [], "input() only tells where"
+
+    assert Path(task.get_input("observation").path).stat().st_size > 0
+    assert len(sas.asked("/apStar-", "GET")) == 1, "the one that was asked for and no other"
+    task.get_input("observation")
+    assert len(sas.asked("/apStar-", "GET")) == 1
+    assert [Path(target.path).exists() for target in task.get_input("others")] == [True]
+    with pytest.raises(FileMissing, match="2M00000000"):
+        Measure(star=task.star.clone(obj="2M00000000+0000000")).get_input("observation")
+    assert not task.clone(star=task.star.clone(use_remote=False, obj="2M1")).get_input("observation").exists()
 
 
 def test_without_use_remote_nothing_is_brought(sas: EmbeddedSas) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from astra_registry.errors import BadValue, LookupFailed
+from astra_registry.target import Target, present
 from astra_registry.task.batches import Batched
 
 
@@ -30,10 +33,10 @@ class Living(Batched):
             cls.resources = MappingProxyType(resources)
         super().__init_subclass__(**kwargs)
 
-    @property
+    @functools.cached_property
     def disable_window_seconds(self) -> int | None:
         """The old spelling of `disable_window`; reading it warns once."""
-        warnings.warn("disable_window_seconds is now disable_window", DeprecationWarning, stacklevel=2)
+        warnings.warn("disable_window_seconds is now disable_window", DeprecationWarning, stacklevel=3)
         return self.disable_window
 
     def process_resources(self) -> Mapping[str, float]:
@@ -67,40 +70,65 @@ class Living(Batched):
 
     def input(self) -> Any:
         """Return the outputs of the requirements, in the shape that `requires` has."""
-        return _outputs(self.requires())
+        return _outputs(self.requires(), lambda task: task.output())
 
     def get_input(self, key: Any = None) -> Any:
-        """Return the output of one requirement, by key or index; only that one is made.
+        """Return the output of one requirement, by key or index; only that one is made, and brought if it asks for it.
 
-        Without a key the task must have a single requirement.
+        Of a requirement that is a batch an index means a member. Without a key the task must have a single
+        requirement.
         """
+        return _outputs(self._required_under(key), lambda task: getattr(task, "_handed_over", task.output)())
+
+    def _required_under(self, key: Any) -> Any:
+        """Return one requirement; of those that are made one by one, no later one is made."""
         required = self.requires()
+        is_task = hasattr(required, "output")
         if key is None:
-            if isinstance(required, (list, tuple, Mapping)):
-                raise BadValue(f"{type(self).__name__} has several requirements; say which: get_input(key)")
-            return _asked_for(required)
+            if is_task:
+                return required
+            keys = _told(required)
+            if keys == "nothing":
+                raise LookupFailed(f"{type(self).__name__} requires nothing")
+            raise BadValue(f"{type(self).__name__} requires {keys}; say which: get_input(key)")
+        if is_task and not getattr(required, "is_batch_mode", False):
+            required = [required]
         try:
-            return _asked_for(required[key])
-        except (KeyError, IndexError, TypeError):
-            keys = list(required) if isinstance(required, Mapping) else list(range(len(flatten(required))))
+            if isinstance(required, Iterator) and isinstance(key, int) and key >= 0:
+                return next(itertools.islice(required, key, None))
+            return (list(required) if isinstance(required, (Iterator, Set)) else required)[key]
+        except (LookupError, TypeError, StopIteration):
+            keys = _told(self.requires())
             raise LookupFailed(f"{type(self).__name__} requires nothing under {key!r}; it has {keys}") from None
+
+    def _handed_over(self) -> Any:
+        """Return the output for a task that requires this one; a product brings it first when it is told to."""
+        return self.output()
 
     # -- life ----------------------------------------------------------------------------------------
 
     def complete(self) -> bool:
         """Whether every output exists; a task without outputs is never complete, as in luigi. A batch: all members."""
         if self.is_batch_mode:
-            return all(member.complete() for member in self.get_batch_tasks())
-        outputs = flatten(self.output())
-        if not outputs:
-            return False
-        return all(target.exists() for target in outputs)
+            return len(type(self).bulk_complete(self.get_batch_tasks())) == self.get_batch_size()
+        return _have_outputs([self])[0]
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
-        """Return those of the given tasks, or mappings of parameters, that are complete."""
+        """Return those of the given tasks, or mappings of parameters, that are complete.
+
+        Each folder is listed once, unless a class has a `complete` of its own.
+        """
         given = list(parameter_tuples)
-        return [item for item in given if _as_task(cls, item).complete()]
+        tasks = [cls(**item) if isinstance(item, Mapping) else item for item in given]
+        by_outputs = all(task._is_complete_by_outputs() and not task.is_batch_mode for task in tasks)
+        complete = _have_outputs(tasks) if by_outputs else [bool(task.complete()) for task in tasks]
+        return [item for item, is_complete in zip(given, complete, strict=True) if is_complete]
+
+    @classmethod
+    def _is_complete_by_outputs(cls) -> bool:
+        """Whether a single task of the class is complete when its outputs exist, and for no other reason."""
+        return cls.complete is Living.complete
 
     def run(self) -> Any:
         """Do the work. A task says what here; one that needs nothing done has nothing to say."""
@@ -127,18 +155,30 @@ def flatten(struct: Any) -> list[Any]:
     return [struct]
 
 
-def _outputs(struct: Any) -> Any:
+def _outputs(struct: Any, output: Callable[[Any], Any]) -> Any:
+    """Return the outputs of a structure of tasks: a dict for a mapping, a tuple for a tuple, else a list."""
+    if struct is None or hasattr(struct, "output"):
+        return None if struct is None else output(struct)
     if isinstance(struct, Mapping):
-        return {key: _outputs(item) for key, item in struct.items()}
-    if isinstance(struct, (list, tuple)):
-        return [_outputs(item) for item in struct]
-    return None if struct is None else _asked_for(struct)
+        return {key: _outputs(item, output) for key, item in struct.items()}
+    outputs = [_outputs(item, output) for item in struct]
+    return tuple(outputs) if isinstance(struct, tuple) else outputs
 
 
-def _asked_for(task: Any) -> Any:
-    """Return a requirement's output; a subclass of product hands out one that brings the file when it is opened."""
-    return task.output()
+def _told(required: Any) -> str:
+    """Return under which keys there are requirements."""
+    if isinstance(required, Mapping):
+        return f"{list(required)}"
+    keys = range(1 if hasattr(required, "output") else sum(1 for _ in required or ()))
+    return f"{list(keys)}" if keys else "nothing"
 
 
-def _as_task(cls: type[Living], item: Any) -> Any:
-    return cls(**item) if isinstance(item, Mapping) else item
+def _have_outputs(tasks: Sequence[Living]) -> list[bool]:
+    """Return for each task whether it has outputs, and all are there; of our own targets each folder is listed once."""
+    outputs = [flatten(task.output()) for task in tasks]
+    targets = [target for each in outputs for target in each]
+    if len(targets) > 1 and all(type(target) is Target for target in targets):
+        answers = iter([path is not None for path in present([target.path for target in targets])])
+    else:
+        answers = iter([bool(target.exists()) for target in targets])
+    return [bool(each) and all(list(itertools.islice(answers, len(each)))) for each in outputs]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,62 @@ def test_get_input_makes_only_the_one_asked_for() -> None:
         Sum(folder="/f").get_input()
 
 
+def test_get_input_takes_any_shape_that_requires_may_have() -> None:
+    made: list[int] = []
+
+    class Shaped(Task):
+        shape: str = parameter("Which shape.")
+
+        def requires(self) -> Any:
+            counts = [Count(folder="/f", n=n) for n in (1, 2)]
+            return {
+                "tuple": tuple(counts), "nested": {"a": counts, "b": None}, "task": counts[0], "none": None,
+                "generator": self.one_by_one(), "batch": Count(folder="/f", n=[1, 2]), "set": set(counts),
+            }[self.shape]  # fmt: skip
+
+        def one_by_one(self) -> Iterator[Count]:
+            for n in (1, 2, 3):
+                made.append(n)
+                yield Count(folder="/f", n=n)
+
+    one, two = Target("/f/1"), Target("/f/2")
+    assert Shaped(shape="tuple").input() == (one, two)
+    assert Shaped(shape="tuple").get_input(-1) == two
+    assert Shaped(shape="nested").get_input("a") == [one, two]
+    assert Shaped(shape="nested").get_input("b") is None
+    assert Shaped(shape="nested").input() == {"a": [one, two], "b": None}
+    assert Shaped(shape="task").get_input(0) == Shaped(shape="task").get_input() == one
+    assert Shaped(shape="batch").get_input(1) == two
+    assert Shaped(shape="generator").get_input(1) == two
+    assert made == [1, 2], "later ones are not made"
+    assert Shaped(shape="generator").get_input(-1) == Target("/f/3")
+    assert Shaped(shape="generator").input() == [one, two, Target("/f/3")]
+    assert Shaped(shape="set").get_input(0) in (one, two)
+    assert Shaped(shape="none").input() is None
+    for shape, key in (("tuple", 2), ("task", 1), ("generator", 7), ("batch", 2), ("none", 0), ("tuple", "a")):
+        with pytest.raises(LookupFailed, match=f"requires nothing under {key!r}"):
+            Shaped(shape=shape).get_input(key)
+    with pytest.raises(LookupFailed, match="requires nothing"):
+        Shaped(shape="none").get_input()
+
+
+def test_many_tasks_are_looked_up_with_one_listing_of_each_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(0, 100, 2):
+        (tmp_path / str(n)).write_text("x")
+    (tmp_path / "1").touch()
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    monkeypatch.setattr(os, "stat", None)
+    batch = Count(folder=str(tmp_path), n=range(100))
+
+    assert [task.n for task in Count.bulk_complete(batch)] == list(range(0, 100, 2))
+    assert not batch.complete()
+    assert listed == [str(tmp_path)] * 2
+
+
 def test_a_task_is_complete_when_its_outputs_exist_and_hold_something(tmp_path: Path) -> None:
     one = Count(folder=str(tmp_path), n=1)
     assert not one.complete()
@@ -112,10 +170,11 @@ def test_settings_for_a_scheduler_have_luigis_defaults_and_cannot_be_changed_by_
 
 
 def test_the_old_spelling_of_disable_window_warns_once() -> None:
+    task = Twice(folder="x")
     with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("default")
-        assert [Twice(folder="x").disable_window_seconds for _ in range(2)] == [None, None]
-    assert len(told) == 1
+        warnings.simplefilter("always")
+        assert [task.disable_window_seconds for _ in range(2)] == [None, None]
+    assert [(warning.category, warning.filename) for warning in told] == [(DeprecationWarning, __file__)]
 
 
 def test_a_failures_report_is_its_traceback() -> None:
