@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from astra_registry.errors import IllegalMove, MissingExtra, StoreError
+from astra_registry.errors import BadValue, IllegalMove, MissingExtra, StoreError
 from astra_registry.store import StateStore, Status
 from astra_registry.store.record import find_class
 from astra_registry.task.events import STATUS_AFTER, EventName
+from astra_registry.task.life import LENT
 
 try:
     with warnings.catch_warnings():
@@ -26,6 +28,9 @@ except ModuleNotFoundError:
 
 _log = logging.getLogger(__name__)
 _GIVEN: ContextVar[Any] = ContextVar("_GIVEN", default=None)
+_STORES: dict[str, StateStore] = {}  # those that tasks of this process were given, by name
+
+_IN_MEMORY = "memory-"
 
 # Plain attributes of a task by which luigi's worker and scheduler go.
 _SETTINGS = (
@@ -41,16 +46,22 @@ _SETTINGS = (
 )
 
 
+def _hidden(description: str) -> Any:
+    return luigi.Parameter(
+        default="", significant=False, visibility=ParameterVisibility.HIDDEN, description=description
+    )
+
+
 class AstraTask(luigi.Task):  # type: ignore[misc]
     """One of our tasks, as luigi sees it; made by `as_luigi`, or by luigi from its parameters, in any process."""
 
     task_namespace = "astra_registry"
 
+    # What luigi's server is told of a task, and any process makes it again from: nothing that is private or a password.
     reference = luigi.Parameter(description="Where the class of the task is found.")
     parameters = luigi.Parameter(description="The parameters of the task, as JSON.")
-    database = luigi.Parameter(
-        default="", significant=False, visibility=ParameterVisibility.HIDDEN, description="The database of states."
-    )
+    identity = _hidden("The identifier of the task.")
+    database = _hidden("The database of states.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,8 +70,16 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
         self.wrapped = given or find_class(self.reference).from_str_params(json.loads(self.parameters))
         # The scheduler, its pages and our store shall speak of the same task.
         self.task_id = self.wrapped.task_id
+        if self.identity not in ("", self.task_id):
+            raise BadValue(f"{self.identity} has private parameters, which luigi does not hand to another process")
         for name in _SETTINGS:
             setattr(self, f"_{name}", getattr(self.wrapped, name))
+
+    def __hash__(self) -> int:
+        return hash(self.task_id)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(super().__eq__(other))
 
     @property
     def resources(self) -> dict[str, Any]:
@@ -70,6 +89,9 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
     def process_resources(self) -> dict[str, Any]:
         """Return what the task takes while it runs."""
         return dict(self.wrapped.process_resources())
+
+    def _owner_list(self) -> list[str]:
+        return list(self.wrapped._owner_list())
 
     @property
     def batchable(self) -> bool:
@@ -86,7 +108,7 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
 
     @property
     def _store(self) -> StateStore | None:
-        return _opened(self.database) if self.database else None
+        return _named(self.database) if self.database else None
 
     def requires(self) -> Any:
         """Return what the task requires, as luigi's; of a batch that is done in parts, these."""
@@ -104,19 +126,32 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
         """Run the task; what it yields is required, as luigi has it."""
         if self._parts:
             return None
-        running = self.wrapped.run()
+        with self._lending():
+            running = self.wrapped.run()
         if not isinstance(running, Generator):
             return None
         return self._driven(running)
 
     def _driven(self, running: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
         answer: Any = None
-        while True:
-            try:
-                wanted = running.send(answer)
-            except StopIteration:
-                return
-            answer = yield _as_luigi(wanted, self._store, general=True)
+        with self._lending():
+            while True:
+                try:
+                    wanted = running.send(answer)
+                except StopIteration:
+                    return
+                answer = yield _as_luigi(wanted, self._store, general=True)
+
+    @contextlib.contextmanager
+    def _lending(self) -> Iterator[None]:
+        """Let the task have what luigi lends to one that runs."""
+        lent = {name: getattr(self, name) for name in LENT if getattr(self, name, None) is not None}
+        self.wrapped.__dict__.update(lent)
+        try:
+            yield
+        finally:
+            for name in lent:
+                self.wrapped.__dict__.pop(name, None)
 
     def on_failure(self, exception: BaseException) -> Any:
         """Return the report of the failure, which the event has asked the task for already."""
@@ -129,7 +164,7 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
 
     def trigger_event(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Pass the event on to the task, and so to the store, handlers and plugins; then to luigi's handlers."""
-        args = tuple(self.wrapped if arg is self else arg for arg in args)
+        args = tuple(arg.wrapped if isinstance(arg, AstraTask) else arg for arg in args)
         if self._parts:
             self._tell_batch(event)
         else:
@@ -171,19 +206,24 @@ def as_luigi(task: Any, *, store: StateStore | None = None) -> AstraTask:
     """Return a luigi task that does what ``task`` does, with its identifier, requirements and scheduler settings.
 
     A batch is one task; one larger than ``max_batch_size`` is done in parts. Its events are recorded in ``store``, by
-    default that of the settings. Raises MissingExtra without luigi.
+    default that of the settings; luigi's server is told neither its password nor private parameters. Raises
+    MissingExtra without luigi.
     """
     return _made(_kind(type(task).__name__, task.task_family, task.reference), task, store)
 
 
 def _made(kind: type[AstraTask], task: Any, store: StateStore | None) -> AstraTask:
-    database = "" if store is None else store.database.url.render_as_string(hide_password=False)
+    database = "" if store is None else _name_of(store)
+    if store is not None:
+        _STORES[database] = store
     parameters = json.dumps(dict(task.to_str_params()), ensure_ascii=False, sort_keys=True)
     handed = _GIVEN.set(task)
     try:
-        return kind(reference=task.reference, parameters=parameters, database=database)
+        made = kind(reference=task.reference, parameters=parameters, identity=task.task_id, database=database)
     finally:
         _GIVEN.reset(handed)
+    made.wrapped = task  # luigi may have kept one that differs in what is private
+    return made
 
 
 @functools.cache
@@ -207,6 +247,18 @@ def _as_luigi(struct: Any, store: StateStore | None, *, general: bool = False) -
     return _made(AstraTask, struct, store) if general else as_luigi(struct, store=store)
 
 
-@functools.lru_cache(maxsize=8)
-def _opened(url: str) -> StateStore:
-    return StateStore(url)
+def _name_of(store: StateStore) -> str:
+    """Return what tells a store from others, without a password; options of its URL may hold secrets too."""
+    if store.database.is_sqlite and store.database.path is None:
+        return f"{_IN_MEMORY}{id(store)}"
+    return store.database.url.set(password=None, query={}).render_as_string()
+
+
+def _named(name: str) -> StateStore:
+    """Return the store of that name: one that this process knows, else that of the settings, else without password."""
+    if name not in _STORES:
+        if name.startswith(_IN_MEMORY):
+            raise StoreError("the store of the task is in the memory of another process; give a file or a server")
+        default = StateStore.default()
+        _STORES[name] = default if _name_of(default) == name else StateStore(name)
+    return _STORES[name]

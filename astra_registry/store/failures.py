@@ -64,4 +64,10 @@ def explain(error: DBAPIError, url: URL) -> StoreError:
 
 def name_of(url: URL) -> str:
     """Return the URL without its password, in quotes."""
-    return f"'{url.render_as_string(hide_password=True)}'"
+    return f"'{shown(url)}'"
+
+
+def shown(url: URL) -> str:
+    """Return the URL without its password, which may also stand among the options of the server's driver."""
+    secret = [name for name in url.query if "pass" in name.casefold()]
+    return url.difference_update_query(secret).render_as_string(hide_password=True)

@@ -13,6 +13,12 @@ from astra_registry.errors import BadValue, LookupFailed
 from astra_registry.target import Target, present
 from astra_registry.task.batches import Batched
 
+#: What luigi lends a task that it runs.
+LENT = (
+    "scheduler_messages", "set_tracking_url", "set_status_message", "set_progress_percentage",
+    "decrease_running_resources",
+)  # fmt: skip
+
 
 class Living(Batched):
     """A task with requirements, outputs and a `run`, and plain attributes for the engine that runs it."""
@@ -27,6 +33,13 @@ class Living(Batched):
     disable_window: ClassVar[int | None] = None
     owner_email: ClassVar[str | Sequence[str] | None] = None
     accepts_messages: ClassVar[bool] = False
+
+    # What luigi lends a task that it runs; None elsewhere.
+    scheduler_messages: ClassVar[Any] = None
+    set_tracking_url: ClassVar[Callable[[str], None] | None] = None
+    set_status_message: ClassVar[Callable[[str], None] | None] = None
+    set_progress_percentage: ClassVar[Callable[[float], None] | None] = None
+    decrease_running_resources: ClassVar[Callable[[Mapping[str, float]], None] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if isinstance(resources := cls.__dict__.get("resources"), dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry import StateStore, Status
+from astra_registry import StateStore, Status, Task, registry
 from astra_registry.engines.luigi import as_luigi, luigi
-from engines.work import Asking, Confused, Failing, Heavy, Square, Sum
+from astra_registry.settings import override
+from astra_registry.task.events import EventName
+from engines.work import (
+    Asking,
+    Confused,
+    Failing,
+    Heavy,
+    Idle,
+    Mortal,
+    Secretive,
+    Slow,
+    Square,
+    Sum,
+    Telling,
+    Unsure,
+    Urgent,
+)
 
 
 def build(tasks: list[luigi.Task], **options: object) -> bool:
@@ -132,40 +149,171 @@ def test_several_processes_of_luigi_write_to_one_store(store: StateStore, folder
     assert len(processes) > 1
 
 
-@pytest.fixture
-def luigid(tmp_path: Path) -> Iterator[int]:
+class Server:
     """luigi's own server, on a port of its own."""
-    import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "luigi.cmdline", "--port", str(port), "--address", "127.0.0.1"]
-    program = "from luigi.cmdline import luigid; luigid()"
-    command = [sys.executable, "-c", program, "--port", str(port), "--address", "127.0.0.1"]
-    command += ["--state-path", str(tmp_path / "luigi-state.pickle")]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-    )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield port
-    process.terminate()
-    process.wait()
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.state = folder / "luigi-state.pickle"
+        program = "from luigi.cmdline import luigid; luigid()"
+        command = [sys.executable, "-c", program, "--port", str(self.port), "--address", "127.0.0.1"]
+        self._process = subprocess.Popen(
+            [*command, "--state-path", str(self.state)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.1)
+
+    def build(self, tasks: list[luigi.Task], **options: object) -> bool:
+        return build(tasks, local_scheduler=False, scheduler_host="127.0.0.1", scheduler_port=self.port, **options)
+
+    def knows(self) -> bytes:
+        """Stop, and return all that the server has been told."""
+        self.stop()
+        return self.state.read_bytes()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
 
 
-def test_luigis_server_hands_our_tasks_out(store: StateStore, folder: str, luigid: int) -> None:
-    task = Sum(folder=folder, upto=3)
+@pytest.fixture
+def luigid(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    server.stop()
 
-    assert build(
-        [as_luigi(task, store=store)],
-        local_scheduler=False,
-        scheduler_host="127.0.0.1",
-        scheduler_port=luigid,
-    )
+
+def test_luigis_server_hands_our_tasks_out(store: StateStore, folder: str, luigid: Server) -> None:
+    assert luigid.build([as_luigi(Sum(folder=folder, upto=3), store=store)])
 
     assert store.counts() == {Status.SUCCEEDED: 4}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_luigis_server_is_told_no_secret(folder: str, luigid: Server, workers: int) -> None:
+    url = "postgresql://me:s3cret@127.0.0.1:1/states?password=s3cret"
+
+    with StateStore(url, patience=0.1) as unreachable:
+        task = as_luigi(Secretive(folder=folder, number=4, token="s3cret"), store=unreachable)
+        assert not luigid.build([task], workers=workers)
+    assert luigid.build([as_luigi(Secretive(folder=folder, number=5, token="s3cret"))], workers=workers)
+
+    assert Path(folder, "Secretive-5").read_text().startswith("s3cret 26 ")
+    told = luigid.knows()
+    assert task.task_id.encode() in told
+    assert b"cannot" in told, "why it failed"
+    assert b"s3cret" not in told
+
+
+def test_what_differs_in_private_only_is_run_as_it_was_given(store: StateStore, folder: str) -> None:
+    for token in ("first", "second"):
+        assert build([as_luigi(Secretive(folder=folder, number=5, token=token), store=store)])
+        assert Path(folder, "Secretive-5").read_text().startswith(f"{token} ")
+        Path(folder, "Secretive-5").unlink()
+
+
+def test_a_database_in_memory_is_the_one_that_was_given(folder: str) -> None:
+    with StateStore("sqlite://") as one, StateStore("sqlite://") as other:
+        assert build([as_luigi(Square(folder=folder, number=1), store=one)])
+        assert build([as_luigi(Square(folder=folder, number=2), store=other)])
+
+        assert one.counts() == other.counts() == {Status.SUCCEEDED: 1}
+        assert other.query(Square(folder=folder, number=2)).one().status is Status.SUCCEEDED
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[object, ...]]]:
+    """All events of Square and what is made of it, as handlers are told them."""
+    told: list[tuple[object, ...]] = []
+    handlers = {event: lambda *args, event=event: told.append((event.name, *args)) for event in EventName}
+    for event, handler in handlers.items():
+        Task.event_handler(event)(handler)
+    yield told
+    for event, handler in handlers.items():
+        Task.remove_event_handler(event, handler)
+
+
+def test_handlers_get_the_arguments_that_luigi_sends_and_our_own_tasks(
+    store: StateStore, folder: str, heard: list[tuple[object, ...]]
+) -> None:
+    total = Sum(folder=folder, upto=2)
+    needed = [Square(folder=folder, number=n) for n in range(2)]
+    needed[0].run()
+
+    assert build([as_luigi(total, store=store)])
+
+    assert [event for event in heard if event[0] != "PROCESSING_TIME"] == [
+        ("DEPENDENCY_DISCOVERED", total, needed[0]), ("DEPENDENCY_DISCOVERED", total, needed[1]),
+        ("DEPENDENCY_PRESENT", needed[0]), ("START", needed[1]), ("SUCCESS", needed[1]), ("START", total),
+        ("SUCCESS", total),
+    ]  # fmt: skip
+    assert [(event[1], type(event[2])) for event in heard if event[0] == "PROCESSING_TIME"] == [
+        (needed[1], float), (total, float),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "status", "message"),
+    [
+        (Slow, "TIMEOUT", Status.DIED, "timed out after 1 seconds"),
+        (Mortal, "PROCESS_FAILURE", Status.DIED, "died unexpectedly with exit code -9"),
+        (Confused, "BROKEN_TASK", Status.BROKEN, "what?"),
+        (Unsure, "DEPENDENCY_MISSING", Status.MISSING, None),
+    ],
+)
+def test_what_ends_otherwise_has_luigis_event_and_its_state(
+    store: StateStore, folder: str, heard: list[tuple[object, ...]], kind: type[Square], event: str, status: Status,
+    message: str | None,
+) -> None:  # fmt: skip
+    task = kind(folder=folder, number=1)
+
+    assert not build([as_luigi(task, store=store)], workers=2)
+
+    ends = [told for told in heard if told[0] == event]
+    assert [told[1] for told in ends] == [task]
+    row = store.query(task).one()
+    assert row.status is status
+    assert (message or "") in (row.error_message or "")
+    assert len(ends[0]) == (2 if message is None else 3)
+
+
+def test_luigi_goes_by_the_settings_of_a_task(store: StateStore, folder: str) -> None:
+    tasks = [kind(folder=folder, number=1) for kind in (Square, Idle, Urgent)]
+
+    build([as_luigi(task, store=store) for task in tasks])
+
+    assert Path(folder, "log").read_text().split("\n")[:2] == ["Urgent 1", "Square 1"]
+    assert not tasks[1].complete()
+    assert as_luigi(Heavy(folder=folder, number=1))._owner_list() == ["one@example.org", "two@example.org"]
+
+
+def test_a_running_task_can_tell_luigi_how_far_it_is(store: StateStore, folder: str, luigid: Server) -> None:
+    task = Telling(folder=folder, number=1)
+    assert luigid.build([as_luigi(task, store=store)])
+
+    assert b"half of 1 done" in luigid.knows()
+    assert task.set_status_message is None, "nothing is lent when luigi does not run it"
+
+
+def test_tasks_that_differ_in_how_they_are_done_only_are_one_for_luigi(folder: str) -> None:
+    one, other = (as_luigi(Secretive(folder=folder, number=1, aside=aside)) for aside in ("x", "y"))
+
+    assert one is not other
+    assert one == other
+    assert len({one, other}) == 1
+
+
+def test_a_missing_file_never_becomes_a_success(store: StateStore, tmp_path: Path) -> None:
+    with override(sas_base_dir=str(tmp_path)):
+        star = registry.create("apStar", release="dr17", telescope="apo25m", field="000+02", obj="2M17335483-2753043")
+        for task in (star, star.clone(obj=["2M17335483-2753043", "2M17335483-2753044"])):
+            assert not build([as_luigi(task, store=store)])
+            assert store.status(task) is Status.FAILED
+    assert store.counts() == {Status.FAILED: 2}

@@ -136,3 +136,46 @@ class Heavy(Square):
     owner_email = " one@example.org, two@example.org"
     accepts_messages = True
     max_batch_size = 4
+
+
+class Slow(Square):
+    """Takes longer than it may."""
+
+    worker_timeout = 1
+
+    def run(self) -> Any:
+        time.sleep(30)
+
+
+class Mortal(Square):
+    """Kills its process, whenever it is run."""
+
+    def run(self) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Unsure(Square):
+    """Cannot tell whether it is complete."""
+
+    def complete(self) -> bool:
+        raise RuntimeError("who knows?")
+
+
+class Secretive(Square):
+    """Needs something that nobody else may know."""
+
+    token: str = parameter("A secret.", default="", significant=False, visibility="private")
+    aside: str = parameter("Not significant.", default="", significant=False)
+
+    def run(self) -> Any:
+        target = yield Square(folder=self.folder, number=self.number)
+        Path(self.output().path).write_text(f"{self.token} {int(Path(target.path).read_text().split()[0]) + 1} ")
+
+
+class Telling(Square):
+    """Tells luigi how far it is."""
+
+    def run(self) -> Any:
+        if self.set_status_message is not None:
+            self.set_status_message(f"half of {self.number} done")
+        super().run()

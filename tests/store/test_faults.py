@@ -39,8 +39,9 @@ def test_what_is_no_url_of_a_database_is_refused(url: str, hint: str) -> None:
         StateStore(url)
 
 
-def test_a_password_is_never_shown() -> None:
-    store = StateStore("postgresql://me:secret@127.0.0.1:1/states", patience=0.1)
+@pytest.mark.parametrize("options", ["", "?password=secret&connect_timeout=1", "?sslpassword=secret"])
+def test_a_password_is_never_shown(options: str) -> None:
+    store = StateStore(f"postgresql://me:secret@127.0.0.1:1/states{options}", patience=0.1)
 
     with pytest.raises(StoreError) as caught:
         store.counts()
