@@ -128,6 +128,9 @@ def parameter(
 ) -> Any:
     """Declare a parameter of a task or data product; the annotation of the attribute is its type.
 
+    Types are int, str, float, bool; tuple, list or dict of these (kept as tuples and as a mapping that cannot be
+    changed); a task's or product's class; a union of them; or Any, for whatever can be made of them.
+
     Parameters
     ----------
     doc

@@ -137,7 +137,7 @@ def _listed(array: Any) -> list[Any]:
 
 def from_object(source: Any, wanted: Wanted | None) -> Columns:
     """Return the columns of a table in memory: an astropy, pandas or pyarrow one, a structured array, a mapping of
-    columns, or a sequence of mappings, one a row.
+    columns, or a sequence of rows: mappings, named tuples, or what a database gives.
 
     Raises `BadTable` when it is none of these, `UnequalLengths` when its columns do not fit.
     """
@@ -176,11 +176,22 @@ def _opened(source: Any, origin: str) -> tuple[list[str], Any]:
                 raise BadTable(f"{name} of {origin} is not a column of values: {column!r}")
         return [str(name) for name in source], source.__getitem__
     if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
-        if not all(isinstance(row, Mapping) for row in source):
-            raise BadTable("a sequence is a table when each of its items is a mapping, one a row")
-        names = list(dict.fromkeys(str(name) for row in source for name in row))
-        return names, lambda name: [row.get(name, MASKED) for row in source]
-    raise BadTable(f"{type(source).__name__} is not a table: give an astropy Table, a mapping of columns, or a file")
+        rows = [_by_name(row) for row in source]
+        names = list(dict.fromkeys(str(name) for row in rows for name in row))
+        return names, lambda name: [row.get(name, MASKED) for row in rows]
+    known = "an astropy Table, a mapping of columns, a list of rows, or a file"
+    raise BadTable(f"{type(source).__name__} is not a table: give {known}")
+
+
+def _by_name(row: Any) -> Mapping[str, Any]:
+    """Return a row's values by the names of their columns."""
+    if isinstance(row, Mapping):
+        return row
+    if hasattr(row, "_asdict"):  # a named tuple, or a row of SQLAlchemy
+        return dict(row._asdict())
+    if hasattr(row, "keys"):  # a row of sqlite3
+        return {name: row[name] for name in row.keys()}  # noqa: SIM118 - it is no mapping
+    raise BadTable("a sequence is a table when each of its items is a row whose values have names, as in a mapping")
 
 
 def _rows_of(source: Any) -> int:
