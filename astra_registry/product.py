@@ -14,6 +14,7 @@ from astra_registry.released import Released
 from astra_registry.settings import setting
 from astra_registry.target import Target, present
 from astra_registry.task.identity import MAJOR, MINOR
+from astra_registry.task.life import as_task
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
@@ -225,6 +226,10 @@ class DataProduct(Released, common=True):
         return cls.complete is DataProduct.complete and cls._has_own_output()
 
     @classmethod
+    def _is_complete_by_file(cls) -> bool:
+        return cls.complete is DataProduct.complete and not cls._has_own_output()
+
+    @classmethod
     def bulk_complete(cls, parameter_tuples: Iterable[Any]) -> list[Any]:
         """Return those of the given products, or mappings of parameters, whose files are here.
 
@@ -232,11 +237,15 @@ class DataProduct(Released, common=True):
         columns of one batch, and no objects.
         """
         given = list(parameter_tuples)
-        if cls._has_own_output():
+        if not cls._is_complete_by_file():
             return super().bulk_complete(given)
         batch = cls._batch_of(given)
-        products = [batch] * len(given) if batch else [cls(**g) if isinstance(g, Mapping) else g for g in given]
-        found = present(batch.local_paths if batch else [product.local_path for product in products])
+        if batch is not None:
+            return [g for g, path in zip(given, present(batch.local_paths), strict=True) if batch._is_good(path)]
+        products = [as_task(cls, item) for item in given]
+        if not all(isinstance(p, DataProduct) and p._is_complete_by_file() and p._size is None for p in products):
+            return super().bulk_complete(given)
+        found = present([product.local_path for product in products])
         return [item for item, product, path in zip(given, products, found, strict=True) if product._is_good(path)]
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from astra_registry import DataProduct, SDSS5DataModelTask, Task, parameter
+from astra_registry import DataProduct, SDSS5DataModelTask, Task, parameter, registry
 from astra_registry.errors import (
     BadValue,
     FileMissing,
@@ -323,6 +323,36 @@ def test_mappings_of_different_releases_are_looked_up_together() -> None:
         path.write_bytes(b"x")
 
     assert StarFile.bulk_complete(given) == given[1:]
+
+
+def test_batches_and_other_tasks_are_looked_up_too_and_junk_is_refused(tmp_path: Path) -> None:
+    class Whole(StarFile):
+        sdss_data_model_name = "mwmStar"
+
+        def complete(self) -> bool:
+            return bool(self.sdss_id == 2)
+
+    batches = [StarFile(release="dr20", sdss_id=ids) for ids in ([1, 2], [2, 3], [])]
+    for path in batches[0].local_paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(b"x")
+
+    assert StarFile.bulk_complete(batches) == [batches[0], batches[2]]
+    assert StarFile.bulk_complete(iter([batches[0][0], Whole(release="dr20", sdss_id=1)])) == [batches[0][0]]
+    assert Whole.bulk_complete([{"release": "dr20", "sdss_id": n} for n in (1, 2)]) == [
+        {"release": "dr20", "sdss_id": 2}
+    ]
+    with pytest.raises(BadValue, match="mappings of parameters or tasks, not 3"):
+        StarFile.bulk_complete([3])
+
+
+def test_what_a_release_does_not_use_may_be_given_as_it_would_be() -> None:
+    star = registry.create("apStar", obj="2M17335483-2753043", telescope="apo25m", apred="daily", apstar="star")
+
+    assert star == star.clone(apstar=None)
+    assert star.param_kwargs["apstar"] is None
+    with pytest.raises(SuperfluousParameter, match="apStar in sdss5 does not use apstar"):
+        star.clone(apstar="rv")
 
 
 def test_a_product_does_not_depend_on_the_version_of_the_core() -> None:

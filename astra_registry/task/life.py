@@ -133,7 +133,7 @@ class Living(Batched):
         Each folder is listed once, unless a class has a `complete` of its own.
         """
         given = list(parameter_tuples)
-        tasks = [cls(**item) if isinstance(item, Mapping) else item for item in given]
+        tasks = [as_task(cls, item) for item in given]
         by_outputs = all(task._is_complete_by_outputs() and not task.is_batch_mode for task in tasks)
         complete = _have_outputs(tasks) if by_outputs else [bool(task.complete()) for task in tasks]
         return [item for item, is_complete in zip(given, complete, strict=True) if is_complete]
@@ -155,6 +155,15 @@ class Living(Batched):
     def on_success(self) -> Any:
         """Return a report to store when `run` succeeds: none, unless a subclass writes one."""
         return None
+
+
+def as_task(cls: type[Living], item: Any) -> Any:
+    """Return a task, or that of a mapping of parameters. Raises BadValue for anything else."""
+    if isinstance(item, Mapping):
+        return cls(**item)
+    if isinstance(item, Living):
+        return item
+    raise BadValue(f"bulk_complete takes mappings of parameters or tasks, not {item!r}")
 
 
 def flatten(struct: Any) -> list[Any]:

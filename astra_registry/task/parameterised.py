@@ -69,9 +69,11 @@ class Parameterised:
         values = cls._converted(given)
         origins = dict.fromkeys(values, GIVEN)
         used = cls._used_parameters(values)
-        for attribute in values:
-            if attribute not in used:
+        for attribute in [attribute for attribute in values if attribute not in used]:
+            # To give what it would be anyhow, where it matters, is no mistake: `apstar` names the only folder there is.
+            if values[attribute] != cls._default(attribute, values):
                 raise cls._superfluous(attribute, values)
+            del values[attribute], origins[attribute]
         waiting = [attribute for attribute in used if attribute not in values]
         for attribute in waiting:
             default = cls._default(attribute, values)
