@@ -75,6 +75,10 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
         for name in _SETTINGS:
             setattr(self, f"_{name}", getattr(self.wrapped, name))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Where processes are not forked, luigi pickles what they are to do.
+        return _again, (type(self) is AstraTask, self.wrapped, self._store)
+
     def __hash__(self) -> int:
         return hash(self.task_id)
 
@@ -224,6 +228,10 @@ def _made(kind: type[AstraTask], task: Any, store: StateStore | None) -> AstraTa
         _GIVEN.reset(handed)
     made.wrapped = task  # luigi may have kept one that differs in what is private
     return made
+
+
+def _again(general: bool, task: Any, store: StateStore | None) -> AstraTask:
+    return _made(AstraTask, task, store) if general else as_luigi(task, store=store)
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -13,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from astra_registry import StateStore, Status, Task, registry
-from astra_registry.engines.luigi import as_luigi, luigi
+from astra_registry.engines.luigi import AstraTask, as_luigi, luigi
+from astra_registry.errors import BadValue
 from astra_registry.settings import override
 from astra_registry.task.events import EventName
 from engines.work import (
@@ -23,6 +26,7 @@ from engines.work import (
     Heavy,
     Idle,
     Mortal,
+    Parted,
     Secretive,
     Slow,
     Square,
@@ -99,6 +103,41 @@ def test_a_batch_beyond_its_limit_is_done_in_parts(store: StateStore, folder: st
 
     tasks = [as_luigi(Square(folder=folder, number=list(range(3))), store=store)]
     assert build(tasks)
+
+
+def test_the_parts_of_a_batch_are_done_and_the_batch_follows(store: StateStore, folder: str) -> None:
+    batch = Parted(folder=folder, number=range(5))
+
+    assert build([as_luigi(batch, store=store)])
+
+    assert store.status(batch) is Status.SUCCEEDED
+    assert store.counts() == {Status.SUCCEEDED: 5}
+    assert [store.status(part) for part in batch.split()] == [Status.SUCCEEDED] * 3
+
+
+def test_a_task_of_luigis_is_pickled_for_processes_that_are_not_forked(store: StateStore, folder: str) -> None:
+    task = as_luigi(Secretive(folder=folder, number=5, token="s3cret"), store=store)
+    program = (
+        "import pickle, sys, luigi; sys.exit(not luigi.build([pickle.load(sys.stdin.buffer)], local_scheduler=True))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], input=pickle.dumps(task), capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert Path(folder, "Secretive-5").read_text().startswith("s3cret ")
+    assert store.counts() == {Status.SUCCEEDED: 2}
+
+
+def test_another_process_makes_a_task_of_what_the_server_knows_or_says_why_not(store: StateStore, folder: str) -> None:
+    told = as_luigi(Square(folder=folder, number=5), store=store).to_str_params()
+
+    assert build([AstraTask.from_str_params(json.loads(json.dumps(told)))])
+    assert store.counts() == {Status.SUCCEEDED: 1}
+    with pytest.raises(BadValue, match="has private parameters"):
+        AstraTask.from_str_params({**told, "identity": "Square_of_somebody"})
 
 
 def test_a_failure_reaches_the_store_and_the_handlers(store: StateStore, folder: str) -> None:

@@ -179,3 +179,9 @@ class Telling(Square):
         if self.set_status_message is not None:
             self.set_status_message(f"half of {self.number} done")
         super().run()
+
+
+class Parted(Square):
+    """Is done in parts of two."""
+
+    max_batch_size = 2
