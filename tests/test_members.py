@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from astra_registry import DataProduct, Task, registry
+from astra_registry import DataProduct, InvalidParameter, StateStore, Task, registry
 
 # By the section of the interface that describes them.
 IDENTITY = """
@@ -37,7 +41,17 @@ EXAMPLES = {
     "apVisit": {"fiber": 1, "plate": "5815", "field": "000+02", "mjd": 56396, "telescope": "apo25m"},
     "apStar": {"obj": "2M17335483-2753043", "telescope": "apo25m", "field": "000+02"},
     "spec": {"mjd": 52762, "plate": "1325", "run2d": "26", "fiberid": 133},
+    "allStar": {"apred": "dr17", "aspcap": "synspec_rev1"},  # of the tree
 }
+
+
+def test_every_path_of_the_tree_is_a_product_with_the_whole_set_of_members() -> None:
+    members = set(IDENTITY + BATCHES + STATE + LIFE + PRODUCT)
+
+    for name in registry:
+        # Parameters are attributes of instances only.
+        present = {*dir(registry[name]), *registry[name]._parameters}
+        assert members - present == set(), name
 
 
 @pytest.mark.filterwarnings("ignore:disable_window_seconds")
@@ -75,6 +89,69 @@ def test_the_three_products_have_the_parameters_of_2021_and_what_other_releases_
 
     assert {p.name: p.type for p in declared} == parameters
     assert all(p.batch and p.significant and p.doc for p in declared)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_product_tells_where_it_is_without_looking_and_without_credentials(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAS_BASE_DIR", str(tmp_path / "nowhere"))
+    given = {"release": "dr17", **EXAMPLES[name]}
+    product = registry.create(name, **given)
+
+    assert registry[name].get_local_path(**given) == product.local_path == product.output().path
+    assert product.remote_path == f"https://data.sdss.org/sas/{product.location}"
+    assert "@" not in product.remote_path
+    assert product.complete() is product.output().exists() is False
+    assert repr(product).startswith(f"<{type(product).__name__}({product.task_id[-32:-24]}, release='dr17'")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_product_is_the_same_in_text_pickled_and_in_every_spelling(name: str) -> None:
+    given = {"release": "dr17", **EXAMPLES[name]}
+    product = registry.create(name, **given)
+    as_text = {key: str(value).encode() for key, value in EXAMPLES[name].items()}
+
+    for other in (
+        type(product).from_str_params(product.to_str_params()), pickle.loads(pickle.dumps(product)), product.clone(),
+        registry.create(name, **as_text, release="DR17", use_remote=True), type(product)(**product.param_kwargs),
+    ):  # fmt: skip
+        assert (other, hash(other), other.task_id) == (product, hash(product), product.task_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "junk"),
+    [("apVisit", {"telescope": "keck"}), ("apStar", {"telescope": "APO25M"}), ("spec", {"use_remote": "maybe"}),
+     ("apVisit", {"verbose": 2}), ("apStar", {"strict_output_checking": "1"}), ("spec", {"mjd": True})],
+)  # fmt: skip
+def test_junk_is_refused_by_name(name: str, junk: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameter, match=next(iter(junk))):
+        registry.create(name, **{"release": "dr17", **EXAMPLES[name], **junk})
+
+
+def test_every_event_reaches_its_handler_with_what_luigi_sends(tmp_path: Path) -> None:
+    star = registry.create("apStar", release="dr17", **EXAMPLES["apStar"])
+    error = ValueError("no light")
+    sent: dict[str, tuple[Any, ...]] = {
+        "event.core.start": (), "event.core.success": (), "event.core.processing_time": (1.5,),
+        "event.core.failure": (error,), "event.core.process_failure": ("died",), "event.core.timeout": ("too long",),
+        "event.core.task.broken": (error,), "event.core.dependency.missing": (), "event.core.dependency.present": (),
+        "event.core.dependency.discovered": (star,), "event.core.progress": ({"done": 0.5},),
+    }  # fmt: skip
+    heard: list[tuple[Any, ...]] = []
+    handlers = {event: lambda *args, event=event: heard.append((event, *args)) for event in sent}
+    for event, handler in handlers.items():
+        DataProduct.event_handler(event)(handler)
+
+    with StateStore(f"sqlite:///{tmp_path / 'states.db'}") as store:
+        for event, arguments in sent.items():
+            star.delete_state(store=store)
+            star.trigger_event(event, star, *arguments, store=store)
+    for event, handler in handlers.items():
+        DataProduct.remove_event_handler(event, handler)
+
+    assert heard == [(event, star, *arguments) for event, arguments in sent.items()]
 
 
 def test_common_parameters_have_their_defaults_and_are_not_significant() -> None:
