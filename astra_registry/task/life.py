@@ -13,6 +13,8 @@ from astra_registry.errors import BadValue, LookupFailed
 from astra_registry.target import Target, present
 from astra_registry.task.batches import Batched
 
+_TOGETHER = 100_000  # members looked up at once: few listings of a folder, and not all members in memory
+
 #: What luigi lends a task that it runs.
 LENT = (
     "scheduler_messages", "set_tracking_url", "set_status_message", "set_progress_percentage",
@@ -123,7 +125,8 @@ class Living(Batched):
     def complete(self) -> bool:
         """Whether every output exists; a task without outputs is never complete, as in luigi. A batch: all members."""
         if self.is_batch_mode:
-            return len(type(self).bulk_complete(self.get_batch_tasks())) == self.get_batch_size()
+            parts = self.split(_TOGETHER)
+            return all(len(type(self).bulk_complete(part)) == part.get_batch_size() for part in parts)
         return _have_outputs([self])[0]
 
     @classmethod
