@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, overload
 
 from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
-from astra_registry.task.identity import Identified
+from astra_registry.task.identity import SCALARS, Identified, as_text
 
 INFINITY = float("inf")
 
@@ -175,7 +175,10 @@ class Batched(Identified):
         return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
 
     def to_table(self) -> Any:
-        """Return an astropy Table with one row a member and a column for each parameter that has values."""
+        """Return an astropy Table with one row a member and a column for each parameter that has values.
+
+        Values of other types than text, numbers and truth are there as text.
+        """
         from astropy.table import Table
 
         table = Table()
@@ -183,8 +186,9 @@ class Batched(Identified):
             value = self.__dict__[attribute]
             if value is None or not (declaration.significant and declaration.visibility == "public"):
                 continue
-            is_column = self._is_column(attribute, value)
-            table[declaration.name] = list(value) if is_column else [value] * self.get_batch_size()
+            values = list(value) if self._is_column(attribute, value) else [value] * self.get_batch_size()
+            plain = declaration.type in SCALARS
+            table[declaration.name] = values if plain else [as_text(declaration, item) for item in values]
             table[declaration.name].description = declaration.doc
             if declaration.unit:
                 table[declaration.name].unit = declaration.unit

@@ -21,7 +21,7 @@ PAYLOAD = "astra-registry/1"
 _COLUMNS = "__columns__"  # names the batch parameters that hold columns, in the text form of a batch
 MAJOR, MINOR, MICRO = (int(part) for part in __version__.split(".")[:3])
 quoted = json.encoder.encode_basestring_ascii  # what json.dumps does to a text, without its overhead
-_SCALARS = (str, int, float, bool)
+SCALARS = (str, int, float, bool)
 _DIGEST_BYTES = 16  # 128 bits: a billion tasks meet by chance once in 1e21 runs
 
 
@@ -312,7 +312,7 @@ def _remade(reference: str, values: dict[str, Any], origins: dict[str, str]) -> 
 
 def as_text(declaration: Parameter, value: Any) -> str:
     """Return one value as text, so that `from_text` gives it back."""
-    if declaration.type not in _SCALARS:
+    if declaration.type not in SCALARS:
         return json.dumps(_jsonable(value), sort_keys=True, ensure_ascii=False)
     if isinstance(value, str):
         return value
@@ -323,7 +323,7 @@ def as_text(declaration: Parameter, value: Any) -> str:
 
 def from_text(declaration: Parameter, text: str) -> Any:
     """Return what `as_text` wrote, for the parameter to convert: text of the four plain types, else a value."""
-    if declaration.type in _SCALARS:
+    if declaration.type in SCALARS:
         return text
     try:
         return _unjsonable(json.loads(text))
@@ -352,7 +352,7 @@ def _unjsonable(value: Any) -> Any:
 
 def _comparable(declaration: Parameter, value: Any) -> Any:
     """Return what is equal when the identity is: inside of a tuple, 1 and True would be, too."""
-    return value if value is None or declaration.type in _SCALARS else _payload_value(value)
+    return value if value is None or declaration.type in SCALARS else _payload_value(value)
 
 
 def _payload_field(name: str, value: Any) -> str:

@@ -164,3 +164,16 @@ def test_a_batch_becomes_a_table_with_units_and_descriptions(tmp_path: Path) -> 
     assert str(table["mjd"].unit) == "d"
     assert table["fiber"].description == "The fibre."
     assert Visit.from_table(str(tmp_path / "visits.ecsv")) == batch
+
+
+def test_values_of_any_type_are_text_in_a_table(tmp_path: Path) -> None:
+    class Plot(Task):
+        visit: Visit = parameter("What to plot.", batch=True)
+        edges: tuple[float, ...] = parameter("Where.", default=(1.0, 2.0))
+
+    table = Plot(visit=Visit(fiber=[3, 1], mjd=1)).to_table()
+    table.write(tmp_path / "plots.ecsv")
+
+    assert len(table) == 2
+    assert '"fiber": "3"' in table["visit"][0]
+    assert list(table["edges"]) == ["[1.0, 2.0]"] * 2
