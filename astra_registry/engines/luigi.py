@@ -13,6 +13,7 @@ from typing import Any
 
 from astra_registry.errors import BadValue, IllegalMove, MissingExtra, StoreError
 from astra_registry.store import StateStore, Status
+from astra_registry.store.failures import without_secrets
 from astra_registry.store.record import find_class
 from astra_registry.task.events import STATUS_AFTER, EventName
 from astra_registry.task.life import LENT
@@ -256,10 +257,10 @@ def _as_luigi(struct: Any, store: StateStore | None, *, general: bool = False) -
 
 
 def _name_of(store: StateStore) -> str:
-    """Return what tells a store from others, without a password; options of its URL may hold secrets too."""
+    """Return what tells a store from others: its URL without what is secret."""
     if store.database.is_sqlite and store.database.path is None:
         return f"{_IN_MEMORY}{id(store)}"
-    return store.database.url.set(password=None, query={}).render_as_string()
+    return without_secrets(store.database.url)
 
 
 def _named(name: str) -> StateStore:

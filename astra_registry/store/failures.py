@@ -68,6 +68,15 @@ def name_of(url: URL) -> str:
 
 
 def shown(url: URL) -> str:
-    """Return the URL without its password, which may also stand among the options of the server's driver."""
-    secret = [name for name in url.query if "pass" in name.casefold()]
-    return url.difference_update_query(secret).render_as_string(hide_password=True)
+    """Return the URL with its password hidden."""
+    return url.difference_update_query(_secrets(url)).render_as_string(hide_password=True)
+
+
+def without_secrets(url: URL) -> str:
+    """Return the URL of the same database for those who know the password otherwise."""
+    return url._replace(password=None).difference_update_query(_secrets(url)).render_as_string()
+
+
+def _secrets(url: URL) -> list[str]:
+    """Return the options of the server's driver that hold what nobody shall see: ``sslpassword``, say."""
+    return [name for name in url.query if "pass" in name.casefold() or "secret" in name.casefold()]

@@ -247,6 +247,7 @@ def test_luigis_server_is_told_no_secret(folder: str, luigid: Server, workers: i
     assert Path(folder, "Secretive-5").read_text().startswith("s3cret 26 ")
     told = luigid.knows()
     assert task.task_id.encode() in told
+    assert task.database == "postgresql+psycopg://me@127.0.0.1:1/states", "where another process finds it"
     assert b"cannot" in told, "why it failed"
     assert b"s3cret" not in told
 
