@@ -424,14 +424,17 @@ def _plain(given: Any) -> Any:
 
 def _is_changed(given: Any, stored: Any) -> bool:
     """Whether conversion made another value, or one of another type, of what was given; an array is a column as is."""
-    if type(stored) is Column:
-        column = plain_column(given)
-        return set(map(type, column)) != set(map(type, stored)) or tuple(column) != stored
-    if isinstance(stored, tuple):
-        return bool(tuple(given) != stored)
-    if isinstance(stored, FrozenMapping):
-        return bool(stored != given)
-    return type(stored) is not type(given) or bool(stored != given)
+    try:
+        if type(stored) is Column:
+            column = plain_column(given)
+            return set(map(type, column)) != set(map(type, stored)) or tuple(column) != stored
+        if isinstance(stored, tuple):
+            return bool(tuple(given) != stored)
+        if isinstance(stored, FrozenMapping):
+            return bool(stored != given)
+        return type(stored) is not type(given) or bool(stored != given)
+    except ValueError:  # arrays as parts of a value, which do not tell whether they are equal
+        return True
 
 
 def _batch_size(instance: Parameterised, values: Mapping[str, Any]) -> int | None:

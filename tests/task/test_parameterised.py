@@ -241,6 +241,9 @@ def test_the_values_of_tuples_lists_and_mappings_are_converted_and_cannot_be_cha
     assert (many.pairs, many.limits, many.steps) == (((1, "2"),), {"low": 1.0}, {3: "c"})
     assert (type(many.either), many.anything) == (int, {"a": (1, 0.5, None)})
     assert Many(either="4").either == "4"
+    arrays = Many(pairs=np.array([["1", "2"]]), anything={"a": np.arange(2)})
+    assert (arrays.pairs, arrays.anything) == (((1, "2"),), {"a": (0, 1)})
+    assert list(arrays._warn_on_wrong_param_types()) == ["pairs", "anything"]
     assert Many(either="4") != Many(either=4)
     assert len({many, Many(pairs=((1, "2"),), steps={3: "c"}, either=4, anything={"a": (1, 0.5, None)})}) == 1
     assert not hasattr(many.limits, "__setitem__")
