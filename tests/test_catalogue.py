@@ -196,7 +196,7 @@ def test_searching_finds_products_by_name_words_parameters_and_roots_the_closest
 
     page.fill("#search", "no such thing")
     assert names(page) == []
-    assert "No product is like that" in page.inner_text("#results")
+    assert "No product fits all of that" in page.inner_text("#results")
 
 
 def test_search_finds_what_the_command_line_finds(page: Any) -> None:
@@ -321,6 +321,45 @@ def test_differences_between_releases_are_shown_and_any_two_can_be_compared(page
     ]
     assert "takes healpix; no longer takes apstar, field, prefix" in page.inner_text("#compared")
     assert "{field}" in page.locator("#compared .line >> nth=0").locator(".fresh").all_inner_texts()
+
+
+def test_releases_that_are_all_alike_offer_no_comparison(page: Any) -> None:
+    open_product(page, "mangacube", "dr17")
+
+    assert page.locator(".steps .template").count() == 1
+    assert page.locator("#compare-old").count() == 0
+
+
+def test_where_servers_keep_a_product_besides_is_shown_as_a_template(page: Any) -> None:
+    open_product(page, "spec", "dr17")
+
+    _, further = registry["spec"].template_texts("dr17")
+    assert page.locator("#where > .template").all_inner_texts() == [Tree("dr17").templates["spec"]]
+    assert page.locator("#where > .further .template").all_inner_texts() == [further]
+
+
+def test_the_default_that_each_release_has_of_its_own_is_told(page: Any) -> None:
+    open_product(page, "apStar", "dr17")
+
+    told = page.locator(".parameters tr", has=page.locator("th code:text-is('apred')")).inner_text()
+    assert "r12 in dr16" in told
+    assert "r5 in dr12" in told
+
+
+def test_every_product_shows_only_what_can_be_read(page: Any) -> None:
+    """The hand-written products are opened in every release, of the tree's own every tenth."""
+    odd = page.evaluate(
+        r"""() => Catalogue.products.filter((one, i) => i % 10 == 0 || one.plugin.name != "sdsstree").flatMap((product) => {
+          return Object.keys(product.templates).filter((release) => {
+            history.replaceState(null, "", `#/${encodeURIComponent(product.name)}?release=${release}`);
+            dispatchEvent(new HashChangeEvent("hashchange"));
+            const text = document.getElementById("product").textContent;
+            return /\[object |undefined|NaN\b|=>/.test(text) || !text.includes(`In ${release}`);
+          }).map((release) => `${product.name} in ${release}`);
+        })"""
+    )
+
+    assert odd == []
 
 
 def test_a_product_and_what_was_typed_have_an_address_that_can_be_passed_on(page: Any, catalogue: str) -> None:

@@ -107,7 +107,7 @@
     results.replaceChildren(...rows);
     const isAll = !Object.values(wanted).some(Boolean);
     $("count").textContent = isAll ? `${products.length} products` : `${shown.length} of ${products.length} products`;
-    if (!shown.length) results.append(h("li", { class: "none" }, "No product is like that. Fewer words, or another release, may find it."));
+    if (!shown.length) results.append(h("li", { class: "none" }, "No product fits all of that. Fewer words, or any release, may find it."));
     $("clear").hidden = isAll;
     markCurrent();
   }
@@ -274,7 +274,7 @@
       h("h2", { id: "where-title" }, `In ${state.release}`, h("span", { class: release.public ? "badge" : "badge closed" }, release.public ? "public" : "for the collaboration")),
       notation(first.text),
       meanings(first.text, release),
-      further.map((template) => h("p", { class: "further" }, "servers keep it here too: ", notation(template.text))),
+      ...further.map((template) => h("p", { class: "further" }, "Servers keep it here too: ", notation(template.text))),
       h("div", { class: "fill" },
         h("form", { class: "form", "aria-label": "Parameters", submit: (event) => event.preventDefault() },
           fields.length ? fields : h("p", { class: "hint" }, "It takes no parameters: there is one such file.")),
@@ -436,17 +436,11 @@
     const names = releasesOf(product);
     const now = newest(product), texts = (name) => product.templates[name].map((template) => template.number).join();
     const then = names.slice(0, names.indexOf(now)).reverse().find((name) => texts(name) !== texts(now)) ?? names[0];
-    const choose = (id, label, chosen) => h("span", {}, h("label", { for: id }, label),
-      h("select", { id, change: () => compare(product) }, names.map((name) => h("option", { value: name, selected: name === chosen }, name))));
-    const section = h("section", { class: "differences", "aria-labelledby": "differences-title" },
+    const areAlike = groups.length === 1 && names.every((name) => !changes(product, names[0], name).length);
+    return h("section", { class: "differences", "aria-labelledby": "differences-title" },
       h("h2", { id: "differences-title" }, groups.length > 1 ? "What changed between releases" : "In all releases"),
       h("ol", { class: "steps" }, steps),
-      names.length > 1 ? h("div", { class: "compare" },
-        h("h3", {}, "Compare two releases"),
-        h("p", { class: "pair" }, choose("compare-old", "from", then), choose("compare-new", "to", now)),
-        h("div", { id: "compared", role: "status" })) : "");
-    if (names.length > 1) queueMicrotask(() => compare(product));
-    return section;
+      areAlike ? "" : comparison(product, names, then, now));
   }
 
   /** Return, in words, what a release asks for that another does not, and the other way round. */
@@ -465,14 +459,39 @@
     return notes;
   }
 
-  function compare(product) {
-    const [old, fresh] = [$("compare-old").value, $("compare-new").value];
-    const [before, after] = [product.templates[old][0].text, product.templates[fresh][0].text];
-    const notes = changes(product, old, fresh);
-    const line = (release, text, other) => h("div", { class: "line" }, h("span", { class: "release" }, release), notation(text, newIn(text, other)));
-    const lines = before === after ? [h("p", {}, "The same template."), notation(before)] : [line(old, before, after), line(fresh, after, before)];
-    const told = h("p", { class: "hint" }, notes.length ? `${fresh} ${notes.join("; ")}.` : "The same parameters.");
-    $("compared").replaceChildren(...lines, told);
+  /** Any two releases beside each other, with what is new in each marked. */
+  function comparison(product, names, then, now) {
+    const compared = h("div", { id: "compared", role: "status" });
+    const choose = (id, chosen) =>
+      h("select", { id, change: () => compare() }, names.map((name) => h("option", { value: name, selected: name === chosen }, name)));
+    const [from, to] = [choose("compare-old", then), choose("compare-new", now)];
+
+    function compare() {
+      const [old, fresh] = [from.value, to.value];
+      const [before, after] = [product.templates[old][0].text, product.templates[fresh][0].text];
+      const notes = changes(product, old, fresh);
+      const line = (release, text, other) => h("div", { class: "line" }, h("span", { class: "release" }, release), notation(text, newIn(text, other)));
+      const lines = before === after ? [h("p", {}, "The same template."), notation(before)] : [line(old, before, after), line(fresh, after, before)];
+      const told = h("p", { class: "hint" }, notes.length ? `${fresh} ${notes.join("; ")}.` : "The same parameters.");
+      compared.replaceChildren(...lines, told);
+    }
+
+    compare();
+    return h("div", { class: "compare" },
+      h("h3", {}, "Compare two releases"),
+      h("p", { class: "pair" },
+        h("span", {}, h("label", { for: "compare-old" }, "from"), from), h("span", {}, h("label", { for: "compare-new" }, "to"), to)),
+      compared);
+  }
+
+  /** Return the default that each release has of its own, releases with one value together. */
+  function ownOf(p, names) {
+    const releasesBy = new Map();
+    for (const name of names) {
+      const value = p.defaults[name];
+      if (value !== undefined) releasesBy.set(value, [...(releasesBy.get(value) ?? []), name]);
+    }
+    return [...releasesBy].map(([value, of], i) => [i ? ", " : "", h("code", {}, value), ` in ${inWords(of)}`]);
   }
 
   function parameterTable(product) {
@@ -480,7 +499,7 @@
     const names = releasesOf(product);
     const standard = (p) => {
       if (p.follows) return `from ${p.follows.join(", ")}`;
-      if (p.defaults) return "the release's own";
+      if (p.defaults) return ownOf(p, names);
       if (p.optional) return "only where it is used";
       return p.default ?? "required";
     };
