@@ -36,7 +36,7 @@ _ERRORS = (
     "UnknownTask", "NotIdentified", "BadValue", "MissingParameter", "SuperfluousParameter", "InvalidParameter",
     "UnequalLengths", "UnsafePath", "UnresolvedRoot", "NotOnSas", "BadTable", "BadSetting", "IllegalMove",
     "PluginError", "BrokenPlugin", "PluginConflict", "MissingExtra", "FileFailed", "FileMissing", "Unauthorized",
-    "TransferFailed", "CorruptFile", "StoreError", "SchemaMismatch",
+    "TransferFailed", "CorruptFile", "WrongLayout", "StoreError", "SchemaMismatch",
 )  # fmt: skip
 
 __all__ = [*_HOMES, *_ERRORS]

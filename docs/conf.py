@@ -17,7 +17,7 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx_copybutton", "generated"]
 exclude_patterns = ["_build", "_ext", "examples", "reference/generated"]
-myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
+myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4
 nitpicky = True
 

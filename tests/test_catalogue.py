@@ -347,9 +347,10 @@ def test_the_default_that_each_release_has_of_its_own_is_told(page: Any) -> None
 
 
 def test_every_product_shows_only_what_can_be_read(page: Any) -> None:
-    """The hand-written products are opened in every release, of the tree's own every tenth."""
+    """The hand-written products are opened in every release, of the tree's own every fiftieth."""
     odd = page.evaluate(
-        r"""() => Catalogue.products.filter((one, i) => i % 10 == 0 || one.plugin.name != "sdsstree").flatMap((product) => {
+        r"""() => Catalogue.products.flatMap((product, i) => {
+          if (i % 50 && product.plugin.name === "sdsstree") return [];
           return Object.keys(product.templates).filter((release) => {
             history.replaceState(null, "", `#/${encodeURIComponent(product.name)}?release=${release}`);
             dispatchEvent(new HashChangeEvent("hashchange"));

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import getpass
+import itertools
 import re
+import socket
 import sys
+import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import astra_registry
-from astra_registry.testing.sas import EmbeddedSas
+from astra_registry.settings import SETTINGS
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "docs/_ext"))
 
 import blocks  # noqa: E402
-from pages import commands, errors, hooks, python_api  # noqa: E402
+from pages import commands, errors, hooks, python_api, settings  # noqa: E402
 
 PAGES = [TOP / "README.md", *sorted(TOP.glob("docs/tutorial/*.md")), *sorted(TOP.glob("docs/how-to/*.md"))]
 
 
+# Blocks that only a reader can run, each with what is done about it instead.
+NOT_RUN = {
+    ("README.md", "make demo"): "tests/test_packaging.py takes the tour, and the tests are what runs",
+    ("docs/tutorial/first-steps.md", "make demo"): "tests/test_packaging.py takes this tour",
+    ("docs/tutorial/first-steps.md", "astra_registry.testing.sas"): "the tests have it running",
+    ("docs/tutorial/first-steps.md", "export SAS_BASE_DIR"): "the tests have set this up",
+    ("docs/how-to/dask-and-slurm.md", "SLURMCluster"): "there is no Slurm here",
+    (
+        "docs/how-to/postgresql.md",
+        "createdb",
+    ): "there is no such server here; tests/store runs everything on PostgreSQL",
+    ("docs/how-to/release.md", "make dist"): "tests/test_packaging.py builds them",
+}
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[blocks.Session]:
-    """A new user's folder, on a machine where the embedded SAS is the server."""
-    with EmbeddedSas(TOP / "tests/data/sas", sha1sums=True) as sas:
-        blocks.prepare(tmp_path, TOP)
-        with blocks.Session(tmp_path, blocks.clean_environment(tmp_path, sas.url)) as session:
-            yield session
+    """A new user's folder, on a machine where a small archive and a package index are the servers."""
+    with blocks.prepared(tmp_path / "home") as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def page_of_commands() -> str:
+    """The page of commands, for which every example is run."""
+    return commands.page()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
@@ -45,8 +69,58 @@ def test_every_block_has_a_language_that_says_how_to_run_it(page: Path) -> None:
     assert {block.language for block in blocks.blocks(page) if block.file is None and block.skipped is None} <= known
 
 
+def test_what_is_not_run_is_known_and_is_python_all_the_same() -> None:
+    left = dict(NOT_RUN)
+    for page in PAGES:
+        for block in blocks.blocks(page):
+            if block.skipped is not None:
+                here = [
+                    (name, part) for name, part in left if name == str(page.relative_to(TOP)) and part in block.text
+                ]
+                assert [left.pop(one) for one in here] == [block.skipped], f"{page}:{block.line}"
+                if block.language == "python":
+                    compile(block.text, str(page), "exec")
+    assert not left
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/examples/README.md"])
+def test_links_between_files_lead_somewhere(name: str) -> None:
+    page = TOP / name
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), f"{name}: {target}"
+
+
 def test_every_error_has_a_remedy_and_no_remedy_is_left_over() -> None:
     assert {error.__name__ for error in errors.every()} == set(errors.REMEDIES)
+
+
+def test_every_error_is_shown_with_what_it_says() -> None:
+    """Each one that has none below it is raised for real, and is what comes."""
+    every = errors.every()
+    last = {error.__name__ for error in every if not any(error in other.__mro__[1:] for other in every)}
+    assert set(errors.EXAMPLES) == last
+    assert {name: kind for name, (kind, said) in errors.messages().items() if kind != name or "\n" in said} == {}
+
+
+def test_every_error_is_public() -> None:
+    assert {error.__name__ for error in errors.every()} <= set(astra_registry.__all__)
+    assert all(getattr(astra_registry, error.__name__) is error for error in errors.every())
+
+
+def test_every_setting_is_documented() -> None:
+    page = settings.page()
+    for entry in SETTINGS.values():
+        assert entry.doc.endswith("."), f"{entry.name} says nothing"
+        assert f"`{entry.name}`\n\n{entry.doc}" in page
+        assert entry.env in page
+
+
+def test_every_dependency_is_on_the_page_of_dependencies() -> None:
+    page = (TOP / "docs/explanation/dependencies.md").read_text()
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    for requirement in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
+        name = re.split(r"[\[>]", requirement)[0]
+        assert name == "astra-registry" or re.search(rf"[`\[ |]{re.escape(name)}[`\] ,|]", page), name
 
 
 def test_every_command_and_option_has_a_help() -> None:
@@ -58,9 +132,17 @@ def test_every_command_and_option_has_a_help() -> None:
                 assert getattr(option, "help", ""), f"{said} {option.opts[0]} has no help"
 
 
-def test_every_command_is_on_the_page_of_commands() -> None:
-    page = commands.page()
-    assert [words for words, _ in commands.every() if f"`{' '.join(('astra-registry', *words))}`" not in page] == []
+def test_every_command_is_on_the_page_of_commands_with_what_it_prints(page_of_commands: str) -> None:
+    for words, _ in commands.every():
+        said = " ".join(("astra-registry", *words))
+        assert f"`{said}`" in page_of_commands
+        assert words in commands.WITHOUT or f"$ {said}" in page_of_commands, f"{said} has no example"
+    assert commands.WITHOUT.isdisjoint(commands.EXAMPLES)
+
+
+def test_what_commands_print_says_nothing_of_the_machine_that_made_the_page(page_of_commands: str) -> None:
+    for word in {str(TOP), getpass.getuser(), socket.gethostname(), tempfile.gettempdir()}:
+        assert not re.search(rf"(?<![\w/]){re.escape(word)}\b", page_of_commands), word
 
 
 def test_every_hook_is_documented_with_a_plugin_that_uses_it() -> None:
@@ -82,9 +164,13 @@ def test_every_public_name_and_member_is_documented() -> None:
         for member, value in python_api.members(thing) if isinstance(thing, type) else ():
             function = getattr(value, "__func__", value)
             assert (function.__doc__ or "").strip(), f"{name}.{member} has no docstring"
+    page = python_api.page()
+    for module, name, thing in python_api.elsewhere():
+        assert (thing.__doc__ or "").strip(), f"{module}.{name} has no docstring"
+        assert f"`{name}`" in page
 
 
-def test_every_table_of_layers_in_the_picture_is_the_contract(tmp_path: Path) -> None:
+def test_the_picture_of_the_layers_has_every_module_of_the_contract() -> None:
     import layers
 
     drawn = layers.picture()

@@ -7,6 +7,7 @@ writes it into that file, `<!-- not run: REASON -->` leaves it alone. Output tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from package_index import PackageIndex
 
 _FENCE = re.compile(
     r"(?:<!-- (?P<order>file|not run): (?P<detail>.*?) -->\n+)?"
@@ -144,9 +147,9 @@ def _own_environment(folder: Path) -> Path:
     here = sysconfig.get_path("purelib")
     # addsitedir reads the .pth files there too: the editable installs of this project.
     (own / "seen.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-    for name, module in {"astra-registry": "astra_registry", "pip": "pip", "pytest": "pytest"}.items():
+    for name in ("astra-registry", "pip", "pytest", "twine"):
         script = folder / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec "{python}" -m {module} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec "{python}" -m {name.replace("-", "_")} "$@"\n')
         script.chmod(0o755)
     return python
 
@@ -195,17 +198,28 @@ def run(page: Path, session: Session) -> Iterator[tuple[Block, str, str, str]]:
 
 def _main() -> None:
     """Run pages against the embedded SAS and print what does not agree: `python docs/_ext/blocks.py PAGE…`."""
+    for name in sys.argv[1:]:
+        page = Path(name)
+        with tempfile.TemporaryDirectory() as folder, prepared(Path(folder) / "home") as session:
+            for block, ran, shown, came in run(page, session):
+                print(f"{page}:{block.line}\n$ {ran}\n--- shown\n{shown}\n--- came\n{came}\n")
+
+
+@contextlib.contextmanager
+def prepared(home: Path) -> Iterator[Session]:
+    """A new user's folder, on a machine where a small archive and a package index are the servers."""
     from astra_registry.testing.sas import EmbeddedSas
 
     top = Path(__file__).parents[2]
-    for name in sys.argv[1:]:
-        page = Path(name)
-        with tempfile.TemporaryDirectory() as folder, EmbeddedSas(top / "tests/data/sas", sha1sums=True) as sas:
-            home = Path(folder)
-            with Session(home, clean_environment(home, sas.url)) as session:
-                prepare(home, top)
-                for block, ran, shown, came in run(page, session):
-                    print(f"{page}:{block.line}\n$ {ran}\n--- shown\n{shown}\n--- came\n{came}\n")
+    home.mkdir()
+    with (
+        EmbeddedSas(top / "tests/data/sas", sha1sums=True) as sas,
+        PackageIndex(home.parent / "index") as index,
+        Session(home, clean_environment(home, sas.url) | index.environment) as session,
+    ):
+        # The tables, under the name that the pages give them.
+        (home / "tables").symlink_to(top / "tests/data/tables")
+        yield session
 
 
 def clean_environment(home: Path, url: str) -> dict[str, str]:
@@ -227,11 +241,6 @@ def clean_environment(home: Path, url: str) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
     }
-
-
-def prepare(folder: Path, top: Path) -> None:
-    """Put what the pages use into the folder: the tables, under the names that the pages give them."""
-    (folder / "tables").symlink_to(top / "tests/data/tables")
 
 
 if __name__ == "__main__":

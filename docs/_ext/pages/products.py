@@ -1,8 +1,10 @@
-"""The hand-written products: parameters, templates of each release."""
+"""The hand-written products: parameters, templates of each release, and what changed between those."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 
 import markdown
 import program
@@ -40,8 +42,10 @@ def page() -> str:
         parts += [
             f"## {product['name']}\n\n{product['summary']}\n\nBrought by the plugin `{entry['plugin']}`.\n",
             markdown.table(("parameter", "type", "meaning"), rows),
-            "Templates:\n",
+            "Where each release keeps it:\n",
             markdown.table(("release", "template"), _templates(product["templates"])),
+            "What changed:\n",
+            *_differences(product["name"], product["templates"]),
         ]
     if len(every) > len(own):
         parts.append(
@@ -58,3 +62,23 @@ def _templates(templates: dict[str, object]) -> list[tuple[str, str]]:
         texts = template if isinstance(template, list) else [template]
         shared.setdefault(", then ".join(f"`{text}`" for text in texts), []).append(release)
     return [(", ".join(releases), text) for text, releases in shared.items()]
+
+
+def _differences(name: str, templates: dict[str, object]) -> list[str]:
+    """One line for each release whose template is not that of the release before it, as `show --diff` tells it."""
+    lines = []
+    for before, after in itertools.pairwise(templates):
+        if templates[before] != templates[after]:
+            told = dict(
+                re.findall(r"(?m)^only (before|after): (.*)$", program.output("show", name, "--diff", before, after))
+            )
+            said = [f"{verb} {_code(told[when])}" for when, verb in VERBS.items() if when in told]
+            lines.append(f"- `{before}` to `{after}`: {'; '.join(said) or 'the same parameters, in another place'}.")
+    return [*lines, ""]
+
+
+VERBS = {"after": "takes", "before": "no longer takes"}
+
+
+def _code(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+from collections.abc import Iterator
 
 import markdown
 
 import astra_registry
+from astra_registry import testing
 from astra_registry.errors import AstraRegistryError
 
 
@@ -19,6 +22,21 @@ def every() -> list[str]:
         if not (inspect.isclass(thing) and issubclass(thing, AstraRegistryError)) and not name.startswith("__"):
             found.append(name)
     return found
+
+
+# What is public besides, by module: what it is for, and its names.
+ELSEWHERE = {
+    "astra_registry.settings": ("Configuration from Python.", ("setting", "override")),
+    "astra_registry.engines.luigi": ("The extra `luigi`.", ("as_luigi",)),
+    "astra_registry.testing": ("For the tests of a plugin, or of a program that fetches.", tuple(testing.__all__)),
+}
+
+
+def elsewhere() -> Iterator[tuple[str, str, object]]:
+    """The public objects of other modules: module, name, object."""
+    for module, (_, names) in ELSEWHERE.items():
+        for name in names:
+            yield module, name, getattr(importlib.import_module(module), name)
 
 
 def _signature(thing: object) -> str:
@@ -60,19 +78,31 @@ def _indented(text: str) -> str:
 
 
 def page() -> str:
-    """A section a name."""
+    """A section a name, those at the top of the package first."""
     parts = []
     for name in every():
         thing = getattr(astra_registry, name)
-        if inspect.isclass(thing):
-            parts.append(f"## `{name}`\n\n{markdown.docstring(thing)}\n")
-            parts += [_member(*pair) for pair in members(thing)]
-        elif callable(thing):
-            parts.append(
-                f"## `{name}`\n\n{markdown.code(f'{name}{_signature(thing)}', 'python')}\n{markdown.docstring(thing)}\n"
-            )
+        if inspect.isclass(thing) or callable(thing):
+            parts += _section("##", name, thing)
         else:
+            kind = type(thing).__name__
             parts.append(
-                f"## `{name}`\n\nThe process's own {type(thing).__name__}.\n\n{markdown.docstring(type(thing))}\n"
+                f"## `{name}`\n\nThis process's own [`{kind}`](#{kind.lower()}), filled from what is installed.\n"
             )
+    parts.append(
+        "## The errors\n\nAll are at the top of the package too; they have [a page of their own](errors.md).\n"
+    )
+    for module, (purpose, _) in ELSEWHERE.items():
+        parts.append(f"## In `{module}`\n\n{purpose}\n")
+        for home, name, thing in elsewhere():
+            if home == module:
+                parts += _section("###", name, thing)
     return "\n".join(parts)
+
+
+def _section(level: str, name: str, thing: object) -> list[str]:
+    """A heading, the signature of a function, what it says of itself, and its members."""
+    said = markdown.docstring(thing)
+    if inspect.isclass(thing):
+        return [f"{level} `{name}`\n\n{said}\n", *(_member(*pair) for pair in members(thing))]
+    return [f"{level} `{name}`\n\n{markdown.code(f'{name}{_signature(thing)}', 'python')}\n{said}\n"]

@@ -1,8 +1,6 @@
-"""The table of settings."""
+"""Every setting."""
 
 from __future__ import annotations
-
-import markdown
 
 from astra_registry.settings import SETTINGS, Setting
 
@@ -16,6 +14,8 @@ def _default(entry: Setting) -> str:
 
 
 def page() -> str:
-    """Every setting with its variable, its default and its meaning."""
-    rows = [(f"`{s.name}`", f"{s.doc}<br>`{s.env}`, default {_default(s)}") for s in SETTINGS.values()]
-    return markdown.table(("setting", "meaning, environment variable, default"), rows)
+    """Every setting with its meaning, its variable, its option and its default."""
+    parts = []
+    for entry in SETTINGS.values():
+        parts.append(f"## `{entry.name}`\n\n{entry.doc}\n\nVariable `{entry.env}` · default {_default(entry)}\n")
+    return "\n".join(parts)
