@@ -217,8 +217,10 @@ def prepared(home: Path) -> Iterator[Session]:
         PackageIndex(home.parent / "index") as index,
         Session(home, clean_environment(home, sas.url) | index.environment) as session,
     ):
-        # The tables, under the name that the pages give them.
-        (home / "tables").symlink_to(top / "tests/data/tables")
+        # The tables, under the names that the pages give them.
+        for name in ("tables", "tests/data/tables"):
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).symlink_to(top / "tests/data/tables")
         yield session
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import layers
 import pictures
+import program
 from pages import commands, errors, hooks, products, python_api, settings
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ def write(folder: Path) -> None:
     pictures.draw(folder)
 
 
+def add_catalogue(app: Sphinx, failed: Exception | None) -> None:
+    """Put the catalogue of what is installed beside the pages, which link to it."""
+    if failed is None and app.builder.name == "html":
+        program.output("catalogue", str(Path(app.outdir, "catalogue")))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Make the pages as soon as Sphinx knows where the sources are."""
     app.connect("builder-inited", lambda app: write(Path(app.srcdir, "reference", "generated")))
+    app.connect("build-finished", add_catalogue)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,7 +15,7 @@ def _default(entry: Setting) -> str:
 
 def page() -> str:
     """Every setting with its meaning, its variable, its option and its default."""
-    parts = []
+    parts = ["## Every setting\n"]
     for entry in SETTINGS.values():
-        parts.append(f"## `{entry.name}`\n\n{entry.doc}\n\nVariable `{entry.env}` · default {_default(entry)}\n")
+        parts.append(f"### `{entry.name}`\n\n{entry.doc}\n\nVariable `{entry.env}` · default {_default(entry)}\n")
     return "\n".join(parts)
