@@ -23,7 +23,12 @@ sys.path.insert(0, str(TOP / "docs/_ext"))
 import blocks  # noqa: E402
 from pages import commands, errors, hooks, python_api, settings  # noqa: E402
 
-PAGES = [TOP / "README.md", *sorted(TOP.glob("docs/tutorial/*.md")), *sorted(TOP.glob("docs/how-to/*.md"))]
+PAGES = [
+    TOP / "README.md",
+    *sorted(TOP.glob("plugins/*/README.md")),
+    TOP / "docs/index.md",
+    *(page for folder in ("tutorial", "how-to", "explanation") for page in sorted(TOP.glob(f"docs/{folder}/*.md"))),
+]
 
 
 # Blocks that only a reader can run, each with what is done about it instead.
@@ -187,5 +192,6 @@ def test_every_public_name_and_member_is_documented() -> None:
 def test_the_picture_of_the_layers_has_every_module_of_the_contract() -> None:
     import layers
 
+    assert [row[0] for row in layers.rows()] == list(layers.SAYS)
     drawn = layers.picture()
     assert all(module in drawn for row in layers.rows() for module in row)

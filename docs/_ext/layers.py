@@ -7,18 +7,20 @@ import tomllib
 from html import escape
 from pathlib import Path
 
+# What a layer is for, by its first module.
 SAYS = {
     "cli": "commands know the library, the library never knows them",
     "testing": "what plugin authors test with",
-    "engines": "Luigi, Dask, this machine",
+    "engines": "schedulers, and what is written or found out about the products",
     "registries": "products by name; from paths and tables to products",
     "product": "one file of the SAS, or a batch of them",
+    "released": "what a release asks of a product; a file as a task's output",
     "task": "identity, batches, states, events, life",
     "fetching": "files, states, spectra and tables; none knows products",
     "tree": "one release",
-    "template": "paths and values, pure",
+    "paths": "templates and values; pure",
     "plugins": "other people's code, loaded one by one",
-    "settings": "what a user may configure",
+    "settings": "what a user may configure; writing files whole",
     "errors": "one tree of exceptions",
 }
 
@@ -37,13 +39,12 @@ def picture() -> str:
     drawn = []
     for modules in rows():
         lines = textwrap.wrap(" · ".join(name.replace(" ", "") for name in modules), 72)
-        says = next((SAYS[module] for module in modules if module in SAYS), "")
-        height = 14 + 21 * (len(lines) + bool(says))
+        says = SAYS[modules[0]]
+        height = 14 + 21 * (len(lines) + 1)
         drawn.append(f'<rect x="0.5" y="{top + 0.5}" width="{width - 41}" height="{height}" rx="6"/>')
         for at, line in enumerate(lines):
             drawn.append(f'<text x="16" y="{top + 22 + 21 * at}">{escape(line)}</text>')
-        if says:
-            drawn.append(f'<text class="says" x="16" y="{top + 22 + 21 * len(lines)}">{escape(says)}</text>')
+        drawn.append(f'<text class="says" x="16" y="{top + 22 + 21 * len(lines)}">{escape(says)}</text>')
         top += height + gap
     bottom = top - gap
     arrow = f'<path d="M{width - 16} 8 V{bottom - 8} m-7 -9 l7 9 l7 -9"/>'
