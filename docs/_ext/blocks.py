@@ -25,7 +25,7 @@ from package_index import PackageIndex
 
 _FENCE = re.compile(
     r"(?:<!-- (?P<order>file|not run): (?P<detail>.*?) -->\n+)?"
-    r"^(?P<fence>```+)(?P<language>[\w-]+)[^\n]*\n(?P<text>.*?)^(?P=fence)$",
+    r"^(?P<fence>```+)(?P<language>\{[\w-]+\}|[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -61,6 +61,8 @@ def blocks(page: Path) -> Iterator[Block]:
     """Yield the fenced blocks of a page in order; directives, which are no code, are left out."""
     text = page.read_text()
     for found in _FENCE.finditer(text):
+        if found["language"].startswith("{"):
+            continue
         order, detail = found["order"], found["detail"]
         line = text.count("\n", 0, found.start("fence")) + 1
         yield Block(
