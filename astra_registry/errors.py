@@ -16,8 +16,8 @@
     │   ├── InvalidParameter               wrong type, choice or characters
     │   ├── UnequalLengths                 columns of a batch that do not fit
     │   ├── UnsafePath                     it would leave the place it belongs to
-    │   ├── UnresolvedRoot                 the template names a variable that the release does not define
-    │   ├── NotOnSas                       a software product: it has no location or URL on the SAS
+    │   ├── UnresolvedRoot                 the template names a root that the release lacks
+    │   ├── NotOnSas                       a software product: no location, no URL
     │   ├── BadTable
     │   ├── BadSetting
     │   └── IllegalMove                    a state that cannot follow the present one

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import getpass
+import importlib.metadata
 import itertools
 import re
 import socket
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import astra_registry
+from astra_registry.paths.derived import GAPS
 from astra_registry.settings import SETTINGS
 
 TOP = Path(__file__).parents[1]
@@ -140,6 +143,18 @@ def test_every_dependency_is_on_the_page_of_dependencies() -> None:
     for requirement in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
         name = re.split(r"[\[>]", requirement)[0]
         assert name == "astra-registry" or re.search(rf"[`\[ |]{re.escape(name)}[`\] ,|]", page), name
+
+
+def test_the_page_for_those_who_come_from_sdss_access_names_each_of_its_calls() -> None:
+    """Its sources are read, since importing it changes the process."""
+    page = (TOP / "docs/how-to/from-sdss-access.md").read_text()
+    installed = {str(file): file.locate() for file in importlib.metadata.files("sdss-access") or ()}
+    for module in ("path/path.py", "sync/baseaccess.py", "sync/http.py"):
+        tree = ast.parse(Path(str(installed[f"sdss_access/{module}"])).read_text())
+        for cls in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+            calls = {node.name for node in cls.body if isinstance(node, ast.FunctionDef)}
+            public = {name for name in calls if not name.startswith("_")} - set(GAPS)
+            assert {name for name in public if not re.search(rf"\b{name}\b", page)} == set(), cls.name
 
 
 def test_every_command_and_option_has_a_help() -> None:

@@ -33,7 +33,7 @@ PAGES = {
     "hooks.md": hooks.page,
     "python.md": python_api.page,
     "measurements.md": measurements,
-    "layers.svg": layers.picture,
+    "layers.html": layers.picture,
 }
 
 

@@ -34,7 +34,7 @@ def rows() -> list[list[str]]:
 
 
 def picture() -> str:
-    """The SVG: a box a layer, its modules inside, what it is for beside it."""
+    """The SVG, in a frame that scrolls on a phone: a box a layer, its modules inside, what it is for beside it."""
     width, gap, top = 760, 10, 0
     drawn = []
     for modules in rows():
@@ -50,6 +50,6 @@ def picture() -> str:
     arrow = f'<path d="M{width - 16} 8 V{bottom - 8} m-7 -9 l7 9 l7 -9"/>'
     label = "The layers, each importing only from the ones below it."
     return (
-        f'<svg class="layers" viewBox="0 0 {width} {bottom + 1}" role="img" aria-label="{label}" '
-        f'xmlns="http://www.w3.org/2000/svg">{"".join(drawn)}{arrow}</svg>\n'
+        f'<div class="wide"><svg class="layers" viewBox="0 0 {width} {bottom + 1}" role="img" aria-label="{label}" '
+        f'xmlns="http://www.w3.org/2000/svg">{"".join(drawn)}{arrow}</svg></div>\n'
     )

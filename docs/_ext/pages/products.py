@@ -43,7 +43,7 @@ def page() -> str:
             f"## {product['name']}\n\n{product['summary']}\n\nBrought by the plugin `{entry['plugin']}`.\n",
             markdown.table(("parameter", "type", "meaning"), rows),
             "Where each release keeps it:\n",
-            markdown.table(("release", "template"), _templates(product["templates"])),
+            *(f"{releases}\n: {texts}\n" for releases, texts in _templates(product["templates"])),
             "What changed:\n",
             *_differences(product["name"], product["templates"]),
         ]
