@@ -198,6 +198,9 @@ def test_searching_finds_products_by_name_words_parameters_and_roots_the_closest
     assert names(page) == []
     assert "No product fits all of that" in page.inner_text("#results")
 
+    page.fill("#search", "sas/dr17/apStar-dr17-2M19485057+5005279.fits")
+    assert "astra-registry identify sas/dr17/apStar-dr17-2M19485057+5005279.fits" in page.inner_text("#results")
+
 
 def test_search_finds_what_the_command_line_finds(page: Any) -> None:
     whole = whole_registry()

@@ -107,9 +107,15 @@
     results.replaceChildren(...rows);
     const isAll = !Object.values(wanted).some(Boolean);
     $("count").textContent = isAll ? `${products.length} products` : `${shown.length} of ${products.length} products`;
-    if (!shown.length) results.append(h("li", { class: "none" }, "No product fits all of that. Fewer words, or any release, may find it."));
+    if (!shown.length) results.append(h("li", { class: "none" }, nothingFits(wanted.text.trim())));
     $("clear").hidden = isAll;
     markCurrent();
+  }
+
+  /** Say what may help when nothing was found; a path or URL is for another command. */
+  function nothingFits(text) {
+    if (!/[/]|[.](fits|gz|fz|par|csv|parquet)\b/.test(text)) return "No product fits all of that. Fewer words, or any release, may find it.";
+    return ["What lives at a path or URL is told by ", h("code", {}, `astra-registry identify ${quotedForShell(text)}`), "."];
   }
 
   /** Mark the open product in the list, and let Tab reach it (else the first). */
