@@ -116,7 +116,6 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting("timeout", kinds.seconds, 30.0, "Seconds of silence after which a transfer is given up."),
     Setting("connect_timeout", kinds.seconds, 10.0, "Seconds that a server has to accept a connection."),
     Setting("retries", kinds.count, 5, "How many times a transfer is tried again."),
-    Setting("retry_wait", kinds.seconds, 1.0, "Seconds before a failed task runs again; they double each time."),
     Setting(
         "checksums",
         kinds.one_of("auto", "always", "never"),
@@ -127,6 +126,7 @@ SETTINGS: Mapping[str, Setting] = _table(
     Setting("limit_rate", kinds.rate, None, "The most bytes a second, of all transfers together."),
     # tasks and their states
     Setting("database", kinds.text, _home_database, "The SQLAlchemy URL of the database of tasks and states."),
+    Setting("retry_wait", kinds.seconds, 1.0, "Seconds before a failed task runs again; they double each time."),
 )
 
 

@@ -219,10 +219,7 @@ def prepared(home: Path) -> Iterator[Session]:
         PackageIndex(home.parent / "index") as index,
         Session(home, clean_environment(home, sas.url) | index.environment) as session,
     ):
-        # The tables, under the names that the pages give them.
-        for name in ("tables", "tests/data/tables"):
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).symlink_to(top / "tests/data/tables")
+        prepare(home, top)
         yield session
 
 
@@ -245,6 +242,13 @@ def clean_environment(home: Path, url: str) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
     }
+
+
+def prepare(folder: Path, top: Path) -> None:
+    """Put what the pages use into the folder: the tables, where a copy of the project has them, and by a short name."""
+    (folder / "tests/data").mkdir(parents=True)
+    for name in ("tests/data/tables", "tables"):
+        (folder / name).symlink_to(top / "tests/data/tables")
 
 
 if __name__ == "__main__":
