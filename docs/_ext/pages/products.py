@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Iterable
 
 import markdown
 import program
 
 
-def _meaning(parameter: dict[str, object]) -> str:
+def _meaning(parameter: dict[str, object], releases: Iterable[str]) -> str:
     """What a parameter is, its choices and its default; of one that each release sets, the releases by value."""
     said = [str(parameter["doc"])]
     if parameter["choices"]:
@@ -18,8 +19,9 @@ def _meaning(parameter: dict[str, object]) -> str:
     default = parameter["default"]
     if isinstance(default, dict):
         values: dict[str, list[str]] = {}
-        for release, value in default.items():
-            values.setdefault(str(value), []).append(release)
+        for release in releases:
+            if release in default:
+                values.setdefault(str(default[release]), []).append(release)
         said.append("Default: " + "; ".join(f"`{value}` in {', '.join(of)}" for value, of in values.items()) + ".")
     elif default is not None:
         said.append(f"Default: {default if str(default).startswith('from ') else f'`{default}`'}.")
@@ -36,7 +38,7 @@ def page() -> str:
         if isinstance(product, list):
             product = product[0]
         rows = [
-            (f"`{p['name']}`", f"{p['type']}{', batch' if p['batch'] else ''}", _meaning(p))
+            (f"`{p['name']}`", f"{p['type']}{', batch' if p['batch'] else ''}", _meaning(p, product["templates"]))
             for p in product["parameters"]
         ]
         parts += [
