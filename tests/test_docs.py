@@ -112,6 +112,12 @@ def test_links_between_files_lead_somewhere(name: str) -> None:
         assert "://" in target or (page.parent / target).exists(), f"{name}: {target}"
 
 
+def test_those_who_contribute_are_sent_to_files_that_are_there() -> None:
+    named = re.findall(r"`((?:astra_registry|docs|\.ci)/[\w./-]*)`", (TOP / "CONTRIBUTING.md").read_text())
+    assert named
+    assert [path for path in named if not (TOP / path).exists()] == []
+
+
 def test_every_error_has_a_remedy_and_no_remedy_is_left_over() -> None:
     assert {error.__name__ for error in errors.every()} == set(errors.REMEDIES)
 
