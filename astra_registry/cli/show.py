@@ -30,7 +30,7 @@ def command(product: str, release: str | None, diff: tuple[str, str] | None, in_
         click.echo(as_toml(declaration), nl=False)
         return
     if diff:
-        print_difference(product, *diff)
+        print_difference(product, *diff, in_json)
         return
     cls = registry[product]
     releases = declaration.releases if release is None else (cls.plan(release).release,)
@@ -126,16 +126,21 @@ def grouped(cls: Any, releases: tuple[str, ...]) -> list[tuple[list[str], str]]:
     return [(list(texts), releases_in_words(names)) for texts, names in sharing.items()]
 
 
-def print_difference(product: str, old: str, new: str) -> None:
+def print_difference(product: str, old: str, new: str, in_json: bool) -> None:
     """Print what differs between two releases: the template, and which parameters it takes."""
     cls = registry[product]
     templates = {canonical(release): templates_of(cls, release)[0] for release in (old, new)}
+    before, after = (set(cls.plan(r).used) & cls._in_paths for r in (old, new))
+    only_before, only_after = (
+        [p.name for a, p in cls._parameters.items() if a in names] for names in (before - after, after - before)
+    )
+    if in_json:
+        as_json([{"name": product, "templates": templates, "only_before": only_before, "only_after": only_after}])
+        return
     for release, template in templates.items():
         click.echo(f"{release:<9} {template}")
-    before, after = (set(cls.plan(r).used) & cls._in_paths for r in (old, new))
-    for label, names in (("only before", before - after), ("only after", after - before)):
-        listed = [p.name for a, p in cls._parameters.items() if a in names]
-        if listed:
-            click.echo(f"{label}: {', '.join(listed)}")
+    for label, names in (("only before", only_before), ("only after", only_after)):
+        if names:
+            click.echo(f"{label}: {', '.join(names)}")
     if before == after:
         click.echo("the same parameters")

@@ -90,6 +90,14 @@ def test_show_tells_the_difference_between_releases(cli: Cli) -> None:
     assert "only after: healpix" in told
 
 
+def test_show_tells_the_difference_to_programs_too(cli: Cli) -> None:
+    (told,) = cli("show", "--diff", "dr17", "dr19", "apStar", "--json").data
+
+    assert list(told["templates"]) == ["dr17", "dr19"]
+    assert told["only_before"] == ["apstar", "field", "prefix"]
+    assert told["only_after"] == ["healpix"]
+
+
 def test_resolve_prints_the_path_the_url_or_the_location(cli: Cli, sas_base_dir: Path) -> None:
     assert cli("resolve", *STAR).out == f"{sas_base_dir}/{LOCATION}\n"
     assert cli("resolve", *STAR, "--url").out == f"https://data.sdss.org/sas/{LOCATION}\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterable
 
 import markdown
@@ -71,16 +70,14 @@ def _differences(name: str, templates: dict[str, object]) -> list[str]:
     lines = []
     for before, after in itertools.pairwise(templates):
         if templates[before] != templates[after]:
-            told = dict(
-                re.findall(r"(?m)^only (before|after): (.*)$", program.output("show", name, "--diff", before, after))
-            )
-            said = [f"{verb} {_code(told[when])}" for when, verb in VERBS.items() if when in told]
+            (told,) = json.loads(program.output("show", name, "--diff", before, after, "--json"))
+            said = [f"{verb} {_code(told[when])}" for when, verb in VERBS.items() if told[when]]
             lines.append(f"- `{before}` to `{after}`: {'; '.join(said) or 'the same parameters, in another place'}.")
     return [*lines, ""]
 
 
-VERBS = {"after": "takes", "before": "no longer takes"}
+VERBS = {"only_after": "takes", "only_before": "no longer takes"}
 
 
-def _code(names: str) -> str:
-    return ", ".join(f"`{name}`" for name in names.split(", "))
+def _code(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
