@@ -113,8 +113,17 @@ def holds_mappings(wanted: Any) -> bool:
     return _origin(wanted) in _MAPPINGS
 
 
+def cell(value: Any) -> Any:
+    """Return what an array without dimensions holds, `MASKED` when that is masked; any other value as it is."""
+    if getattr(value, "ndim", None) != 0 or not _type_name(value).endswith(("ndarray", "MaskedArray")):
+        return value
+    return MASKED if bool(getattr(value, "mask", False)) else value.item()
+
+
 def convert(value: object, wanted: Any, *, keep_blanks: bool = True) -> Any:
     """Return a value as the wanted type; ValueError says what would do."""
+    if hasattr(value, "dtype"):
+        value = cell(value)
     if value is None:
         raise ValueError("it has no value")
     if _is_missing(value):

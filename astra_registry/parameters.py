@@ -215,7 +215,7 @@ def check_path_value(text: str, *, subpath: bool = False) -> None:
 
 def shown(value: object) -> str:
     """Return how a value is shown in an error: in Python's spelling, and not at length."""
-    text = repr(value)
+    text = " ".join(repr(value).split("\n"))  # an array's takes several lines
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -92,6 +92,8 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def __getitem__(self, name: str) -> type[DataProduct]:
         _ = self.plugin_set  # what was made for other plugins is forgotten
+        if not isinstance(name, str):
+            raise UnknownProduct(f"a product's name is text such as 'apStar', not {name!r}")
         if name not in self._classes:
             self._classes[name] = self._class_of(name, self._claim(name).brought)
         return self._classes[name]

@@ -48,7 +48,7 @@ def canonical(name: str) -> str:
 def _canonical(name: str) -> str:
     if not isinstance(name, str):
         raise _unknown(name)
-    folded = name.strip().lower().replace("-", "")
+    folded = name.strip(" ").lower().replace("-", "", 1)
     folded = _OTHER_NAMES.get(folded, folded)
     if folded != roots.SDSS5 and folded not in releases():
         raise _unknown(name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from astra_registry.conversion import MASKED
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
-from astra_registry.parameters import MASKED
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.tables import Columns, column_names, iter_columns, match_columns

@@ -251,8 +251,10 @@ class Tree:
         """Return the URL of a location on the SAS; what has a meaning of its own in a URL is quoted."""
         return self._remote + _quoted(location)
 
-    def extract(self, name: str, path: str | os.PathLike[str], /) -> dict[str, str]:
+    def extract(self, name: str, path: str | os.PathLike[str], /) -> dict[str, str | int]:
         """Return the parameters of a path, as text as they stand in it; an empty dictionary when it is none of *name*.
+
+        As in sdss_access, the number of a piece of a MOS target file (`num`) is an integer.
 
         *path* may be a local path, a location on the SAS, or a URL of any server; compressed or not.
         """
@@ -263,8 +265,10 @@ class Tree:
         for candidate in self._candidates(text, template):
             for spelling in on_disk.spellings(candidate):
                 values = match(template, spelling, padded=True)
-                if values is not None:
-                    return values
+                if values is None:
+                    continue
+                is_piece = name.startswith("mos_target")
+                return {k: int(v) if is_piece and k == "num" and v.isdecimal() else v for k, v in values.items()}
         return {}
 
     def _candidates(self, text: str, template: PathTemplate) -> Iterator[str]:

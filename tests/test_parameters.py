@@ -71,6 +71,19 @@ def test_a_value_may_not_leave_its_place_in_a_path(unsafe: Any) -> None:
         PLATE.convert(unsafe)
 
 
+def test_an_array_without_dimensions_is_the_value_that_it_holds() -> None:
+    assert (MJD.convert(np.array(59146)), PLATE.convert(np.array("5815"))) == (59146, "5815")
+    for nothing in (np.ma.array(59146, mask=True), np.array(np.nan), np.array(True)):
+        with pytest.raises(InvalidParameter):
+            MJD.convert(nothing)
+
+
+def test_a_message_is_one_line_whatever_the_value_looks_like() -> None:
+    with pytest.raises(InvalidParameter) as told:
+        MJD.convert(np.eye(2))
+    assert "\n" not in str(told.value)
+
+
 def test_an_analysis_tasks_text_may_hold_anything() -> None:
     assert NOTE.convert(" a/b\n ") == " a/b\n "
 

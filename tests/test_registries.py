@@ -66,6 +66,9 @@ def test_an_unknown_product_names_close_matches_and_is_a_key_error() -> None:
         mine["apVist"]
     with pytest.raises(AttributeError, match="did you mean"):
         _ = mine.apVist
+    for no_name in (5, None, ["apVisit"]):
+        with pytest.raises(UnknownProduct, match="a product's name is text"):
+            mine[no_name]  # type: ignore[index]
 
 
 def test_without_a_plugin_it_says_so() -> None:

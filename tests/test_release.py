@@ -26,7 +26,9 @@ def test_a_release_has_one_spelling(given: str, meant: str) -> None:
     assert canonical(given) == meant
 
 
-@pytest.mark.parametrize("wrong", ["dr99", "dr6", "", "sdss", "mpl11", "dr17.cfg", "../dr17", None, 17, ["dr17"]])
+@pytest.mark.parametrize(
+    "wrong", ["dr99", "dr6", "", "sdss", "mpl11", "dr17.cfg", "../dr17", "dr17\n", "dr--17", None, 17, ["dr17"]]
+)
 def test_what_is_no_release_is_an_error_and_not_another_release(wrong: object) -> None:
     """sdss_access takes dr99 for the newest."""
     with pytest.raises(UnknownRelease):

@@ -322,7 +322,7 @@ def test_the_callers_environment_wins_only_when_asked(monkeypatch: pytest.Monkey
     assert plain.full("apVisit", **VISIT) == one.full("apVisit", **VISIT) == f"/sas/{VISIT_LOCATION}"
     assert all_of_them.full("apVisit", **VISIT).startswith("/scratch/redux/dr17/visit/")
     assert all_of_them.roots["APOGEE_REDUX"] == "/scratch/redux"
-    with pytest.raises(NotOnSas):
+    with pytest.raises(NotOnSas, match="apVisit .*lies beside the SAS"):
         all_of_them.url("apVisit", **VISIT)
     assert one.location("psField", **dict.fromkeys(one.lookup_keys("psField"), 3)).startswith("dr17/my/photo/")
     assert dict(os.environ) == before
@@ -424,6 +424,13 @@ def test_extract_reads_any_path_or_url(tree: Tree, form: str) -> None:
 
     assert found == {**{key: str(value) for key, value in VISIT.items()}, "fiber": "007"}
     assert tree.full("apVisit", **found) == tree.full("apVisit", **VISIT)
+
+
+def test_extract_gives_the_number_of_a_piece_as_sdss_access_does() -> None:
+    tree = Tree("dr19", sas_base_dir="/sas")
+    path = tree.full("mos_target_target", v_targ="1.0.0", num=10)
+
+    assert tree.extract("mos_target_target", path) == {"v_targ": "1.0.0", "num": 10}
 
 
 def test_extract_finds_nothing_in_another_products_path(tree: Tree) -> None:

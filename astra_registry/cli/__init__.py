@@ -103,7 +103,7 @@ def _plugin_command(name: str) -> click.Command | None:
 @click.option("--products", metavar="FILE", multiple=True, help="A products.toml to use besides the plugins.")
 @click.option("--no-plugins", is_flag=True, help="Load no plugin.")
 @click.option("--strict", is_flag=True, help="Make a broken plugin an error.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -112,11 +112,9 @@ def command(
     products: tuple[str, ...],
     no_plugins: bool,
     strict: bool,
-    debug: bool,
     **given: str | None,
 ) -> None:
     """Find, resolve, fetch and read the files of the SDSS Science Archive Server."""
-    ctx.obj = {"debug": debug}
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if products:
         values["products"] = list(products)
@@ -133,8 +131,11 @@ def command(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit: 0 done, 1 something failed, 2 a wrong request, 130 interrupted."""
-    words = sys.argv[1:] if arguments is None else arguments
-    warnings.showwarning = _told_in_a_line
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    if debug:  # wherever it stands
+        words.remove("--debug")
+    as_before, warnings.showwarning = warnings.showwarning, _told_in_a_line
     try:
         code = command.main(words, prog_name="astra-registry", standalone_mode=False)
         sys.stdout.flush()
@@ -146,20 +147,25 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except click.ClickException as error:
+        from astra_registry.cli.output import in_one_line
+
         asked = getattr(error, "ctx", None)
         hint = f"; `{asked.command_path} --help` says what would do" if asked else ""
-        click.echo(f"astra-registry: {error.format_message().rstrip('.')}{hint}", err=True)
+        click.echo(f"astra-registry: {in_one_line(error.format_message()).rstrip('.')}{hint}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = 130
     except Exception as error:  # noqa: BLE001 - the one place where an error becomes a line for a person
-        code = _told(error, debug="--debug" in words)
+        code = _told(error, debug=debug)
+    finally:
+        warnings.showwarning = as_before
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _told(error: Exception, *, debug: bool) -> int:
     """Write an error as one line to stderr, with its traceback when asked, and return the exit code."""
+    from astra_registry.cli.output import in_one_line
     from astra_registry.errors import AstraRegistryError
 
     if debug:
@@ -167,13 +173,13 @@ def _told(error: Exception, *, debug: bool) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, AstraRegistryError):
-        click.echo(f"astra-registry: {error}", err=True)
+        click.echo(f"astra-registry: {in_one_line(error)}", err=True)
         return error.exit_code
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
-        click.echo(f"astra-registry: {error.strerror or error}{place}", err=True)
+        click.echo(f"astra-registry: {in_one_line(f'{error.strerror or error}{place}')}", err=True)
         return 1
-    click.echo(f"astra-registry: {type(error).__name__}: {error} (--debug shows where)", err=True)
+    click.echo(f"astra-registry: {type(error).__name__}: {in_one_line(error)} (--debug shows where)", err=True)
     return 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from astra_registry.cli.output import as_json
+from astra_registry.cli.output import as_json, in_one_line
 from astra_registry.errors import AstraRegistryError
 from astra_registry.identification import Identification, identify
 from astra_registry.registries import registry
@@ -35,7 +35,7 @@ def command(ctx: click.Context, *, paths: tuple[str, ...], every: bool, header: 
                 found = identify(registry, path, every=True, header=header)
             except AstraRegistryError as error:
                 failed = True
-                click.echo(f"astra-registry: {error}", err=True)
+                click.echo(f"astra-registry: {in_one_line(error)}", err=True)
                 yield {"input": path, **dict.fromkeys(("product", "release", "path", "url")), "parameters": {}}
                 continue
             for answer in found if every else found[:1]:

@@ -25,7 +25,7 @@ def known_plugin(ctx: click.Context, param: click.Parameter, name: str | None) -
 @click.option("--plugin", metavar="NAME", callback=known_plugin, help="Those that a plugin or distribution brings.")
 @click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 def command(release: str | None, text: str, plugin: str | None, in_json: bool) -> None:
-    """List the installed data products: name, releases and summary."""
+    """List the installed data products: name, summary, parameters, releases and plugin."""
     print_products(registry.search_names(text, release=release, plugin=plugin), in_json=in_json)
 
 
@@ -45,8 +45,18 @@ def print_products(names: list[str], *, in_json: bool) -> None:
         )
     elif declarations:
         table(
-            [(d.name, d.summary or "-", d.releases_in_words) for d in declarations],
-            ("product", "what it is", "releases"),
+            [
+                (
+                    d.name,
+                    d.summary or "-",
+                    ", ".join(d.parameter_names),
+                    d.releases_in_words,
+                    registry.plugin_of(d.name).name,
+                )
+                for d in declarations
+            ],
+            ("product", "what it is", "parameters", "releases", "plugin"),
+            cut=((2, 3), (1,)),
         )
     elif not len(registry):
         click.echo(

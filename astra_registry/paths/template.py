@@ -117,7 +117,7 @@ class PathTemplate:
 
     def _demand_sas(self) -> None:
         if self.place != SAS:
-            what = "is a software product" if self.place == PRODUCT else "lies where you put it"
+            what = "is a software product, or lies beside the SAS" if self.place == PRODUCT else "lies where you put it"
             raise NotOnSas(f"{self.name or self.text} {what}: it has no location and no URL on the SAS")
 
     @cached_property
@@ -155,13 +155,15 @@ class PathTemplate:
         return _TAGS.sub(r"\1", text, count=1) if self.is_tagged else text
 
     def _derived_text(self, part: Derived, values: Mapping[str, PathValue]) -> str:
+        given = ", ".join(f"{key} = {values[key]!r}" for key in part.keys if key in values)
+        what = f"{given}: " if given else ""
         try:
             return part.text(self.name, values)
+        except UnresolvedRoot as error:
+            raise UnresolvedRoot(f"{self.name or self.text}: {what}{error}") from None
         except AstraRegistryError as error:
             raise type(error)(f"{self.name or self.text}: {error}") from None
         except ValueError as error:
-            given = ", ".join(f"{key} = {values[key]!r}" for key in part.keys if key in values)
-            what = f"{given}: " if given else ""
             raise InvalidParameter(f"{self.name or self.text}: {what}no {part.notation} can be made: {error}") from None
 
     def checked(self, values: Mapping[str, object]) -> dict[str, PathValue]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
 
-from astra_registry.conversion import MASKED
+from astra_registry.conversion import MASKED, cell
 from astra_registry.errors import InvalidParameter
 from astra_registry.parameters import check_path_value
 
@@ -21,6 +20,9 @@ def plain(key: str, value: object) -> PathValue:
     kind = type(value)
     if kind is str or kind is int:
         return value  # type: ignore[return-value]
+    if hasattr(value, "dtype"):
+        value = cell(value)
+        kind = type(value)
     if value is None:
         raise InvalidParameter(f"{key} has no value")
     if value is MASKED or getattr(value, "mask", False) is True or kind.__name__ in ("MaskedConstant", "NAType"):
@@ -43,9 +45,6 @@ def plain(key: str, value: object) -> PathValue:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         pass
-    if getattr(value, "ndim", None) == 0:
-        item: Any = value
-        return plain(key, item.item())
     raise InvalidParameter(f"{key} = {_shown(value)} is neither text nor a number")
 
 
@@ -64,5 +63,5 @@ def check(key: str, text: str, *, subpath: bool = False) -> None:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split("\n"))
     return text if len(text) <= 60 else text[:57] + "…"

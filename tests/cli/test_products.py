@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,25 @@ STAR = ("apStar", "--release", "dr17", "--telescope", "apo25m", "--field", "000+
 LOCATION = "dr17/apogee/spectro/redux/dr17/stars/apo25m/000+14/apStar-dr17-2M16544175-2148453.fits"
 
 
-def test_list_tells_names_summaries_and_releases(cli: Cli) -> None:
+def test_list_tells_names_summaries_parameters_releases_and_plugins(cli: Cli) -> None:
     ran = cli("list", "--plugin", "apvisit")
 
     assert ran.code == 0
     assert ran.lines[0].split()[0] == "product"
     assert ran.lines[1].startswith("apVisit  One visit spectrum")
-    assert ran.lines[1].endswith("dr10 … dr17, dr19, dr20, ipl1 … ipl4, sdsswork, sdss5")
+    assert "  fiber, plate, field, mjd, apred, telescope, prefix  " in ran.lines[1]
+    assert ran.lines[1].endswith("dr10 … dr17, dr19, dr20, ipl1 … ipl4, sdsswork, sdss5  apvisit")
+
+
+def test_on_a_terminal_a_row_of_the_list_is_a_line_and_the_name_is_whole(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra_registry.cli.output._width", lambda: 100)
+
+    listed = cli("list", "--search", "visit").lines
+
+    assert max(map(len, listed)) <= 100
+    assert {line.split()[0] for line in listed[1:]} <= set(registry)
 
 
 def test_list_in_json_has_the_promised_keys(cli: Cli) -> None:
@@ -158,6 +172,12 @@ def test_parameters_are_options_in_their_own_spelling_with_dashes_and_by_alias(c
         (("resolve", *STAR, "--url", "--location"), "one of them at a time"),
         (("show", "apVist"), "did you mean 'apVisit'"),
         (("lst",), "did you mean 'list'"),
+        (("resolve", "apSt\nar"), "no data product named 'apSt\\nar'"),
+        (("show", "apStar", "more\n"), "unexpected extra argument (more\\n)"),
+        (
+            ("resolve", "spec", "--release", "dr8", "--plate", "1", "--mjd", "1", "--fiberid", "1"),
+            "run2d = 'v5_10_4': the release defines no root $BOSS_SPECTRO_REDUX",
+        ),
         (("list", "--release", "dr99"), "no release 'dr99'"),
     ],
 )
@@ -184,7 +204,18 @@ def test_a_table_without_a_needed_column_or_with_a_masked_cell_is_refused(cli: C
 
 def test_debug_shows_the_traceback(cli: Cli) -> None:
     assert "Traceback" in cli("--debug", "resolve", "apStr").err
+    assert "Traceback" in cli("resolve", "apStr", "--debug").err
+    assert cli("resolve", *STAR, "--location", "--debug").out == f"{LOCATION}\n"
     assert "Traceback" not in cli("resolve", "apStr").err
+
+
+def test_a_command_leaves_the_process_as_it_was(cli: Cli) -> None:
+    environment, hook, warn = dict(os.environ), sys.excepthook, warnings.showwarning
+
+    cli("resolve", *STAR)
+    cli("resolve", "apStr")
+
+    assert (dict(os.environ), sys.excepthook, warnings.showwarning) == (environment, hook, warn)
 
 
 def test_nothing_heavy_is_loaded_to_help_list_or_resolve(sas_base_dir: Path) -> None:

@@ -41,4 +41,6 @@ def _position(name: str) -> tuple[float, float]:
     hours, minutes, seconds, hundredths, sign, degrees, arcminutes, arcseconds, tenths = match.groups()
     ra = 15 * (int(hours) + int(minutes) / 60 + (int(seconds) + int(hundredths) / 100) / 3600)
     dec = int(degrees) + int(arcminutes) / 60 + (int(arcseconds) + int(tenths) / 10) / 3600
+    if ra >= 360 or dec > 90 or max(map(int, (minutes, seconds, arcminutes, arcseconds))) >= 60:
+        raise InvalidParameter(f"'{name}' tells no place in the sky (2MHHMMSSss+DDMMSSs), so healpix must be given")
     return ra, -dec if sign == "-" else dec
