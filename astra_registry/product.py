@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
+
 from astra_registry import notebook
-from astra_registry.errors import BadValue, FileFailed, FileMissing, InvalidParameter
+from astra_registry.errors import AstraRegistryError, BadValue, FileFailed, FileMissing, InvalidParameter
 from astra_registry.parameters import parameter
 from astra_registry.plugins import installed_plugins
 from astra_registry.released import Released
@@ -140,11 +142,21 @@ class DataProduct(Released, common=True):
 
     def output(self) -> Any:
         """Return the target of the local file; of a batch, a list of them. Touches neither disk nor network."""
-        if self._size is None:
-            return Target(self.local_path, bring=self.get_remote if self.use_remote else None)
-        if not self.use_remote:
-            return [Target(path) for path in self.local_paths]
-        return [Target(m.local_path, bring=m.get_remote) for m in self.get_batch_tasks()]
+        targets = [Target(path, further=tuple(further)) for path, *further in self._places()]
+        if self.use_remote:
+            members = self.get_batch_tasks()
+            targets = [attrs.evolve(t, bring=m.get_remote) for t, m in zip(targets, members, strict=True)]
+        return targets[0] if self._size is None else targets
+
+    def _places(self) -> Iterable[Sequence[str]]:
+        """Give for each member the paths on this machine where its file may lie: its own, then the further ones."""
+        tree, values, further = self.tree, self._template_values(), []
+        for template in self.plan(self.release).templates[1:]:
+            try:
+                further.append(tree.paths_of(template, values, self.get_batch_size()))
+            except AstraRegistryError:  # a place that these parameters do not fill
+                continue
+        return zip(self.local_paths, *further, strict=True)
 
     def _handed_over(self) -> Any:
         """Return the output for a task that requires this one, brought first when `use_remote` is true."""
@@ -209,8 +221,8 @@ class DataProduct(Released, common=True):
             return super().complete()
         try:
             if self._size is None:
-                return self._is_good(Target(self.local_path).find())
-            return all(map(self._is_good, present(self.local_paths)))
+                return self._is_good(self.output().find())
+            return all(map(self._is_good, present(self._places())))
         except (OSError, ValueError):
             return False
 
@@ -241,11 +253,11 @@ class DataProduct(Released, common=True):
             return super().bulk_complete(given)
         batch = cls._batch_of(given)
         if batch is not None:
-            return [g for g, path in zip(given, present(batch.local_paths), strict=True) if batch._is_good(path)]
+            return [g for g, path in zip(given, present(batch._places()), strict=True) if batch._is_good(path)]
         products = [as_task(cls, item) for item in given]
         if not all(isinstance(p, DataProduct) and p._is_complete_by_file() and p._size is None for p in products):
             return super().bulk_complete(given)
-        found = present([product.local_path for product in products])
+        found = present(place for product in products for place in product._places())
         return [item for item, product, path in zip(given, products, found, strict=True) if product._is_good(path)]
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
 import attrs
@@ -19,27 +19,29 @@ class Target:
 
     path: str
     bring: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
+    further: tuple[str, ...] = attrs.field(default=(), repr=False, eq=False)  # where a copy of a server may keep it
 
     def __fspath__(self) -> str:
         return self.path
 
     def exists(self) -> bool:
-        """Whether the file is here, plain or compressed, and not empty."""
+        """Whether the file is here, plain or compressed, at its path or a further place, and not empty."""
         return self.find() is not None
 
     def find(self) -> str | None:
         """Return the path under which the file lies on disk, in either compression; None when it is empty too."""
-        for spelling in spellings(self.path):
-            try:
-                if os.stat(spelling).st_size > 0:
-                    return spelling
-            except OSError:
-                continue
+        for place in (self.path, *self.further):
+            for spelling in spellings(place):
+                try:
+                    if os.stat(spelling).st_size > 0:
+                        return spelling
+                except OSError:
+                    continue
         return None
 
     def open(self, mode: str = "rb") -> IO[Any]:
-        """Open the file as it lies; it is brought first when the product asks for that."""
-        found = self.find()
+        """Open the file as it lies, brought first when the product asks for that; to write, open its path."""
+        found = self.find() if "r" in mode else None
         if found is None and self.bring is not None and "r" in mode:
             self.bring()
             found = self.find()
@@ -54,17 +56,21 @@ def spellings(path: str) -> list[str]:
     return [path, *(path + compression for compression in COMPRESSIONS)]
 
 
-def present(paths: Sequence[str]) -> list[str | None]:
-    """Return for each path the spelling under which it lies and is not empty, else None; each folder is listed once."""
+def present(places: Iterable[Sequence[str]]) -> list[str | None]:
+    """Return for each file the spelling under which it lies at one of its places and is not empty, else None.
+
+    Each folder is listed once.
+    """
     listings: dict[str, dict[str, os.DirEntry[str]]] = {}
-    found: list[str | None] = []
-    for path in paths:
+
+    def find(path: str) -> str | None:
         folder = os.path.dirname(path)
         if folder not in listings:
             listings[folder] = _listing(folder)
         names = listings[folder]
-        found.append(next((s for s in spellings(path) if _has_content(names.get(os.path.basename(s)))), None))
-    return found
+        return next((s for s in spellings(path) if _has_content(names.get(os.path.basename(s)))), None)
+
+    return [next(filter(None, map(find, paths)), None) for paths in places]
 
 
 def _listing(folder: str) -> dict[str, os.DirEntry[str]]:

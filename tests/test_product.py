@@ -185,6 +185,44 @@ def test_an_output_exists_when_it_holds_something_in_either_compression() -> Non
     assert os.fspath(target) == star.local_path
 
 
+class MovedFile(SDSS5DataModelTask):
+    """A file that copies of the archive keep at a second place, or at a third that wants another parameter."""
+
+    sdss_data_model_name = "moved"
+    templates = {"dr19": ("$MWM_ASTRA/new/{n}.fits", "$MWM_ASTRA/by/{owner}/{n}.fits", "$MWM_ASTRA/old/{n}.fits")}  # noqa: RUF012
+
+    n: int = parameter("Its number.", batch=True)
+    owner: str = parameter("Whose it is.", default=None)
+
+
+def test_a_file_at_a_further_location_is_there(tmp_path: Path) -> None:
+    old = tmp_path / "dr19/spectro/astra/old"
+    old.mkdir(parents=True)
+    (old / "2.fits.gz").write_bytes(b"x")
+    one, other = MovedFile(release="dr19", n=2), MovedFile(release="dr19", n=3)
+    both = MovedFile(release="dr19", n=[2, 3])
+
+    assert one.local_path == f"{tmp_path}/dr19/spectro/astra/new/2.fits", "its path does not depend on what is there"
+    assert one.output().find() == str(old / "2.fits.gz")
+    assert (one.output().exists(), one.complete()) == (True, True)
+    assert (other.output().exists(), other.complete(), both.complete()) == (False, False, False)
+    assert [target.exists() for target in both.output()] == [True, False]
+    assert MovedFile.bulk_complete(both.get_batch_task_kwds()) == [next(both.get_batch_task_kwds())]
+    assert MovedFile.bulk_complete([other, one]) == [one]
+    with one.output().open() as file:
+        assert file.read() == b"x"
+
+
+def test_what_is_written_goes_to_the_path(tmp_path: Path) -> None:
+    target = Target(f"{tmp_path}/a.fits")
+    Path(f"{tmp_path}/a.fits.gz").write_bytes(b"old")
+
+    with target.open("wb") as file:
+        file.write(b"new")
+
+    assert (Path(target.path).read_bytes(), Path(f"{target.path}.gz").read_bytes()) == (b"new", b"old")
+
+
 def test_complete_lists_each_folder_once(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = StarFile(release="dr20", sdss_id=list(range(40)))
     for path in batch.local_paths[::2]:

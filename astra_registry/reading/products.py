@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -63,10 +62,10 @@ def paths_of(product: Any) -> list[str]:
 
     Raises `FileMissing` when one is not here and the product does not ask for it to be brought.
     """
-    found = [_found(member) for member in product.get_batch_tasks()]
+    found = [member.output().find() for member in product.get_batch_tasks()]
     if None in found and product.use_remote:
         product.get_remote()
-        found = [_found(member) for member in product.get_batch_tasks()]
+        found = [member.output().find() for member in product.get_batch_tasks()]
     for path, member in zip(found, product.get_batch_tasks(), strict=True):
         if path is None:
             raise FileMissing(f"{member.local_path!r} is not here; fetch it, or ask with use_remote=True")
@@ -100,17 +99,6 @@ def _reader_of(product: Any, kind: str, readers: Mapping[tuple[str, str], str]) 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))
-
-
-def _found(member: Any) -> str | None:
-    target = member.output()
-    path: str | None = target.find()
-    if path is None:
-        # Servers and mirrors may keep the file at a second place, and so does a copy of theirs.
-        root: str = target.path.removesuffix(member.location)
-        candidates = [root + further for further in member.further_locations]
-        path = next((p for c in candidates for p in (c, f"{c}.gz") if os.path.isfile(p)), None)
-    return path
 
 
 def _tell(content: Any, name: str, member: Any) -> None:

@@ -203,7 +203,7 @@ def _have_outputs(tasks: Sequence[Living]) -> list[bool]:
     outputs = [flatten(task.output()) for task in tasks]
     targets = [target for each in outputs for target in each]
     if len(targets) > 1 and all(type(target) is Target for target in targets):
-        answers = iter([path is not None for path in present([target.path for target in targets])])
+        answers = iter([path is not None for path in present((target.path, *target.further) for target in targets)])
     else:
         answers = iter([bool(target.exists()) for target in targets])
     return [bool(each) and all(list(itertools.islice(answers, len(each)))) for each in outputs]
