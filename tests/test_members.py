@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from astra_registry import DataProduct, InvalidParameter, StateStore, Task, registry
+import astra_registry
+from astra_registry import DataProduct, InvalidParameter, StateStore, Task, errors, registry
 
 # By the section of the interface that describes them.
 IDENTITY = """
@@ -52,6 +53,16 @@ def test_every_path_of_the_tree_is_a_product_with_the_whole_set_of_members() -> 
         # Parameters are attributes of instances only.
         present = {*dir(registry[name]), *registry[name]._parameters}
         assert members - present == set(), name
+
+
+def test_every_error_class_is_at_the_top() -> None:
+    everything = ((name, kind) for name, kind in vars(errors).items() if isinstance(kind, type))
+    classes = {name: kind for name, kind in everything if issubclass(kind, errors.AstraRegistryError)}
+
+    assert "WrongLayout" in classes
+    for name, kind in classes.items():
+        assert getattr(astra_registry, name) is kind
+        assert name in astra_registry.__all__
 
 
 @pytest.mark.filterwarnings("ignore:disable_window_seconds")
