@@ -39,6 +39,10 @@ COMMANDS = {
 }
 
 
+# Raised by click 8.2 and later; earlier ones print the help and exit.
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class LazyGroup(click.Group):
     """The commands of the table above, and those of plugins, imported when they are called."""
 
@@ -143,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except click.exceptions.NoArgsIsHelpError as error:
+    except _NO_ARGUMENTS as error:
         error.show()
         code = error.exit_code
     except click.ClickException as error:

@@ -161,7 +161,7 @@ def test_parameters_are_options_in_their_own_spelling_with_dashes_and_by_alias(c
         (("resolve", "apStr", "--release", "dr17"), "did you mean 'apStar'"),
         (("resolve", "apStar", "--release", "dr99"), "no release 'dr99'"),
         (("resolve", "apStar", "--release", "dr18", "--obj", "x"), "apStar has no release 'dr18'; it has dr10 … dr17"),
-        (("resolve", "apStar", "--release", "dr17", "--feild", "x"), "No such option '--feild'"),
+        (("resolve", "apStar", "--release", "dr17", "--feild", "x"), "--feild"),
         (("resolve", "apStar", "--release", "dr17", "--obj", "x"), "needs telescope, field"),
         ((*("resolve", *STAR), "--healpix", "3"), "apStar in dr17 does not use healpix"),
         (("resolve", *STAR[:-1], "a/b"), "it may not hold '/'"),
@@ -187,6 +187,18 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(cli: Cli, words: tuple[obje
     assert (ran.code, ran.out) == (2, "")
     assert told in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_an_older_click_tells_it_in_one_line_too() -> None:
+    code = """
+import sys, click
+vars(click.exceptions).pop("NoArgsIsHelpError", None)  # of click 8.2
+from astra_registry.cli import main
+main(sys.argv[1:])
+"""
+    for words in (["resolve", "apStr"], ["show", "apStar", "--nothing"]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
 def test_a_table_without_a_needed_column_or_with_a_masked_cell_is_refused(cli: Cli, tmp_path: Path) -> None:
