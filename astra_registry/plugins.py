@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -314,6 +315,7 @@ def _remedy(plugin: Plugin, error: BaseException) -> str:
 
 
 _default: PluginSet | None = None
+_finding = threading.RLock()
 
 
 def installed_plugins(*, refresh: bool = False) -> PluginSet:
@@ -322,12 +324,13 @@ def installed_plugins(*, refresh: bool = False) -> PluginSet:
     A plugin that is still there stays the same object, so that its products keep their classes.
     """
     global _default  # one set a process, as there is one environment
-    same = _default is not None and (_default.only, _default.files) == (setting("plugins"), setting("products"))
-    if _default is not None and not refresh and same:
-        return _default
-    importlib.invalidate_caches()
-    found = PluginSet()
-    if _default is not None and refresh:
-        found.keep(_default)
-    _default = found
-    return found
+    with _finding:
+        same = _default is not None and (_default.only, _default.files) == (setting("plugins"), setting("products"))
+        if _default is not None and not refresh and same:
+            return _default
+        importlib.invalidate_caches()
+        found = PluginSet()
+        if _default is not None and refresh:
+            found.keep(_default)
+        _default = found
+        return found

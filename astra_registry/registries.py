@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -63,6 +64,8 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def __init__(self, plugins: Iterable[Any] | None = None) -> None:
         self._given = None if plugins is None else list(plugins)
+        # Held while plugins are asked: one that is still at it is not one that brings nothing, for another thread.
+        self._asking = threading.RLock()
         self._built: dict[str, tuple[Declaration, type[DataProduct]]] = {}
         self._forget()
 
@@ -82,9 +85,11 @@ class Registry(Mapping[str, type[DataProduct]]):
         if self._given is None:
             current = installed_plugins()  # another set when the setting `plugins` has changed
             if current is not self._set:
-                self._forget()
-                self._set = current
-        elif self._set is None:
+                with self._asking:
+                    self._forget()
+                    self._set = current
+            return current
+        if self._set is None:
             self._set = PluginSet(self._given)
         return self._set
 
@@ -94,9 +99,11 @@ class Registry(Mapping[str, type[DataProduct]]):
         _ = self.plugin_set  # what was made for other plugins is forgotten
         if not isinstance(name, str):
             raise UnknownProduct(f"a product's name is text such as 'apStar', not {name!r}")
-        if name not in self._classes:
-            self._classes[name] = self._class_of(name, self._claim(name).brought)
-        return self._classes[name]
+        try:
+            return self._classes[name]
+        except KeyError:
+            with self._asking:
+                return self._classes.setdefault(name, self._class_of(name, self._claim(name).brought))
 
     def __getattr__(self, name: str) -> type[DataProduct]:
         if name.startswith("_"):
@@ -256,9 +263,10 @@ class Registry(Mapping[str, type[DataProduct]]):
     def _claim(self, name: str) -> Claim:
         """Return who brings a product, asking no more plugins than needed. Raises UnknownProduct, PluginConflict."""
         plugins = self.plugin_set  # what was read of other plugins is forgotten here
-        claims = self._claims.get(name, []) if self._read_everything else self._asked(name)
-        if not claims:
-            claims = [Claim(plugin, source[name]) for plugin, source in self._all_sources() if name in source]
+        with self._asking:
+            claims = self._claims.get(name, []) if self._read_everything else self._asked(name)
+            if not claims:
+                claims = [Claim(plugin, source[name]) for plugin, source in self._all_sources() if name in source]
         if claims:
             chosen = self._chosen(claims)
             if chosen is None:
@@ -304,11 +312,12 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def _read_all(self) -> None:
         plugins = self.plugin_set
-        if self._read_everything:
-            return
-        for plugin in plugins:
-            self._read_plugin(plugin)
-        self._read_everything = True
+        with self._asking:
+            if self._read_everything:
+                return
+            for plugin in plugins:
+                self._read_plugin(plugin)
+            self._read_everything = True
         for claims in self._conflicts().values():
             if setting("strict"):
                 raise PluginConflict(_clash(claims))
@@ -341,18 +350,19 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def _all_sources(self) -> list[tuple[Plugin, Mapping[str, Declaration]]]:
         plugins = self.plugin_set
-        if self._sources is None:
-            self._sources = []
-            for plugin, sources in plugins.call("astra_registry_product_sources"):
-                for source in sources:
-                    if isinstance(source, Mapping):
-                        self._sources.append((plugin, source))
-                    else:
-                        plugin.fail(
-                            f"astra_registry_product_sources returned {source!r}, which is no mapping of names to "
-                            f"declarations; {plugin.way_out}"
-                        )
-        return self._sources
+        with self._asking:
+            if self._sources is None:
+                self._sources = []
+                for plugin, sources in plugins.call("astra_registry_product_sources"):
+                    for source in sources:
+                        if isinstance(source, Mapping):
+                            self._sources.append((plugin, source))
+                        else:
+                            plugin.fail(
+                                f"astra_registry_product_sources returned {source!r}, which is no mapping of names to "
+                                f"declarations; {plugin.way_out}"
+                            )
+            return self._sources
 
     def _class_of(self, name: str, brought: Any) -> type[DataProduct]:
         if not isinstance(brought, Declaration):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -69,6 +71,24 @@ def test_an_unknown_product_names_close_matches_and_is_a_key_error() -> None:
     for no_name in (5, None, ["apVisit"]):
         with pytest.raises(UnknownProduct, match="a product's name is text"):
             mine[no_name]  # type: ignore[index]
+
+
+def test_threads_that_ask_at_once_all_get_the_same_class() -> None:
+    """While one thread waits for a plugin, another must not take it for one that brings nothing."""
+
+    class Slow:
+        @hookimpl
+        def astra_registry_products(self) -> list[Any]:
+            time.sleep(0.2)
+            return [declared]
+
+    declared = Declaration(name="aStar", summary="A star.", releases=("dr19",))
+    mine = Registry(plugins=[Slow()])
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(lambda: (mine["aStar"], len(mine), "aStar" in mine)) for _ in range(8)]
+
+    assert {answer.result() for answer in asked} == {(mine["aStar"], 1, True)}
 
 
 def test_without_a_plugin_it_says_so() -> None:
