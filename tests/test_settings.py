@@ -266,3 +266,29 @@ def test_every_setting_is_read_somewhere() -> None:
     package = Path(astra_registry.__file__).parent
     rest = "".join(file.read_text() for file in package.rglob("*.py") if file.name != "settings.py")
     assert [name for name in SETTINGS if f'"{name}"' not in rest and f".{name}" not in rest] == []
+
+
+def test_a_sites_defaults_hold_for_threads_that_ask_while_its_plugin_is_asked(tmp_path: Path) -> None:
+    """And for a plugin that wants to know a setting itself."""
+    metadata = tmp_path / "a_site-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: a-site\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[astra_registry.settings]\nsite = a_site\n")
+    (tmp_path / "a_site.py").write_text(
+        "import time\n"
+        "from astra_registry.settings import setting\n"
+        "def astra_registry_settings():\n"
+        "    time.sleep(0.2)\n"
+        "    return {'jobs': setting('jobs') // 4, 'sas_base_dir': '/observatory/sas'}\n"
+    )
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from astra_registry.settings import setting
+with ThreadPoolExecutor(8) as threads:
+    asked = [threads.submit(lambda: (setting("jobs"), setting("sas_base_dir"))) for _ in range(8)]
+print({answer.result() for answer in asked}, setting("jobs"))
+"""
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "{(4, '/observatory/sas')} 4\n", done.stderr

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -156,10 +157,13 @@ class _Seen:
     checked: float
     defaults: dict[str, Any] = attrs.field(factory=dict)
     site: Mapping[str, tuple[Any, str]] | None = None
+    asking: threading.RLock = attrs.field(factory=threading.RLock)
+    is_asking: bool = False
     converted: dict[tuple[str, Any], Any] = attrs.field(factory=dict)
 
 
 _last: _Seen | None = None
+_looking = threading.Lock()
 _NONE: Mapping[str, tuple[Any, str]] = MappingProxyType({})
 _overrides: ContextVar[Mapping[str, tuple[Any, str]]] = ContextVar("astra_registry.settings", default=_NONE)
 
@@ -207,10 +211,13 @@ def _seen() -> _Seen:
         if _stamp(last.file) == last.stamp:
             last.checked = now
             return last
-    file = config_file()
-    stamp = _stamp(file)
-    _last = _Seen(place, file, stamp, {} if stamp is None else _read(file), now)
-    return _last
+    with _looking:
+        if _last is not last and _last is not None:
+            return _last  # another thread has looked meanwhile
+        file = config_file()
+        stamp = _stamp(file)
+        _last = _Seen(place, file, stamp, {} if stamp is None else _read(file), now)
+        return _last
 
 
 # ---------------------------------------------------------------- what the rest of the program asks
@@ -240,7 +247,9 @@ def setting(name: str) -> Any:
     try:
         return seen.defaults[name]
     except KeyError:
-        return seen.defaults.setdefault(name, _default(seen, name))
+        value = _default(seen, name)
+        # What holds only while a site's plugin is asked, which may want a setting itself, is not kept.
+        return value if seen.site is None else seen.defaults.setdefault(name, value)
 
 
 def _default(seen: _Seen, name: str) -> Any:
@@ -254,9 +263,14 @@ def _default(seen: _Seen, name: str) -> Any:
 
 def _of_the_site(seen: _Seen) -> Mapping[str, tuple[Any, str]]:
     if seen.site is None:
-        seen.site = {}  # while the plugins are asked, which may want a setting themselves
-        seen.site = site_defaults(setting("plugins"))
-    return seen.site
+        with seen.asking:
+            if seen.site is None and not seen.is_asking:
+                seen.is_asking = True
+                try:
+                    seen.site = site_defaults(setting("plugins"))
+                finally:
+                    seen.is_asking = False
+    return seen.site or {}
 
 
 def _from_environment(seen: _Seen, name: str, raw: Any) -> Any:
