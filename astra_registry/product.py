@@ -150,10 +150,10 @@ class DataProduct(Released, common=True):
 
     def _places(self) -> Iterable[Sequence[str]]:
         """Give for each member the paths on this machine where its file may lie: its own, then the further ones."""
-        tree, values, further = self.tree, self._template_values(), []
+        further = []
         for template in self.plan(self.release).templates[1:]:
             try:
-                further.append(tree.paths_of(template, values, self.get_batch_size()))
+                further.append(self.tree.paths_of(template, self._template_values(), self.get_batch_size()))
             except AstraRegistryError:  # a place that these parameters do not fill
                 continue
         return zip(self.local_paths, *further, strict=True)
