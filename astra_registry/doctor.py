@@ -12,12 +12,13 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 
-from astra_registry.errors import AstraRegistryError
+from astra_registry.errors import AstraRegistryError, BadSetting
 from astra_registry.settings import config_file, explain, setting
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
@@ -40,14 +41,20 @@ class Finding:
 
 def examine(*, network: bool = True) -> Iterator[Finding]:
     """Yield the findings of every check, in order; with ``network=False`` no server is asked."""
+    told = set()
     for name, check in _CHECKS.items():
         if name == "servers" and not network:
             continue
         try:
             for status, message, *remedy in check():
                 yield Finding(name, status, message, *remedy)
+        except BadSetting as error:
+            # One bad line hinders every check that reads a setting: it is told once.
+            if str(error) not in told:
+                told.add(str(error))
+                yield Finding(name, WRONG, str(error), "mend it where the message says, or take it away")
         except AstraRegistryError as error:
-            yield Finding(name, WRONG, str(error), "mend what the message names")
+            yield Finding(name, WRONG, str(error), _REMEDIES.get(name, "mend what the message names"))
         except Exception as error:  # noqa: BLE001 - a check that breaks is a finding
             yield Finding(name, WRONG, f"the check failed: {type(error).__name__}: {error}", "please report this")
 
@@ -60,19 +67,21 @@ def _python() -> Seen:
 
 
 def _packages() -> Seen:
-    """Look at what the core requires: all there, none too old."""
+    """Look at what the core requires: all there, none too old; and that no package of an extra is too old."""
     good = True
     for text in importlib.metadata.requires("astra-registry") or ():
         requirement, _, marker = text.partition(";")
-        found = re.match(r"([\w.-]+)\s*>=\s*([\d.]+)", requirement)
-        if "extra" in marker or found is None:
+        found = re.match(r"([\w.-]+)(?:\[\w+\])?\s*>=\s*([\d.]+)", requirement)
+        extra = re.search(r"extra == .(\w+)", marker)
+        if found is None or (extra is not None and extra[1] in ("dev", "docs", "bench")):
             continue
         name, least = found.groups()
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            good = False
-            yield WRONG, f"{name} is not installed", f"pip install '{requirement.strip()}'"
+            if extra is None:
+                good = False
+                yield WRONG, f"{name} is not installed", f"pip install '{requirement.strip()}'"
             continue
         if _numbers(version) < _numbers(least):
             good = False
@@ -116,13 +125,15 @@ def _configuration() -> Seen:
 def _sas() -> Seen:
     """Look at the folder of the files, or where it would be made: there, writable, with room."""
     folder = setting("sas_base_dir")
-    there = folder
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
+    there = _nearest(folder)
     if not os.path.isdir(there):
         yield WRONG, f"{there} is no folder", "set SAS_BASE_DIR to a folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        yield WRONG, f"{there} cannot be written", "set SAS_BASE_DIR to a folder of yours, or ask for write permission"
+    elif (reason := _not_writable(there)) is not None:
+        yield (
+            WRONG,
+            f"{there} cannot be written: {reason}",
+            "set SAS_BASE_DIR to a folder of yours, or ask for write permission",
+        )
     elif (free := shutil.disk_usage(there).free) < _ROOM:
         yield WRONG, f"{folder} has only {free / 1e6:.0f} MB left", "make room, or set SAS_BASE_DIR to another disk"
     else:
@@ -130,15 +141,45 @@ def _sas() -> Seen:
         yield OK, f"{folder}{missing}, {free / 1e9:.0f} GB free"
 
 
+def _nearest(path: str) -> str:
+    """Return the path, or the nearest folder above it that is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _not_writable(folder: str) -> str | None:
+    """Return why no file can be made in a folder, None when one can; it leaves none behind."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _login() -> Seen:
     """Look at the credentials for unreleased data: there, and nobody else's to read."""
     import netrc
 
-    if os.environ.get("ASTRA_REGISTRY_USERNAME") and os.environ.get("ASTRA_REGISTRY_PASSWORD"):
-        yield OK, "from ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD"
-        return
-    file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     host = "data.sdss5.org"
+    base = setting("remote_base")
+    if base is not None:
+        from astra_registry.fetching.fetcher import configured_origin
+
+        server = configured_origin(base)
+        if server.scheme not in ("https", "rsync") and not server.is_loopback:
+            yield OK, f"none are needed: over {server.scheme}, {base} is never sent any"
+            return
+        host = server.host
+    variables = ("ASTRA_REGISTRY_USERNAME", "ASTRA_REGISTRY_PASSWORD")
+    given = [name for name in variables if os.environ.get(name)]
+    if len(given) == 2:
+        yield OK, f"from {variables[0]} and {variables[1]}"
+        return
+    if given:
+        (lacking,) = set(variables) - set(given)
+        yield NOTE, f"{given[0]} is set and {lacking} is not, so that neither is used", f"set {lacking} too"
+    file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
         mode = stat.S_IMODE(os.stat(file).st_mode)
     except OSError:
@@ -158,8 +199,9 @@ def _login() -> Seen:
         line = getattr(error, "lineno", None)
         yield WRONG, f"{file} cannot be read{f' (line {line})' if line else ''}", "mend the file"
         return
-    if entry is None:
-        yield NOTE, f"{file} has nothing for {host}: public releases only", f"add: machine {host} login … password …"
+    if entry is None or not entry[2]:
+        what = "nothing" if entry is None else "no password"
+        yield NOTE, f"{file} has {what} for {host}: public releases only", f"add: machine {host} login … password …"
     else:
         yield OK, f"{file} has an entry for {host}"
 
@@ -169,27 +211,34 @@ def _tls() -> Seen:
     import ssl
     import urllib.request
 
-    bundle = setting("ca_bundle")
+    from astra_registry.fetching.line import bundle_in_force, tls_context
+
+    bundle = bundle_in_force(setting("ca_bundle"))
+    system = ssl.get_default_verify_paths()
     try:
-        ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
-        yield (
-            WRONG,
-            f"the certificates of {bundle} cannot be used: {error}",
-            "set ca_bundle to a file of PEM certificates",
-        )
-        return
-    yield OK, f"{ssl.OPENSSL_VERSION}, certificates of {bundle or 'the system'}"
+        tls_context(bundle)
+    except BadSetting as error:
+        yield WRONG, str(error), "set ca_bundle to a file of PEM certificates"
+    else:
+        if bundle is None and system.cafile is None and not (system.capath and os.listdir(system.capath)):
+            yield (
+                WRONG,
+                f"no certificates are at {system.openssl_cafile} or in {system.openssl_capath}, so that no server "
+                "is trusted",
+                "install the system's package ca-certificates, or set ca_bundle to a file of PEM certificates",
+            )
+        else:
+            yield OK, f"{ssl.OPENSSL_VERSION}, certificates of {bundle or 'the system'}"
     for scheme, proxy in sorted(urllib.request.getproxies().items()):
         if scheme in ("http", "https", "all"):
             yield NOTE, f"{scheme} goes through {re.sub(r'//[^/@]*@', '//…@', proxy)}", "unset it if that is not wanted"
 
 
-def _clock() -> Seen:
+def _clock(today: datetime.date | None = None) -> Seen:
     """Look at today's date: what is public depends on it."""
     from astra_registry.release import is_public, release_date, releases
 
-    today = datetime.date.today()  # noqa: DTZ011 - what the program itself compares release dates with
+    today = today or datetime.date.today()  # noqa: DTZ011 - what the program itself compares release dates with
     built = datetime.date.fromtimestamp(os.stat(__file__).st_mtime)  # noqa: DTZ012
     public = [release for release in releases() if is_public(release)]
     if not public or today < built - datetime.timedelta(days=2):
@@ -203,10 +252,19 @@ def _servers() -> Seen:
     """Ask each server for its front page, all at once, and compare clocks."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from astra_registry.fetching.line import bundle_in_force
+
     base = setting("remote_base")
     urls = (base,) if base else (*SERVERS, *(url for url in setting("mirrors") if url not in SERVERS))
-    asked = [url for url in urls if url.startswith("http")]
-    bundle = setting("ca_bundle")
+    for url in urls:
+        if url.startswith("file:"):
+            folder = url.removeprefix("file://")
+            if os.path.isdir(folder):
+                yield OK, f"{folder} is there"
+            else:
+                yield WRONG, f"{folder} is no folder", "mount it, or set remote_base to where the SAS is mounted"
+    asked = [url for url in urls if url.startswith(("http://", "https://"))]
+    bundle = bundle_in_force(setting("ca_bundle"))
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
         for url, answer in zip(asked, pool.map(lambda url: _ask(url, bundle), asked), strict=True):
             if isinstance(answer, str):
@@ -230,19 +288,20 @@ def _servers() -> Seen:
 def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
     """Return the server's own time (None when it does not tell), or why it could not be asked."""
     import email.utils
-    import ssl
     import urllib.error
     import urllib.request
 
+    from astra_registry.fetching.line import tls_context
+
     request = urllib.request.Request(url + "/", method="HEAD")  # noqa: S310 - only http and https come here
     try:
-        context = ssl.create_default_context(cafile=ca_bundle)
+        context = tls_context(ca_bundle)
         with urllib.request.urlopen(request, timeout=_PATIENCE, context=context) as answer:  # noqa: S310
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         date = error.headers.get("Date")
         error.close()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadSetting) as error:
         return f"not reached: {getattr(error, 'reason', error)}"
     try:
         return email.utils.parsedate_to_datetime(date) if date else None
@@ -251,12 +310,30 @@ def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
 
 
 def _database() -> Seen:
-    """Look at the state database: it can be opened, and its schema is ours. Nothing is created."""
+    """Look at the state database: it can be opened and written, and its schema is ours and whole."""
     from astra_registry.store import StateStore
 
     with StateStore(setting("database"), patience=_PATIENCE) as store:
         counted = sum(store.counts().values())
-        yield OK, f"{store.url}: {counted} tasks"
+        defects = store.check() if store.current() is not None else []
+        file = store.database.path
+        reason = None
+        if file is not None:
+            # SQLite writes its journal beside the file, so that the folder has to be writable too.
+            there = _nearest(file)
+            reason = _not_writable(os.path.dirname(there) if os.path.isfile(there) else there)
+            if reason is None and os.path.isfile(there) and not os.access(there, os.W_OK):
+                reason = "no permission"
+        for defect in defects:
+            yield WRONG, f"{store.url}: {defect}", "restore it from a copy, or set ASTRA_REGISTRY_DATABASE to another"
+        if reason is not None:
+            yield (
+                WRONG,
+                f"{store.url} cannot be written: {reason}",
+                "set ASTRA_REGISTRY_DATABASE to one of yours, such as sqlite:////home/me/states.sqlite",
+            )
+        elif not defects:
+            yield OK, f"{store.url}: {counted:,} task{'' if counted == 1 else 's'}"
 
 
 def _plugins() -> Seen:
@@ -271,9 +348,21 @@ def _plugins() -> Seen:
     good = [plugin.name for plugin in listed if plugin.status == "ok"]
     if good:
         yield OK, f"{', '.join(good)}: {len(registry)} products"
+    elif any(plugin.status == "disabled" for plugin in listed):
+        yield (
+            NOTE,
+            "every plugin is turned off by the setting plugins, so there are no products",
+            "unset ASTRA_REGISTRY_PLUGINS, or take plugins out of the configuration",
+        )
     else:
         yield NOTE, "no plugin is loaded, so there are no products", "pip install astra-registry-sdsstree"
 
+
+# For an error that a check passes on; what it says besides is in its message.
+_REMEDIES = {
+    "tree": "pip install --force-reinstall sdss-tree",
+    "database": "do what the message says, or set ASTRA_REGISTRY_DATABASE to another database",
+}
 
 _CHECKS: dict[str, Callable[[], Iterator[Any]]] = {
     "python": _python,
