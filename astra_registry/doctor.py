@@ -48,13 +48,11 @@ def examine(*, network: bool = True) -> Iterator[Finding]:
         try:
             for status, message, *remedy in check():
                 yield Finding(name, status, message, *remedy)
-        except BadSetting as error:
-            # One bad line hinders every check that reads a setting: it is told once.
+        except AstraRegistryError as error:
+            # A bad line of the configuration hinders every check that reads a setting: it is told once.
             if str(error) not in told:
                 told.add(str(error))
-                yield Finding(name, WRONG, str(error), "mend it where the message says, or take it away")
-        except AstraRegistryError as error:
-            yield Finding(name, WRONG, str(error), _REMEDIES.get(name, "mend what the message names"))
+                yield Finding(name, WRONG, str(error), _REMEDIES.get(name, "mend it where the message says"))
         except Exception as error:  # noqa: BLE001 - a check that breaks is a finding
             yield Finding(name, WRONG, f"the check failed: {type(error).__name__}: {error}", "please report this")
 
@@ -106,7 +104,18 @@ def _tree() -> Seen:
     try:
         other = importlib.metadata.version("dm-tree")
     except importlib.metadata.PackageNotFoundError:
-        yield OK, f"sdss-tree has {len(known)} releases, {known[0]} to {known[-1]}"
+        # dm-tree takes its files with it when it goes, and those had replaced sdss-tree's.
+        files = importlib.metadata.files("sdss-tree") or ()
+        folders = {os.path.dirname(str(file.locate())) for file in files if str(file) == "tree/tree.py"}
+        if any(not os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):
+            yield (
+                NOTE,
+                "tree/__init__.py of sdss-tree is gone, as when dm-tree was installed and removed; "
+                "astra-registry does not need it, but sdss_access does",
+                "pip install --force-reinstall --no-deps sdss-tree",
+            )
+        else:
+            yield OK, f"sdss-tree has {len(known)} releases, {known[0]} to {known[-1]}"
         return
     yield (
         NOTE,
@@ -360,6 +369,7 @@ def _plugins() -> Seen:
 
 # For an error that a check passes on; what it says besides is in its message.
 _REMEDIES = {
+    "configuration": "mend it where the message says, or take it away",
     "tree": "pip install --force-reinstall sdss-tree",
     "database": "do what the message says, or set ASTRA_REGISTRY_DATABASE to another database",
 }

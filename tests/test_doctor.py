@@ -265,6 +265,20 @@ def test_another_package_named_tree_is_noted(machine: Path, monkeypatch: pytest.
     assert "different environments" in finding.remedy
 
 
+def test_what_that_package_took_with_it_is_noted(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have a file tree/__init__.py, and uninstalling the one removes it from the other."""
+    metadata = machine / "sdss_tree-4.1.4.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: sdss-tree\nVersion: 4.1.4\n")
+    (metadata / "RECORD").write_text("tree/__init__.py,,\ntree/tree.py,,\n")
+    (machine / "tree").mkdir()
+    (machine / "tree/tree.py").write_text("")
+    monkeypatch.syspath_prepend(str(machine))
+    (finding,) = found("tree")
+    assert finding.status == "note"
+    assert finding.remedy == "pip install --force-reinstall --no-deps sdss-tree"
+
+
 def test_the_command_prints_json_and_exits_with_1_when_something_is_wrong(machine: Path) -> None:
     (machine / "file").write_text("")
     environment = dict(os.environ, SAS_BASE_DIR=str(machine / "file"))
