@@ -131,6 +131,10 @@ def command(
             ctx.with_resource(override(f"--{name.replace('_', '-')}", **{name: value}))
 
 
+# Raised by click from 8.2 on for a command that cannot do without arguments; before, it printed the help itself.
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit: 0 done, 1 something failed, 2 a wrong request, 130 interrupted."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -142,7 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except click.exceptions.NoArgsIsHelpError as error:
+    except _NO_ARGUMENTS as error:
         error.show()
         code = error.exit_code
     except click.ClickException as error:
