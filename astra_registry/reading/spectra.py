@@ -62,13 +62,16 @@ def signal_to_noise(one: Spectrum) -> float:
     return float(np.median(one.flux.value[good] / error[good])) if good.any() else float("nan")
 
 
+_NO_VELOCITY = 999999.0  # km/s: what APOGEE's pipeline writes for a velocity that it could not measure
+
+
 def cards(header: Any, names: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
-    """Return ``{name: value}`` of the cards that are there: the first that is, when several are given for a name."""
+    """Return ``{name: value}`` of the cards that hold a value: the first that does, when several are named."""
     found = {}
     for name, keywords in names.items():
         for keyword in (keywords,) if isinstance(keywords, str) else keywords:
             value = header.get(keyword)
-            if value is not None and value != "":
+            if value is not None and value != "" and value != _NO_VELOCITY:
                 found[name] = value.strip() if isinstance(value, str) else value
                 break
     return found

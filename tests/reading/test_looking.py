@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,19 @@ assert len(SpectrumList.read({str(FULL)!r}, format="spec exposures")) == 6
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+def test_the_formats_are_known_when_a_plugin_comes_after_specutils() -> None:
+    """Asking the registry for a product is enough, wherever specutils is there already."""
+    code = f"""
+from astra_registry import registry
+from specutils import Spectrum, SpectrumList
+registry["apStar"], registry["apVisit"], registry["spec"]
+assert Spectrum.read({str(STAR)!r}, format="apStar").flux.shape == (8575,)
+assert Spectrum.read({str(VISIT)!r}, format="apVisit").flux.shape == (12288,)
+assert Spectrum.read({str(QUASAR)!r}, format="spec-lite").flux.shape == (4590,)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
 def test_without_specutils_a_reader_names_what_to_install() -> None:
     code = """
 import sys
@@ -309,7 +323,7 @@ def test_lines_are_named_where_the_redshift_puts_them() -> None:
 
     assert names["C IV"] == pytest.approx(1549.48 * 3.29237, abs=1)
     assert "z = 2.2924" in figure.get_suptitle()
-    assert axes.get_legend().get_texts()[0].get_text() == "the pipeline's fit"
+    assert axes.get_legend().get_texts()[-1].get_text() == "the pipeline's fit"
 
 
 def test_forbidden_lines_are_not_named_in_a_star() -> None:
@@ -338,6 +352,51 @@ def test_visits_are_laid_over_each_other_apart_or_in_panels(arrangement: str, pa
     assert len(figure.axes) == panels
     assert "3 visits" in figure.get_suptitle()
     assert plot(together(read_visits(STAR)), arrangement="stacked").get_suptitle() == figure.get_suptitle()
+
+
+def test_a_picture_says_what_is_drawn_beside_the_flux() -> None:
+    legends = [axes.get_legend() for axes in plot(read_visit(VISIT)).axes]
+
+    assert [text.get_text() for text in legends[0].get_texts()] == ["±1σ", "bright sky line", "bad pixel"]
+    assert legends[1:] == [None, None]
+
+
+def test_a_stacked_visit_is_named_above_its_panel_and_one_that_was_left_out_has_no_scale() -> None:
+    visits = read_visits(STAR)
+    visits[1].mask[:] = True
+
+    panels = plot(visits, arrangement="stacked").axes
+
+    assert [axes.get_title("left")[:4] for axes in panels] == [str(visit.meta["date"])[:4] for visit in visits]
+    assert [len(axes.get_yticks()) > 0 for axes in panels] == [True, False, True]
+
+
+def test_sky_lines_do_not_cross_the_spectra_of_other_visits() -> None:
+    def sky(arrangement: str) -> list[float]:
+        (axes,) = plot(read_visits(STAR), arrangement=arrangement).axes  # type: ignore[arg-type]
+        lines = [line for line in axes.lines if line.get_label() == "bright sky line"]
+        return [float(np.nanmax(line.get_ydata()) - np.nanmin(line.get_ydata())) for line in lines]
+
+    step = np.diff([text.xy[1] for text in plot(read_visits(STAR)).axes[0].texts])
+    assert sky("overlay") == []
+    assert len(sky("offset")) == 3
+    assert max(sky("offset")) < 1.5 * step.max()
+
+
+def test_an_optical_spectrum_is_titled_as_its_file_is_named() -> None:
+    assert plot(read_optical(FULL)).get_suptitle().startswith("-".join(FULL.stem.split("-")[1:]))
+
+
+def test_a_velocity_that_was_not_measured_is_none(tmp_path: Path) -> None:
+    """The pipeline writes 999999 for it, and lines shifted by as much would lie nowhere."""
+    changed = tmp_path / VISIT.name
+    shutil.copyfile(VISIT, changed)
+    fits.setval(changed, "VRAD", value=999999.0)
+
+    visit = read_visit(changed)
+
+    assert "radial_velocity" not in visit.meta
+    assert gids(plot(visit, lines=True)) == {"bad pixels", "line name"}
 
 
 def test_a_part_of_a_spectrum_is_drawn() -> None:
