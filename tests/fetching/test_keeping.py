@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
 from astra_registry.fetching.locked import read_lock, write_lock
 from astra_registry.fetching.plan import plan
+from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
+from astra_registry.tables import write_table
 
 from .conftest import RSYNC, Archive
 
@@ -172,3 +175,44 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     subprocess.run(["curl", "-s", "--create-dirs", "-K", str(config)], check=True)
     assert archive.right(item)
     assert RSYNC is None or script[0] == "#!/bin/sh"
+
+
+@pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet", "feather"])
+def test_a_report_is_a_table_and_a_table_a_report(ending: str, tmp_path: Path) -> None:
+    """What is unknown stays so; units and descriptions go with the table."""
+    report = FetchReport(
+        [
+            FetchResult("https://x/a", "/sas/a", "fetched", 2880, "0a" * 20, 0.25, 2),
+            FetchResult("https://x/b", "/sas/b", "missing", attempts=1, error="the server has no such file"),
+            FetchResult(None, None, "failed", error="row 3: mjd = 'oops'"),
+        ]
+    )
+    table = report.to_table()
+    assert (str(table["bytes"].unit), str(table["seconds"].unit)) == ("byte", "s")
+    assert all(table[name].description for name in table.colnames)
+
+    write_table(table, tmp_path / f"report.{ending}")
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == list(report)
+    assert list(FetchReport.from_table(table)) == list(report)
+
+
+def test_a_table_that_is_no_report_is_told(tmp_path: Path) -> None:
+    table = FetchReport([FetchResult("https://x/a", "/sas/a", "fetched", 2880)]).to_table()
+    table["status"] = ["lost"]
+    with pytest.raises(BadTable, match="row 0 .* has the status 'lost'"):
+        FetchReport.from_table(table)
+    with pytest.raises(BadTable, match="no column"):
+        FetchReport.from_table({"path": ["a"]})
+    assert list(FetchReport.from_table(FetchReport().to_table())) == []
+
+
+def test_the_table_of_a_batch_s_report_makes_no_product_a_row() -> None:
+    class Unopened(registry["apStar"]):  # type: ignore[misc]
+        def __getitem__(self, index: object) -> None:
+            raise AssertionError(index)
+
+    batch = Unopened(release="dr17", telescope="apo25m", field="0", obj=["a", "b"])
+    report = FetchReport(FetchResult(None, None, "failed", source=Member(batch, row)) for row in range(2))
+
+    assert list(report.to_table()["product"]) == ["apStar", "apStar"]
