@@ -102,6 +102,23 @@ def as_list(spectra: Iterable[Spectrum]) -> SpectrumList:
     return SpectrumList(spectra)
 
 
+# Unit and description of what ``meta`` tells, and descriptions of the arrays, as columns of a table.
+_TOLD = {
+    "product": (None, "The name of the data product."),
+    "release": (None, "The data release."),
+    "object": (None, "The name of the object."),
+    "ra": ("deg", "The right ascension."),
+    "dec": ("deg", "The declination."),
+    "snr": (None, "The signal to noise of a pixel, as the pipeline gives it."),
+}
+_ARRAYS = {
+    "wavelength": "The wavelength in vacuum.",
+    "flux": "The flux density.",
+    "error": "The standard deviation of the flux.",
+    "mask": "Where a pixel should not be used.",
+}
+
+
 def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "ra", "dec", "snr")) -> Any:
     """Return an astropy Table of one row a spectrum: what ``meta`` tells, then wavelength, flux, error and mask.
 
@@ -127,9 +144,14 @@ def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "
     for name in dict.fromkeys(key for one in listed for key in one.meta.get("parameters") or {}):
         if name not in table.colnames:
             table[name] = [(one.meta.get("parameters") or {}).get(name, "") for one in listed]
+    for name, (unit, description) in _TOLD.items():
+        if name in table.colnames:
+            table[name].unit, table[name].description = unit, description
     if listed:
         table["wavelength"] = u.Quantity([one.spectral_axis for one in listed])
         table["flux"] = u.Quantity([one.flux for one in listed])
         table["error"] = np.stack([error_of(one) for one in listed]) * FLUX_UNIT
         table["mask"] = np.stack([one.mask for one in listed])
+        for name, description in _ARRAYS.items():
+            table[name].description = description
     return table
