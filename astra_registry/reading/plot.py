@@ -18,6 +18,7 @@ Arrangement = Literal["overlay", "offset", "stacked"]
 _INK, _BAND, _BAD, _LINE, _MODEL, _SKY = "#1b2a41", "#9fb8d9", "#c1121f", "#5f6355", "#e07a1f", "#b8bcc4"
 _ERROR_MEANS, _SKY_MEANS, _BAD_MEANS, _MODEL_MEANS = "±1σ", "bright sky line", "bad pixel", "the pipeline's fit"
 _MEANINGS = (_ERROR_MEANS, _SKY_MEANS, _BAD_MEANS, _MODEL_MEANS)
+_CHIPS = {"blue": "#2a6f97", "green": "#588157", "red": "#c1121f"}
 _COLOURS = ("#1b2a41", "#2a6f97", "#c1121f", "#588157", "#e07a1f", "#6a4c93", "#8d6b00", "#4d908e")
 
 
@@ -51,6 +52,9 @@ def plot(
     except ImportError:
         raise MissingExtra("plotting", "plot") from None
     drawn = [Drawn(one, between) for one in many]
+    for one in drawn:
+        varies = [name for name in one.told_apart_by if len({str(other.meta.get(name)) for other in drawn}) > 1]
+        one.told_apart_by = varies or one.told_apart_by
     if not any(one.size for one in drawn):
         raise BadValue(f"no pixel lies between {between[0]:g} and {between[1]:g} Å" if between else "no pixel to plot")
     if len(drawn) == 1:
@@ -77,13 +81,14 @@ def plot(
         axes = figure.subplots()
         scaled = [one.scaled(number * offset) for number, one in enumerate(drawn)]
         for number, one in enumerate(scaled):
+            colour = _CHIPS.get(str(one.meta.get("chip")), _COLOURS[number % len(_COLOURS)])
             _draw(
                 axes,
                 one,
                 error=error and len(drawn) <= 4,
                 bad=False,
                 model=False,
-                colour=_COLOURS[number % len(_COLOURS)],
+                colour=colour,
                 sky_within=offset / 2,
             )
             if offset:
@@ -93,7 +98,7 @@ def plot(
                     xycoords=("axes fraction", "data"),
                     va="center",
                     fontsize=8,
-                    color=_COLOURS[number % len(_COLOURS)],
+                    color=colour,
                 )
         _frame(axes, scaled, lines)
         axes.set_ylabel("Flux / median" + (" + offset" if offset else ""))

@@ -399,6 +399,27 @@ def test_a_velocity_that_was_not_measured_is_none(tmp_path: Path) -> None:
     assert gids(plot(visit, lines=True)) == {"bad pixels", "line name"}
 
 
+def test_the_deepest_pixel_of_a_line_is_within_the_picture_and_a_lone_spike_is_not() -> None:
+    quasar = read_optical(FULL)
+    (axes,) = plot(quasar, between=(7000, 7400)).axes
+    inside = (quasar.spectral_axis.value >= 7000) & (quasar.spectral_axis.value <= 7400)
+    assert axes.get_ylim()[1] > quasar.flux.value[inside].max()
+
+    star = read_star(STAR)
+    start, stop = 15740, 15760  # a line of magnesium
+    here = np.flatnonzero((star.spectral_axis.value > start) & (star.spectral_axis.value < stop) & ~star.mask)
+    assert plot(star, between=(start, stop)).axes[0].get_ylim()[0] < star.flux.value[here].min()
+
+    spike = here[np.argmax(star.flux.value[here])]
+    star.flux.value[spike] = 1e5
+    assert plot(star, between=(start, stop)).axes[0].get_ylim()[1] < 1e4
+
+
+def test_chips_are_told_apart_by_their_names_alone() -> None:
+    (axes,) = plot(read_visit(VISIT, chips="list")).axes
+    assert [text.get_text() for text in axes.texts] == ["blue", "green", "red"]
+
+
 def test_a_part_of_a_spectrum_is_drawn() -> None:
     figure = plot(read_star(STAR), between=(15720, 15800), flux_between=(0, 900), title="magnesium")
 
@@ -438,6 +459,8 @@ def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadValue, match=message):
             call()
+    with pytest.raises(FileNotFoundError, match=f"no such folder: '{tmp_path / 'none'}'"):
+        save(plot(star), tmp_path / "none" / "star.png")
 
 
 class Screen(io.StringIO):
