@@ -86,6 +86,10 @@ def test_comments_before_columns_apart_by_blanks_are_not_their_names(tmp_path: P
     path.write_text("# obj plate\n2M16 0123\n")
     assert read_columns(path)["plate"] == ["0123"]
 
+    names = [f"column_{n}" for n in range(200)]
+    path.write_text(f"{' '.join(names)}\n{' '.join(['01'] * 200)}\n")
+    assert list(read_columns(path)) == names
+
 
 def test_a_page_of_html_is_refused_for_it_would_lose_leading_zeros(visits: Table, tmp_path: Path) -> None:
     write_table(visits, tmp_path / "t.html")

@@ -18,6 +18,7 @@ from astra_registry.tables import arrow
 from astra_registry.tables.columns import Columns, Wanted, choose, from_object, plain
 
 CHUNK = 65536  # rows turned into Python values at once; more is not faster
+_LOOKED_AT = 8192  # bytes of a file that tell its format; the names of many columns are a long line
 _BLOCK = 512  # rows of CSV transposed together; the garbage collector makes larger blocks three times slower
 
 
@@ -79,10 +80,10 @@ def _reader(path: str) -> _Reader:
     """Return what reads the file, told by its first bytes: names lie."""
     try:
         with open(path, "rb") as stream:
-            start = stream.read(512)
+            start = stream.read(_LOOKED_AT)
         if start[:2] == b"\x1f\x8b":
             with gzip.open(path) as unpacked:
-                start = unpacked.read(512)
+                start = unpacked.read(_LOOKED_AT)
     except FileNotFoundError:
         raise FileMissing(f"there is no table {path!r}") from None
     except IsADirectoryError:
