@@ -198,6 +198,9 @@ def _login() -> Seen:
             f"for unreleased data: machine {host} login … password …",
         )
         return
+    if not os.path.isfile(file):
+        yield WRONG, f"{file} is no file, and holds no credentials", "set NETRC to a file, or unset it"
+        return
     if mode & 0o077:
         yield WRONG, f"{file} can be read by others, and so is not used", f"chmod 600 {file}"
         return
@@ -272,7 +275,7 @@ def _servers() -> Seen:
                 yield OK, f"{folder} is there"
             else:
                 yield WRONG, f"{folder} is no folder", "mount it, or set remote_base to where the SAS is mounted"
-    asked = [url for url in urls if url.startswith(("http://", "https://"))]
+    asked = [url for url in urls if url.startswith(("http://", "https://", "rsync://"))]
     bundle = bundle_in_force(setting("ca_bundle"))
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
         for url, answer in zip(asked, pool.map(lambda url: _ask(url, bundle), asked), strict=True):
@@ -296,6 +299,8 @@ def _servers() -> Seen:
 
 def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
     """Return the server's own time (None when it does not tell), or why it could not be asked."""
+    if url.startswith("rsync://"):
+        return _call(url)
     import email.utils
     import urllib.error
     import urllib.request
@@ -316,6 +321,20 @@ def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
         return email.utils.parsedate_to_datetime(date) if date else None
     except ValueError:
         return None
+
+
+def _call(url: str) -> str | None:
+    """Return why a server of rsync does not take a connection, None when it does."""
+    import socket
+
+    from astra_registry.fetching.fetcher import configured_origin
+
+    server = configured_origin(url)
+    try:
+        socket.create_connection((server.host, server.port), timeout=_PATIENCE).close()
+    except OSError as error:
+        return f"not reached: {error}"
+    return None
 
 
 def _database() -> Seen:

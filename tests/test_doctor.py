@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import http.server
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,49 @@ def test_a_server_that_answers_is_well_and_one_that_does_not_is_wrong(
         monkeypatch.setenv("ASTRA_REGISTRY_REMOTE_BASE", sas.url)
         assert [finding.status for finding in found("servers", network=True)] == ["ok"]
     assert [finding.status for finding in found("servers", network=True)] == ["wrong"]
+
+
+def test_a_server_whose_clock_differs_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Behind(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "Thu, 01 Jan 2015 00:00:00 GMT"
+
+        def log_message(self, *about: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Behind) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("ASTRA_REGISTRY_REMOTE_BASE", f"http://127.0.0.1:{server.server_port}")
+        (finding,) = found("servers", network=True)
+        server.shutdown()
+        thread.join()
+    assert (finding.status, finding.remedy) == ("wrong", "set this machine's clock")
+    assert "2015-01-01" in finding.message
+
+
+def test_a_server_of_rsync_is_called_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "rsync").write_text("#!/bin/sh\n")
+    (machine / "rsync").chmod(0o755)
+    monkeypatch.setenv("PATH", str(machine), prepend=os.pathsep)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("ASTRA_REGISTRY_REMOTE_BASE", f"rsync://127.0.0.1:{server.getsockname()[1]}")
+        assert [finding.status for finding in found("servers", network=True)] == ["ok"]
+    (finding,) = found("servers", network=True)
+    assert finding.status == "wrong"
+    assert "Connection refused" in finding.message
+
+
+def test_a_folder_in_the_place_of_the_netrc_file_is_left_as_it_is(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETRC", str(machine))
+    (finding,) = found("login")
+    assert (finding.status, finding.remedy) == ("wrong", "set NETRC to a file, or unset it")
 
 
 def test_a_database_of_another_program_is_wrong_and_left_alone(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
