@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.doctor import Finding, _clock, examine
+from astra_registry.doctor import Finding, examine
+from astra_registry.doctor.machine import clock
 from astra_registry.settings import SETTINGS
 from astra_registry.testing.sas import EmbeddedSas
 
@@ -167,7 +168,7 @@ def test_certificates_are_those_that_a_fetch_would_trust(machine: Path, monkeypa
 @pytest.mark.parametrize("today", [datetime.date(1970, 1, 1), datetime.date(2020, 1, 1)])
 def test_a_clock_that_is_behind_is_wrong(today: datetime.date) -> None:
     """Which releases are public depends on the date."""
-    ((status, message, remedy),) = _clock(today)
+    ((status, message, remedy),) = clock(today)
     assert (status, remedy) == ("wrong", "set the clock")
     assert str(today) in message
 
