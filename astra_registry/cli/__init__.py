@@ -39,6 +39,10 @@ COMMANDS = {
 }
 
 
+# Raised by click 8.2 and later; earlier ones print the help and exit.
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class LazyGroup(click.Group):
     """The commands of the table above, and those of plugins, imported when they are called."""
 
@@ -129,10 +133,6 @@ def command(
 
         for name, value in values.items():
             ctx.with_resource(override(f"--{name.replace('_', '-')}", **{name: value}))
-
-
-# Raised by click from 8.2 on for a command that cannot do without arguments; before, it printed the help itself.
-_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def main(arguments: list[str] | None = None) -> None:
