@@ -32,6 +32,8 @@ def written(path: str | os.PathLike[str], *, overwrite: bool = False, suffix: st
             os.replace(private, target)
         else:
             _place(private, target)
+        with contextlib.suppress(OSError):  # the name, too; not every file system lets its folders be asked
+            _reach_the_disk(folder or os.curdir)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(private)

@@ -10,6 +10,8 @@ from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.tables import Columns, column_names, iter_columns, match_columns
 
+_TOGETHER = 16_384  # rows of a batch; more cost memory, and make nothing faster
+
 
 class UnusableRow(BadTable):
     """A row of a table from which no product can be made; `row` counts from 0."""
@@ -44,7 +46,7 @@ def products_of(
     if release is not None:
         told.pop("release", None)
     first = 0
-    for part in iter_columns(table):
+    for part in iter_columns(table, rows=_TOGETHER):
         for (name, its_release), rows in _groups(part, told, product, release).items():
             yield from _batches(registry, name, its_release, part, rows, first, constants)
         first += part.size

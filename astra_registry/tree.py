@@ -16,6 +16,7 @@ from astra_registry import release as releases
 from astra_registry.errors import BadValue, NotOnSas, UnknownPath, UnresolvedRoot, did_you_mean
 from astra_registry.paths import on_disk, roots
 from astra_registry.paths.columns import UNSAFE, Columns
+from astra_registry.paths.compiled import Maker
 from astra_registry.paths.derived import GAPS, DerivedGap
 from astra_registry.paths.matching import match
 from astra_registry.paths.template import PathTemplate, parse
@@ -39,6 +40,7 @@ class Tree:
     __slots__ = (
         "_compiled",
         "_key",
+        "_makers",
         "_places",
         "_remote",
         "_texts",
@@ -63,6 +65,7 @@ class Tree:
     remote_base: str
     _compiled: dict[str, PathTemplate]
     _key: tuple[Any, ...]
+    _makers: dict[str, Maker]  # of `full`, by name
     _places: Mapping[str, str]
     _remote: str
     _texts: Mapping[str, str]
@@ -204,10 +207,15 @@ class Tree:
         Raises UnknownPath, MissingParameter, UnknownParameter, InvalidParameter, UnresolvedRoot.
         """
         try:
-            template = self._compiled[name]
+            make = self._makers[name]
         except (KeyError, TypeError):
-            template = self.path_template(name)
-        return self._places[template.place] + template.below(parameters)
+            make = self._maker(name)
+        return make(parameters)
+
+    def _maker(self, name: str) -> Maker:
+        template = self.path_template(name)
+        make = template.maker(self._places[template.place], lambda faster: self._makers.update({name: faster}))
+        return self._makers.setdefault(name, make)
 
     def location(self, name: str, /, *, full: str | None = None, **parameters: Any) -> str:
         """Return the path relative to the top of the SAS, of a product or of the path *full*.
@@ -473,6 +481,7 @@ def _tree(
         "_places": places,
         "_remote": f"{base}/sas/",
         "_compiled": {} if overrides else _shared(release),
+        "_makers": {},
     }
     for name, field in fields.items():
         object.__setattr__(tree, name, field)

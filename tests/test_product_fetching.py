@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry import registry
+from astra_registry import fetch, registry
 from astra_registry.errors import FileMissing
 from astra_registry.testing.sas import EmbeddedSas
 
@@ -57,6 +57,20 @@ def test_a_file_that_the_server_has_not_is_an_error_with_its_reason() -> None:
     with pytest.raises(FileMissing):
         star.clone(use_remote=True).run()
     assert not Path(star.local_path).exists()
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_file_that_only_another_release_has_is_told_with_that_release(sas: EmbeddedSas, batch: bool) -> None:
+    """The version that was given (r8 is that of dr14) need not be the one of the release that has it."""
+    objects = [STAR["obj"], "2M00000000+0000000"] if batch else STAR["obj"]
+    star = registry.create("apStar", **{**STAR, "release": "dr14", "apred": "r8", "obj": objects})
+
+    report = fetch(star)
+
+    assert {result.status for result in report} == {"missing"}
+    told = {str(result.path): str(result.error) for result in report}
+    assert [error.endswith("; dr13 has it") for path, error in sorted(told.items())] == [False, True][-len(told) :]
+    assert not [r for r in sas.requests if "ipl" in r.path or "work" in r.path], "a public product stays in public"
 
 
 def test_with_use_remote_opening_reading_and_running_bring_the_file_first(sas: EmbeddedSas) -> None:

@@ -94,6 +94,7 @@ def test_relative_paths_start_at_the_file_or_at_the_current_folder(
     ("name", "text", "value"),
     [
         ("strict", "yes", True),
+        ("remote_base", "http://me:s3@cret@127.0.0.1:8000/", "http://127.0.0.1:8000"),
         ("strict", "0", False),
         ("retries", "0", 0),
         ("timeout", "2.5", 2.5),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,59 +17,69 @@ import click
 
 from astra_registry.cli.products import ProductGroup, existing, made
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchReport, FetchResult, ProgressLine, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
-from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.kept import Kept
+from astra_registry.fetching.locked import Locking, read_lock
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
-from astra_registry.settings import setting
+from astra_registry.settings import SETTINGS, override, setting
+from astra_registry.tables.writing import format_of
 
+_SOURCES = {"table": "table", "urls": "list", "paths": "list", "locked": "lock file"}
 _TOLD = 10  # failures told one by one; the report has them all
 
 
 def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **options: Any) -> None:
     """Bring what the command line asks for, and exit with 1 when something is not here in the end."""
+    with contextlib.ExitStack() as overrides:
+        for option in [option for option in options if option in SETTINGS]:
+            said = f"--{option.replace('_', '-')}"
+            overrides.enter_context(override(said, **{option: options.pop(option)}))
+        _fetch(name, given, release, **options)
+
+
+def _fetch(name: str | None, given: dict[str, Any], release: str | None, **options: Any) -> None:
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
-    sources = {source: options.pop(source) for source in ("table", "urls", "paths", "locked")}
+    sources = {source: options.pop(source) for source in _SOURCES}
+    sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
+    line = ProgressLine(sys.stderr)
     if options.pop("login"):
-        options["login"] = ask_for_login
+        options["login"] = functools.partial(ask_for_login, line)
     if exporting:
         for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
             click.echo(part)
         return
-    # A list from standard input can be read only once, and one product needs no plan.
-    if dry_run or (any(sources.values()) and "-" not in sources.values() and not in_json):
-        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(options))
+    keeping = _Keeping(report, lock)
+    if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
+        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:
             _print_plan(planned, in_json=in_json)
             return
         if planned.to_fetch:
             click.echo(planned.summary(), err=True)
     wanted = asked_for(name, given, release, **sources)
-    line = ProgressLine(sys.stderr)
     results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
     counts: Counter[str] = Counter()
     size = 0
-    kept: list[FetchResult] | None = [] if report or lock else None
     try:
         for result in results:
             counts[result.status] += 1
             size += (result.bytes or 0) if result.status == "fetched" else 0
-            if kept is not None:
-                kept.append(result)
+            line_of_json = as_data(result, name, release) if in_json or report else {}
+            keeping.add(result, line_of_json)
             if in_json:
-                click.echo(json.dumps(as_data(result, name, release), ensure_ascii=False))
+                click.echo(json.dumps(line_of_json, ensure_ascii=False))
             else:
                 line.clear()
                 _tell(result, counts)
     finally:
         line.clear()
-        if kept is not None:
-            _write(kept, report, lock)
+        keeping.write()
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
         click.echo(f"{told}; {size_of(size)} came over the line", err=True)
@@ -98,7 +111,7 @@ def asked_for(
     if table:
         from astra_registry.rows import products_of
 
-        stream = products_of(existing(table), registry, product=name, release=release, **given)
+        stream = products_of(table, registry, product=name, release=release, **given)
         first = list(itertools.islice(stream, 1))  # a table that cannot be used is refused before anything begins
         return itertools.chain(first, stream)
     if name is None:
@@ -108,7 +121,7 @@ def asked_for(
 
 def identified(listing: str) -> Iterator[Any]:
     """Yield the product that lives at each URL or path of a list; an error in the place of one that is none."""
-    with click.open_file(listing, encoding="utf-8") as lines:
+    with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if not text or text.startswith("#"):
@@ -145,17 +158,22 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     }
 
 
-def ask_for_login(host: str) -> tuple[str, str]:
-    """Ask on the terminal for a name and a password; they are kept nowhere."""
-    user = click.prompt(f"user name for {host}", err=True)
-    return user, click.prompt("password", hide_input=True, err=True)
+def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
+    """Ask on the terminal for a name and a password, which are kept nowhere; None when nobody is there."""
+    line.clear()
+    try:
+        user = click.prompt(f"user name for {host}", err=True)
+        return user, click.prompt("password", hide_input=True, err=True)
+    except click.Abort as aborted:
+        if isinstance(aborted.__context__, EOFError):
+            click.echo("", err=True)
+            return None
+        raise
 
 
-def _as_configured(given: dict[str, Any]) -> Options:
-    """Return how to ask the server: as the options say, else the settings."""
+def _as_configured() -> Options:
     names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
-    chosen = {name: setting(name) if given.get(name) is None else given[name] for name in names}
-    return Options(**chosen, login=given.get("login"))
+    return Options(**{name: setting(name) for name in names})
 
 
 def _print_plan(planned: Plan, *, in_json: bool) -> None:
@@ -179,13 +197,33 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 
 
-def _write(results: list[FetchResult], report: str | None, lock: str | None) -> None:
-    if report:
-        from astra_registry.tables import write_table
+class _Keeping:
+    """What came of the files so far, for a report and a lock file."""
 
-        write_table(FetchReport(results).to_table(), report, overwrite=True)
-    if lock:
-        write_lock(lock, results, sas_base_dir=setting("sas_base_dir"))
+    def __init__(self, report: str | None, lock: str | None) -> None:
+        # What could not be written in the end is refused before anything is brought.
+        if report:
+            format_of(report)
+        for file in filter(None, (report, lock)):
+            if not os.path.isdir(os.path.dirname(file) or os.curdir):
+                raise BadValue(f"'{file}' cannot be written: there is no folder '{os.path.dirname(file)}'")
+        self._report, self._lock = report, lock
+        self._kept = Kept() if report else None
+        self._locking = Locking(setting("sas_base_dir")) if lock else None
+
+    def add(self, result: FetchResult, told: dict[str, Any]) -> None:
+        if self._kept is not None:
+            self._kept.add(told)
+        if self._locking is not None:
+            self._locking.add(result)
+
+    def write(self) -> None:
+        if self._kept is not None and self._report is not None:
+            self._kept.write(self._report)
+            self._kept.close()
+        if self._locking is not None and self._lock is not None:
+            self._locking.write(self._lock)
+            self._locking.close()
 
 
 def without_product(**options: Any) -> None:
@@ -198,7 +236,7 @@ command = ProductGroup(
     run=fetch,
     without_product=without_product,
     options=[
-        click.Option(["--from", "table"], metavar="TABLE", help="A table with a row for each file."),
+        click.Option(["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."),
         click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),
         click.Option(["--paths"], metavar="FILE", help="A list of paths, one a line; - is standard input."),
         click.Option(["--locked"], metavar="FILE", help="Bring exactly what a lock file says."),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from astra_registry.declarations import Declaration
-from astra_registry.errors import BadTable
+from astra_registry.errors import BadTable, BadValue
 from astra_registry.parameters import Parameter
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
@@ -184,11 +186,22 @@ def made(name: str, release: str | None, given: Mapping[str, Any], table: str | 
     return product(**given) if table is None else product.from_table(existing(table), **given)
 
 
-def existing(table: str) -> str:
-    """Return the name of a table's file; one that is not there is a wrong request, and not a failure."""
-    if not os.path.exists(table):
-        raise BadTable(f"there is no table '{table}'")
-    return table
+def existing(file: str, what: str = "table") -> str:
+    """Return the name of a file that can be read as often as need be: what comes through a pipe, or - , is kept in one.
+
+    One that is not there is a wrong request, and not a failure.
+    """
+    if file != "-" and not os.path.exists(file):
+        raise (BadTable if what == "table" else BadValue)(f"there is no {what} '{file}'")
+    if what != "table" and os.path.isdir(file):
+        raise BadValue(f"'{file}' is a folder, not a {what}")
+    if file != "-" and (os.path.isfile(file) or os.path.isdir(file)):
+        return file
+    folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="astra-registry-"))
+    kept = os.path.join(folder, "standard-input" if file == "-" else os.path.basename(file))
+    with click.open_file(file, "rb") as source, open(kept, "wb") as target:
+        shutil.copyfileobj(source, target)
+    return kept
 
 
 def described(product: DataProduct) -> Iterator[dict[str, Any]]:

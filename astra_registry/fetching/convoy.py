@@ -43,17 +43,17 @@ class Convoy:
         """Whether rsync has turned out to be no way at all."""
         return self._rsync.closed
 
-    def bring(self, items: list[Wanted], sums: list[bool]) -> list[Delivery | Wanted]:
+    def bring(self, items: list[Wanted]) -> list[Delivery | Wanted]:
         """Bring the files of one group."""
         started = time.monotonic()
         done: list[Delivery | Wanted] = []
         pending: list[_Load] = []
-        for item, wants_sums in zip(items, sums, strict=True):
+        for item in items:
             entry = None if self._overwrite else present_entry(item)
             if entry is None:
-                pending.append(_Load(item, wants_sums))
+                pending.append(_Load(item))
             else:
-                done.append(self._told(_Load(item, wants_sums), entry, started))
+                done.append(self._told(_Load(item), entry, started))
         patience = Patience(self._retries)
         while pending:
             self._send(pending)
@@ -103,7 +103,7 @@ class Convoy:
                 return entry, None
             if not isinstance(load.outcome, Fetched):
                 raise load.outcome
-            return self._courier.settled(load.url, load.item, load.part, load.outcome, sums=load.sums), load.url
+            return self._courier.settled(load.url, load.item, load.part, load.outcome), load.url
 
         try:
             return self._courier.delivered(load.item, load.errand, bring, started)
@@ -115,9 +115,8 @@ class Convoy:
 class _Load:
     """One file of a group."""
 
-    def __init__(self, item: Wanted, sums: bool) -> None:
+    def __init__(self, item: Wanted) -> None:
         self.item = item
-        self.sums = sums
         self.part = parts.Part(item.path)
         self.errand = Errand()
         self.location = 0

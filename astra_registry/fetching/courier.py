@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import hashlib
 import os
-import threading
 import time
-import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from astra_registry.errors import CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import parts, whole
+from astra_registry.fetching.advice import Advice
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.folders import Folders
 from astra_registry.fetching.hosts import Host, Hosts
@@ -30,7 +28,8 @@ from astra_registry.fetching.turns import Turn
 from astra_registry.fetching.wanted import Wanted
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_ADVICE_FOR = 100  # missing files a run whose folder on the server is looked at
+_LARGE = 8 << 20  # bytes: after such a file its name is made sure of at once …
+_SETTLE_EVERY = 1.0  # … and after others when so many seconds have gone by
 
 
 @attrs.frozen
@@ -50,6 +49,7 @@ class Courier:
         hosts: Hosts,
         listings: Listings,
         *,
+        compares: Callable[[Wanted], bool] = lambda _: False,
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
         overwrite: bool = False,
@@ -58,20 +58,20 @@ class Courier:
         self.transport = transport
         self._hosts = hosts
         self._listings = listings
+        self._compares = compares
         self._retries = retries
         self._mirrors = mirrors
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._leftovers = parts.Leftovers()
         self._folders = Folders()
-        self._advised = 0
-        self._lock = threading.Lock()
+        self._advice = Advice(listings)
 
-    def bring(self, item: Wanted, *, sums: bool = False) -> Delivery:
-        """Bring one file, and say what came of it; only Stopped is raised. ``sums``: compare with the server's sha1."""
+    def bring(self, item: Wanted) -> Delivery:
+        """Bring one file, and say what came of it; only Stopped is raised."""
         started = time.monotonic()
         errand = Errand(public=is_public(item.urls[0], item.product), on_bytes=self._on_bytes)
-        return self.delivered(item, errand, lambda: self._bring(item, errand, sums=sums), started)
+        return self.delivered(item, errand, lambda: self._bring(item, errand), started)
 
     def delivered(
         self, item: Wanted, errand: Errand, bring: Callable[[], tuple[Entry, str | None]], started: float
@@ -96,20 +96,29 @@ class Courier:
             with self._folders.made_for(item.path):
                 entry, url = bring()
         except FileMissing as error:
-            return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice(item)}")))
+            return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice.on(item)}")))
         except Unauthorized as error:
             return Delivery(outcome("unauthorized", error=error))
         except FileFailed as error:
             return Delivery(outcome("failed", error=error))
         except OSError as error:
             return Delivery(outcome("failed", error=_disk_trouble(error, item.path)))
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a transport that is not ours may fail in any way
+            told = (
+                error if isinstance(error, AstraRegistryError) else TransferFailed(f"{type(error).__name__}: {error}")
+            )
+            return Delivery(outcome("failed", error=told))
         status = "present" if url is None else "fetched"
         if url is None:
             errand.requests = 0
+        else:
+            self._folders.settle(every=0.0 if entry.size >= _LARGE else _SETTLE_EVERY)
         result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
         return Delivery(result, entry)
 
-    def _bring(self, item: Wanted, errand: Errand, *, sums: bool) -> tuple[Entry, str | None]:
+    def _bring(self, item: Wanted, errand: Errand) -> tuple[Entry, str | None]:
         entry = None if self._overwrite else whole_entry(item)
         if entry is not None:
             return entry, None
@@ -124,7 +133,7 @@ class Courier:
             try:
                 _begin(part)
                 errand.on_bytes = self._touching(turn)
-                fetched, url = self._transfer(item, part, errand, sums=sums)
+                fetched, url = self._transfer(item, part, errand)
                 part.settle(fetched.mtime)
                 part.place()
             except BaseException as error:
@@ -134,10 +143,10 @@ class Courier:
         finally:
             turn.give_up()
 
-    def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Entry:
+    def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Entry:
         """Verify what another way brought to a part, and move it into place."""
         try:
-            fetched = self._verified(url, item, part, fetched, sums=sums)
+            fetched = self._verified(url, item, part, fetched)
             part.settle(fetched.mtime)
             part.place()
         except BaseException:
@@ -145,6 +154,10 @@ class Courier:
             raise
         self._clear(item.path)
         return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url))
+
+    def settle(self) -> None:
+        """Wait until what was brought would outlive a power cut."""
+        self._folders.settle()
 
     def _touching(self, turn: Turn) -> Callable[[int], None]:
         def on_bytes(count: int) -> None:
@@ -159,7 +172,7 @@ class Courier:
 
     # From server to part
 
-    def _transfer(self, item: Wanted, part: parts.Part, errand: Errand, *, sums: bool) -> tuple[Fetched, str]:
+    def _transfer(self, item: Wanted, part: parts.Part, errand: Errand) -> tuple[Fetched, str]:
         patience = Patience(self._retries)
         routes = self._routes(item)
         at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
@@ -171,7 +184,7 @@ class Courier:
             host = self._host(routes[at][0])
             size_before = reached
             try:
-                return self._from_one_of(routes[at], item, part, errand, sums=sums)
+                return self._from_one_of(routes[at], item, part, errand)
             except CorruptFile as error:
                 reached = 0
                 digest = _sha1(part.path).digest()
@@ -210,7 +223,7 @@ class Courier:
             self._hosts.sleep(wait)
 
     def _from_one_of(
-        self, urls: tuple[str, ...], item: Wanted, part: parts.Part, errand: Errand, *, sums: bool
+        self, urls: tuple[str, ...], item: Wanted, part: parts.Part, errand: Errand
     ) -> tuple[Fetched, str]:
         """Bring the file from the first of the locations that has it; FileMissing when none does."""
         missing: FileMissing | None = None
@@ -227,7 +240,7 @@ class Courier:
                 continue
             if host is not None:
                 host.answered()
-            return self._verified(url, item, part, fetched, sums=sums), url
+            return self._verified(url, item, part, fetched), url
         raise missing or FileMissing("there is no URL for it")
 
     def _ask(self, url: str, part: parts.Part, errand: Errand) -> Fetched:
@@ -237,13 +250,13 @@ class Courier:
         part.close()
         return self.transport.fetch(url, part.path) or Fetched()
 
-    def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched, *, sums: bool) -> Fetched:
+    def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
         whole.check(part.path, name, file=part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
-        listed = self._listings.sha1(url) if sums else None
+        listed = self._listings.sha1(url) if self._compares(item) else None
         if listed is not None and listed != fetched.sha1:
             raise CorruptFile(
                 f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"
@@ -275,31 +288,6 @@ class Courier:
     def _is_down(self, url: str) -> bool:
         host = self._host(url)
         return host is not None and host.is_down
-
-    def _advice(self, item: Wanted) -> str:
-        """Return what the server has in place of a file that it does not have."""
-        url = item.urls[0]
-        with self._lock:
-            self._advised += 1
-            if self._advised > _ADVICE_FOR or self._host(url) is None:
-                return ""
-        folder, _, coded = url.rpartition("/")
-        name = urllib.parse.unquote(coded)
-        try:
-            there = self._listings.folder(folder + "/")
-        except (FileFailed, Stopped):
-            return ""
-        if not there.there:
-            return " (nor its folder)"
-        other = [
-            n for n in (name + ".gz", name + ".bz2", name.removesuffix(".gz"), name.removesuffix(".bz2")) if n != name
-        ]
-        for spelling in other:
-            if spelling in there.names:
-                return f"; it has {spelling}"
-        close = difflib.get_close_matches(name, there.names[:5000], n=3, cutoff=0.6)
-        files = sum(not n.endswith("/") for n in there.names)
-        return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
 
 
 def _begin(part: parts.Part) -> None:

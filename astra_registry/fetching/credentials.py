@@ -16,8 +16,8 @@ import attrs
 
 from astra_registry.fetching.origin import Origin
 
-Login = Callable[[str], tuple[str, str]]
-"""Asks a person: from a host's name to a user's name and password."""
+Login = Callable[[str], tuple[str, str] | None]
+"""Asks a person: from a host's name to a user's name and password, or None where there is nobody to ask."""
 
 _RELEASE_FOLDER = re.compile(r"/sas/(dr\d+)/")
 SDSS_HOSTS = frozenset({Origin("https", "data.sdss5.org", 443), Origin("https", "data.sdss.org", 443)})
@@ -89,10 +89,11 @@ class Keys:
                 return known  # another thread has asked meanwhile
             if self._login is None:
                 return None
-            username, password = self._login(origin.host)
-            self._found[origin.host] = Credentials(username, password, "your answer")
-            self._login = None
-            return self._found[origin.host]
+            login, self._login = self._login, None
+            typed = login(origin.host)
+            if typed is not None:
+                self._found[origin.host] = Credentials(*typed, "your answer")
+            return self._found.get(origin.host)
 
     def advice(self, origin: Origin, used: Credentials | None, *, public: bool, status: int = 401) -> str:
         """Return what a person can do about a 401 or 403."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from astra_registry.errors import BadSetting, TransferFailed
+from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
 from astra_registry.fetching.hosts import Hosts
@@ -22,7 +23,7 @@ from astra_registry.fetching.http import HttpTransport
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.line import Line
 from astra_registry.fetching.listings import Listings
-from astra_registry.fetching.origin import PORTS, Origin, split
+from astra_registry.fetching.origin import PORTS, Origin, split, without_password
 from astra_registry.fetching.progress import Progress
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Stopped
@@ -32,12 +33,9 @@ from astra_registry.fetching.wanted import Seen, Wanted
 if TYPE_CHECKING:
     from astra_registry.fetching.convoy import Convoy
 
-_AHEAD = 1000  # items that are looked at before the first is fetched, to know how many a folder holds
+_AHEAD = 1000  # items that are looked at before others are fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
 _CHUNK = 250
-_FEW = 100  # "auto" asks for listings when no more files than this are fetched …
-_MANY_IN_A_FOLDER = 4  # … or when a folder holds so many
-_FOLDERS_COUNTED = 50_000
 TRANSPORTS = ("http", "file", "rsync")
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
@@ -69,6 +67,8 @@ class Options:
         for name in ("jobs", "timeout", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
+        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+            raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
 
 
 class Fetcher:
@@ -78,15 +78,18 @@ class Fetcher:
         self._options = options
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
         base = options.remote_base
-        keys = Keys(frozenset({configured_origin(base)}) if base else SDSS_HOSTS, options.login)
+        hosts = frozenset({configured_origin(base)}) if base else SDSS_HOSTS
+        keys = Keys(hosts, None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
+        self._comparing = Comparing(options.checksums, self._list_early)
         self._tally = _Tally()
         self._courier = Courier(
             _transport(options, self.http),
             self._hosts,
             self.listings,
+            compares=self._comparing.compares,
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,
@@ -95,12 +98,9 @@ class Fetcher:
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
         self._ledger = Ledger(options.ledger)
         self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Delivery | Wanted] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
-        self._absent = 0
-        self._folders: Counter[str] = Counter()
-        self._listed: set[str] = set()
 
     def _make_convoy(self, keys: Keys) -> Convoy:
         from astra_registry.fetching.convoy import Convoy
@@ -156,13 +156,13 @@ class Fetcher:
                     ended = True
                 elif isinstance(outcome, Wanted):
                     ready.append(outcome)
+                    self._dispatch_single(ready)
                 else:
                     yield outcome
-            if self._convoy is not None and not self._convoy.closed:
+            self._comparing.surveyed()
+            if self._convoy is not None and self._by_rsync:
                 self._dispatch_groups(ready, self._convoy)
-            else:
-                while ready and self._outstanding < 2 * self._options.jobs:
-                    self._dispatch(ready.popleft())
+            self._dispatch_single(ready)
             if not self._outstanding:
                 if ended and not ready:
                     return
@@ -173,9 +173,14 @@ class Fetcher:
                 if on_progress is not None:
                     on_progress(self._tally.progress())
                 continue
+            if isinstance(delivery, Exception):  # of the machinery: what a file meets is its result
+                raise delivery
+            if isinstance(delivery, _Question):
+                delivery.put_to(self._options.login)
+                continue
             if isinstance(delivery, Wanted):  # rsync did not get through: each by itself, over https
                 self._outstanding -= 1
-                self._dispatch(delivery)
+                ready.appendleft(delivery)
                 continue
             self._outstanding -= 1
             if delivery.entry is not None:
@@ -207,11 +212,7 @@ class Fetcher:
                         source=item.product,
                     )
                     continue
-                self._absent += 1
-                if self._options.checksums == "auto":
-                    if len(self._folders) > _FOLDERS_COUNTED:
-                        self._folders.clear()
-                    self._folders[os.path.dirname(item.path)] += 1
+                self._comparing.count(item)
                 yield item
 
     def is_here(self, item: Wanted) -> bool:
@@ -224,45 +225,37 @@ class Fetcher:
         except (OSError, ValueError):
             return False
 
-    def _dispatch(self, item: Wanted) -> None:
-        sums = self._wants_sums(item)
-        if sums:
-            self._list_early(item)
-        self._outstanding += 1
-        self._todo.put(lambda: (self._courier.bring(item, sums=sums),))
-        self._employ()
+    @property
+    def _by_rsync(self) -> bool:
+        return self._convoy is not None and not self._convoy.closed
+
+    def _dispatch_single(self, ready: deque[Wanted]) -> None:
+        """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
+        while ready and not self._by_rsync and self._outstanding < 2 * self._options.jobs:
+            item = ready.popleft()
+            self._comparing.begin(item)
+            self._outstanding += 1
+            self._todo.put(lambda item=item: (self._courier.bring(item),))  # type: ignore[misc]
+            self._employ()
 
     def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
         """Hand out what is ready in a few groups, each for one run of rsync."""
         size = min(_GROUP, -(-len(ready) // _GROUPS))
         while ready and self._outstanding < _GROUPS * _GROUP:
             group = [ready.popleft() for _ in range(min(size, len(ready)))]
-            sums = [self._wants_sums(item) for item in group]
             self._outstanding += len(group)
-            self._todo.put(lambda group=group, sums=sums: convoy.bring(group, sums))  # type: ignore[misc]
+            self._todo.put(lambda group=group: convoy.bring(group))  # type: ignore[misc]
             self._employ()
 
     def _employ(self) -> None:
-        if len(self._threads) < min(self._options.jobs, self._outstanding):
+        # A few more than there are connections: one of them is asked for the next file while that before is verified.
+        most = self._options.jobs + max(1, self._options.jobs // 4)
+        if len(self._threads) < min(most, self._outstanding):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def _wants_sums(self, item: Wanted) -> bool:
-        if self._options.checksums != "auto":
-            return self._options.checksums == "always"
-        return self._absent <= _FEW or self._folders[os.path.dirname(item.path)] >= _MANY_IN_A_FOLDER
-
-    def _list_early(self, item: Wanted) -> None:
-        """Ask for a folder's listing beside its first files, so that they need not wait for it."""
-        url = item.urls[0]
-        folder = url[: url.rindex("/") + 1]
-        if folder in self._listed or not _is_http(url):
-            return
-        if len(self._listed) > _FOLDERS_COUNTED:
-            self._listed.clear()
-        self._listed.add(folder)
-
+    def _list_early(self, folder: str) -> None:
         def ask() -> tuple[()]:
             self.listings.folder(folder, sums=True)
             return ()
@@ -275,20 +268,48 @@ class Fetcher:
                 deliveries = job()
             except Stopped:
                 return
+            except Exception as error:  # noqa: BLE001 -- raised again by whoever takes the results
+                self._done.put(error)
+                return
             for delivery in deliveries:
                 self._done.put(delivery)
+
+    def _ask_person(self, host: str) -> tuple[str, str] | None:
+        """Have the thread that takes the results ask for a login: only the main one gets its Ctrl-C at a prompt."""
+        question = _Question(host)
+        self._done.put(question)
+        while not question.answered.wait(_PROGRESS_EVERY):
+            if self._hosts.stop.is_set():
+                raise Stopped
+        return question.answer
 
     def close(self) -> None:
         """End the run: transfers that are under way are cut, and may be resumed by the next run."""
         if self._outstanding:
             self._hosts.end()
+        self._comparing.surveyed()  # nobody waits for more
         for _ in self._threads:
             self._todo.put(None)
         for thread in self._threads:
             thread.join(timeout=5.0)  # one that waits for a dead file system cannot be woken
         self._threads.clear()
         self._hosts.close()
+        self._courier.settle()
         self._ledger.close()
+
+
+class _Question:
+    """What a worker wants to know of a person."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.answer: tuple[str, str] | None = None
+        self.answered = threading.Event()
+
+    def put_to(self, login: Login | None) -> None:
+        """Ask, and let the worker go on with the answer."""
+        self.answer = login(self.host) if login is not None else None
+        self.answered.set()
 
 
 class _Tally:
@@ -362,6 +383,9 @@ def _transport(options: Options, http: HttpTransport) -> Transport:
 def configured_origin(base: str) -> Origin:
     """Return the host that a remote base names, for credentials."""
     if _is_http(base):
-        return split(base)[0]
+        try:
+            return split(base)[0]
+        except TransferFailed as error:
+            raise BadSetting(f"remote_base is {without_password(base)!r}: {error}") from None
     parts = urllib.parse.urlsplit(base)
     return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0))

@@ -1,10 +1,15 @@
-"""The folders that files need: made when the first one comes, and taken away again when none came after all."""
+"""The folders that files need: made when the first one comes, taken away again when none came after all.
+
+A name is on the disk only when its folder is. An fsync of the folder for each file would double what the disk has to
+do, and one for the files of a second costs next to nothing: on a journalling file system the first writes all names.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,6 +21,8 @@ class Folders:
         self._lock = threading.Lock()
         self._in_use: Counter[str] = Counter()
         self._made: set[str] = set()  # by us, and without a file so far
+        self._changed: set[str] = set()  # has names that may not be on the disk
+        self._settled = time.monotonic()
 
     @contextlib.contextmanager
     def made_for(self, path: str) -> Iterator[None]:
@@ -23,7 +30,8 @@ class Folders:
         folder = os.path.dirname(path)
         with self._lock:
             # Under the lock, so that nobody takes away what another has just found to be there.
-            self._make(folder)
+            if not self._in_use[folder]:
+                self._make(folder)
             self._in_use[folder] += 1
         kept = False
         try:
@@ -37,6 +45,22 @@ class Folders:
                 if not self._in_use[folder]:
                     del self._in_use[folder]
                     self._take_away(folder)
+
+    def settle(self, every: float = 0.0) -> None:
+        """Wait until all names are on the disk too, unless somebody did less than ``every`` seconds ago."""
+        now = time.monotonic()
+        if now - self._settled < every or not self._changed:
+            return
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            self._settled = now
+        for folder in changed:
+            with contextlib.suppress(OSError):  # it has vanished, or its file system knows no such thing
+                opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
 
     def _make(self, folder: str) -> None:
         missing = []
@@ -52,9 +76,11 @@ class Folders:
             os.mkdir(folder)  # a file bears that name; this says so
 
     def _keep(self, folder: str) -> None:
+        self._changed.add(folder or os.curdir)
         while folder in self._made:
             self._made.discard(folder)
             folder = os.path.dirname(folder)
+            self._changed.add(folder or os.curdir)
 
     def _take_away(self, folder: str) -> None:
         while folder in self._made:

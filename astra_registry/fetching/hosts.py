@@ -7,8 +7,9 @@ import time
 from collections import OrderedDict
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.line import Line, proxy_for
+from astra_registry.fetching.line import Line
 from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.proxies import proxy_for
 from astra_registry.fetching.setbacks import Stopped
 from astra_registry.fetching.wire import Connection
 
@@ -24,7 +25,7 @@ class Host:
     def __init__(self, origin: Origin, line: Line, connections: int) -> None:
         self.origin = origin
         self._line = line
-        self._proxy = proxy_for(origin)
+        self.proxy = proxy_for(origin)
         self._slots = threading.Semaphore(connections)
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
@@ -43,7 +44,7 @@ class Host:
                     idle = self._idle.pop() if self._idle else None
                 if idle is not None:
                     return idle
-            return Connection(self.origin, self._line, self._proxy, patience)
+            return Connection(self.origin, self._line, self.proxy, patience)
         except BaseException:
             self._slots.release()
             raise

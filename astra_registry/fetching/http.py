@@ -11,6 +11,7 @@ from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unaut
 from astra_registry.fetching.credentials import Credentials, Keys
 from astra_registry.fetching.hosts import Host, Hosts
 from astra_registry.fetching.origin import split, without_password
+from astra_registry.fetching.proxies import refused_login
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Fetched, Throttle
 from astra_registry.fetching.wire import Answer, Connection, StaleConnection
@@ -50,6 +51,8 @@ class Reply:
 
     def skip_body(self) -> None:
         """Read the rest when that is less than a new connection costs, and give the connection back."""
+        if not self._held:
+            return
         try:
             if self.answer.promises and (self.answer.length or 0) <= _SMALL:
                 self.answer.read(_SMALL)
@@ -122,14 +125,14 @@ class HttpTransport:
             reply = self._ask_once(url, method, target, extra, errand)
             status = reply.answer.status
             if status == 401 and trusted and not errand.public:
+                reply.skip_body()  # at once: a person takes time to answer
                 typed = self._keys.ask(origin, used)
                 if typed is not None and typed != used:
-                    reply.skip_body()
                     continue
             if status not in _REDIRECTS or "location" not in reply.answer.headers:
                 return reply
             reply.skip_body()
-            following = urllib.parse.urljoin(url, reply.answer.headers["location"])
+            following = _joined(url, reply.answer.headers["location"])
             shown = without_password(following)[:200]
             if not following.lower().startswith(("http://", "https://")):
                 raise TransferFailed(f"{origin.authority} redirects to {shown}, which is not followed")
@@ -172,6 +175,8 @@ class HttpTransport:
             asked_origin = split(url)[0]
             used = None if errand.public else self._keys.for_origin(asked_origin)
             return Unauthorized(self._keys.advice(origin, used, public=errand.public, status=status))
+        if status == 407 and reply.host.proxy is not None:
+            return TransferFailed(refused_login(reply.host.proxy))
         if status in _TRY_AGAIN or status >= 520:
             after = retry_after(reply.answer.headers.get("retry-after"))
             return Setback(
@@ -183,15 +188,23 @@ class HttpTransport:
         return TransferFailed(f"{origin.authority} answered {status}")
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urllib.parse.urljoin(url, location)
+    except ValueError:  # a bracket that opens no IPv6 address
+        return location
+
+
 def retry_after(text: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks to wait, or None."""
     if not text:
         return None
-    if text.strip().isdigit():
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -1,53 +1,20 @@
-"""A line to a server: sockets, TLS and proxies."""
+"""A line to a server: sockets and TLS, through a proxy where there is one."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import socket
 import ssl
 import threading
 
-import attrs
-
 from astra_registry.errors import BadSetting, TransferFailed
 from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.proxies import Proxy, tunnel
 from astra_registry.fetching.setbacks import Setback, Stopped
 
 # Where people who use requests or curl have named their certificates.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-@attrs.frozen
-class Proxy:
-    """A proxy server and how to log in to it."""
-
-    host: str
-    port: int
-    authorization: str = ""
-
-
-def proxy_for(origin: Origin) -> Proxy | None:
-    """Return the proxy that the environment names for a host (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
-    if origin.is_loopback:
-        return None
-    import urllib.request  # it takes as long to load as the rest of this package
-
-    proxies = urllib.request.getproxies()
-    url = proxies.get(origin.scheme) or proxies.get("all")
-    if not url or urllib.request.proxy_bypass(f"{origin.host}:{origin.port}"):
-        return None
-    parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise BadSetting(
-            f"the proxy for {origin.scheme} is of a kind that is not supported ({parts.scheme}): use http://"
-        )
-    authorization = ""
-    if parts.username is not None:
-        login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-        authorization = "Basic " + base64.b64encode(login.encode()).decode()
-    return Proxy(parts.hostname, parts.port or 3128, authorization)
 
 
 class Line:
@@ -66,7 +33,7 @@ class Line:
         """Return a connected socket; a Setback tells why not, a TransferFailed that it never will (certificates)."""
         at = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
         timeout = max(0.1, min(self.connect_timeout, patience))
-        through = f" (through the proxy {proxy.host}:{proxy.port})" if proxy else ""
+        through = f" (through the proxy {proxy})" if proxy else ""
         try:
             plain = socket.create_connection(at, timeout)
         except TimeoutError:
@@ -80,7 +47,8 @@ class Line:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.scheme == "https":
                 if proxy is not None:
-                    _tunnel(plain, origin, proxy)
+                    tunnel(plain, origin, proxy, timeout)
+                    plain.settimeout(timeout)
                 secured = self._secured(plain, origin)
             else:
                 secured = plain
@@ -145,22 +113,3 @@ def tls_context(bundle: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=bundle)
     except (OSError, ssl.SSLError) as error:
         raise BadSetting(f"the certificates in {bundle} cannot be read: {error}") from None
-
-
-def _tunnel(plain: socket.socket, origin: Origin, proxy: Proxy) -> None:
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-    plain.sendall(f"CONNECT {host}:{origin.port} HTTP/1.1\r\nHost: {host}:{origin.port}\r\n{login}\r\n".encode())
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < 65536:
-        try:
-            more = plain.recv(1)  # one at a time: what follows belongs to TLS
-        except TimeoutError:
-            more = b""
-        if not more:
-            raise Setback(f"the proxy {proxy.host}:{proxy.port} hung up", unreachable=True)
-        head += more
-    status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        code = status[0].decode("latin-1") if status else "nothing"
-        raise Setback(f"the proxy {proxy.host}:{proxy.port} answered {code} for {origin.authority}", unreachable=True)

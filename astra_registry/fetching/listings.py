@@ -69,6 +69,7 @@ class Listings:
     def folder(self, url: str, *, sums: bool = False) -> Folder:
         """Return what the server says of one of its folders; an empty one when it says nothing. ``sums``: with sha1."""
         with self._lock:
+            sums = sums or (url, True) in self._folders
             question = self._folders.get((url, sums))
             asks = question is None
             if question is None:

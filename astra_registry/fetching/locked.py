@@ -5,6 +5,7 @@ A first line says what the file is; each further line is one file as JSON, in th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ import attrs
 
 from astra_registry.atomic import written
 from astra_registry.errors import BadTable, NotIdentified
+from astra_registry.fetching.kept import Spool
 from astra_registry.fetching.places import location_of_path, location_of_url, url_of
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.wanted import Wanted
@@ -44,12 +46,34 @@ def write_lock(path: str | os.PathLike[str], results: Iterable[FetchResult], *, 
 
     A file whose sha1 is not known yet (it was here before) is read for it. Results without a file are left out.
     """
-    lines = sorted(_line(result, sas_base_dir) for result in results if result.ok and result.path)
-    with written(path, overwrite=True) as private, open(private, "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(_HEAD) + "\n")
-        for _, line in lines:
-            stream.write(line + "\n")
-    return len(lines)
+    with contextlib.closing(Locking(sas_base_dir)) as locking:
+        for result in results:
+            locking.add(result)
+        return locking.write(path)
+
+
+class Locking:
+    """The lines of a lock file to be, kept on disk until all are there."""
+
+    def __init__(self, sas_base_dir: str) -> None:
+        self._sas_base_dir = sas_base_dir
+        self._spool = Spool("location", "line")
+
+    def add(self, result: FetchResult) -> None:
+        """Add the file of a result that has one."""
+        if result.ok and result.path:
+            self._spool.add(_line(result, self._sas_base_dir))
+
+    def write(self, path: str | os.PathLike[str]) -> int:
+        """Write the lock file; return the number of its files."""
+        with written(path, overwrite=True) as private, open(private, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(_HEAD) + "\n")
+            stream.writelines(f"{line}\n" for _, line in self._spool.rows("location"))
+        return self._spool.count
+
+    def close(self) -> None:
+        """Forget them."""
+        self._spool.close()
 
 
 def _line(result: FetchResult, sas_base_dir: str) -> tuple[str, str]:

@@ -44,11 +44,11 @@ class Origin(NamedTuple):
 
 @functools.lru_cache(256)
 def _origin(scheme: str, netloc: str) -> Origin:
-    parts = urllib.parse.urlsplit(f"{scheme}://{netloc}")
     try:
+        parts = urllib.parse.urlsplit(f"{scheme}://{netloc}")
         port = parts.port
     except ValueError:
-        raise TransferFailed(f"{scheme}://{netloc} has no proper port") from None
+        raise TransferFailed(f"{scheme}://{netloc} has no proper host and port") from None
     if not parts.hostname:
         raise TransferFailed(f"{scheme}://{netloc} names no host")
     return Origin(scheme, parts.hostname, port or PORTS.get(scheme, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 
@@ -59,6 +58,7 @@ class Patience:
 
 
 def _clock(seconds: float) -> str:
-    if not math.isfinite(seconds):
+    try:
+        return time.strftime("at %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))
+    except (ValueError, OverflowError, OSError):  # the end of all calendars
         return "never"
-    return time.strftime("at %Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + seconds))

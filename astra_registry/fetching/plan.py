@@ -16,6 +16,7 @@ from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.fetcher import Fetcher, Options
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.wanted import Seen, Wanted
+from astra_registry.fetching.wire import number
 
 _SECONDS = 10.0  # that the server is asked for sizes
 
@@ -82,7 +83,8 @@ class Plan:
 
 def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 100) -> Plan:
     """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files."""
-    fetcher = Fetcher(options or Options())
+    options = attrs.evolve(options or Options(), login=None)  # a plan asks no questions
+    fetcher = Fetcher(options)
     counts = {"files": 0, "present": 0, "unusable": 0}
     sample: list[Wanted] = []
     free: int | None = None
@@ -97,7 +99,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
             counts["files"] += 1
             if free is None:
                 free = _free(item.path)
-            if fetcher.is_here(item):
+            if not options.overwrite and fetcher.is_here(item):
                 counts["present"] += 1
             elif len(sample) < ask:
                 sample.append(item)
@@ -129,7 +131,7 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
                 continue
             except FileFailed:
                 return None
-            return int(length) if length.isdigit() else None
+            return number(length)
         return -1
 
     with ThreadPoolExecutor(8) as pool:

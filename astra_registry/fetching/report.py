@@ -123,16 +123,13 @@ class FetchReport(Sequence[FetchResult]):
         values = {
             "product": [getattr(source, "sdss_data_model_name", None) for source in sources],
             "release": [getattr(source, "release", None) for source in sources],
-            **{
-                name: [getattr(r, name) for r in self._results]
-                for name in _COLUMNS
-                if name not in ("product", "release")
-            },
         }
         table = Table()
-        for name, (kind, unit, description) in _COLUMNS.items():
+        for name, (kind, unit, description) in COLUMNS.items():
             column, mask = _column(values.get(name) or [getattr(r, name) for r in self._results], kind)
             table[name] = MaskedColumn(column, mask=mask, unit=unit, description=description)
+        for name in ("bytes", "attempts"):
+            table[name].fill_value = -1  # astropy's own, 999999, is a size that a file may have
         return table
 
     @classmethod
@@ -144,13 +141,13 @@ class FetchReport(Sequence[FetchResult]):
         from astra_registry.parameters import MASKED
         from astra_registry.tables import read_columns
 
-        names = [field.name for field in attrs.fields(FetchResult) if field.name in _COLUMNS]
+        names = [field.name for field in attrs.fields(FetchResult) if field.name in COLUMNS]
         columns = read_columns(table, columns=names)
         results = []
         for number, row in enumerate(zip(*(columns[name] for name in names), strict=True)):
             given = {name: value for name, value in zip(names, row, strict=True) if value is not MASKED and value != ""}
             try:
-                told: dict[str, Any] = {name: _COLUMNS[name][0](value) for name, value in given.items()}
+                told: dict[str, Any] = {name: COLUMNS[name][0](value) for name, value in given.items()}
             except ValueError as error:
                 raise BadTable(f"row {number} of {columns.origin} is no result of a fetch: {error}") from None
             if told.get("status") not in STATUSES:
@@ -176,8 +173,8 @@ class FetchReport(Sequence[FetchResult]):
         return f"{len(failed):,} of {len(self):,} files are not here; the first: {failed[0].path}: {failed[0].error}"
 
 
-# Of each column of the table: its type, unit and description.
-_COLUMNS: dict[str, tuple[type, str | None, str]] = {
+#: Of each column of the table: its type, unit and description.
+COLUMNS: dict[str, tuple[type, str | None, str]] = {
     "product": (str, None, "The name of the data product."),
     "release": (str, None, "The data release."),
     "url": (str, None, "Where the file comes from."),

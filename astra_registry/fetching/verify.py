@@ -20,6 +20,7 @@ from astra_registry.fetching.fetcher import Fetcher, Options
 from astra_registry.fetching.ledger import Entry, Ledger, entry_of
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.wanted import Wanted
+from astra_registry.fetching.wire import number
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|.*\.astra-(part|part-record|lock)$)")
@@ -206,9 +207,9 @@ class _Check:
     def _against_server(self, fetcher: Fetcher) -> None:
         self._url = self._entry.url if self._entry is not None and self._entry.url else self._url_for(self._path)
         headers = fetcher.http.head(self._url, public=is_public(self._url))
-        length = headers.get("content-length", "")
-        if length.isdigit() and "content-encoding" not in headers:
-            if int(length) != self._size:
+        length = number(headers.get("content-length", ""))
+        if length is not None and "content-encoding" not in headers:
+            if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
         recorded = self._entry.etag if self._entry is not None else None

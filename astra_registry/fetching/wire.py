@@ -6,18 +6,25 @@ the length that it promised; this one reads into the caller's memory and tells.
 
 from __future__ import annotations
 
+import math
 import re
-import select
 import socket
 import ssl
+import struct
+import time
 from collections.abc import Iterable
 
-from astra_registry.fetching.line import Line, Proxy
+from astra_registry.fetching.line import Line
 from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.proxies import Proxy
 from astra_registry.fetching.setbacks import Setback
 
 _HEAD_LIMIT = 1 << 16
+_LOOK_EVERY = 0.25  # seconds that one call waits for more than what has come
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_NUMBER = re.compile(r"[0-9]{1,18}")  # int() and isdigit() take more than HTTP does: "²", "+5", "1_000", 5,000 digits
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
+_TRAILERS = 100
 
 
 class StaleConnection(Exception):
@@ -34,9 +41,14 @@ class Connection:
         self._socket: socket.socket = line.open(origin, proxy, patience)
         self._encrypted = isinstance(self._socket, ssl.SSLSocket)
         self._buffer = memoryview(b"")
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._patience = line.timeout
         self.asked = 0
+        if not self._encrypted:
+            # The kernel keeps the time and fills what it is given: one call and one turn of the interpreter a piece,
+            # where a socket with a time-out of Python's takes two for each packet or so.
+            self._socket.settimeout(None)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(_LOOK_EVERY))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(line.timeout))
 
     def close(self) -> None:
         """Close the line."""
@@ -44,7 +56,9 @@ class Connection:
 
     def ask(self, method: str, target: str, headers: Iterable[tuple[str, str]], patience: float) -> Answer:
         """Send a request, and return the answer as soon as its head is here; the body is the caller's to read."""
-        self._socket.settimeout(max(0.05, min(self._line.timeout, patience)))
+        self._patience = max(0.05, min(self._line.timeout, patience))
+        if self._encrypted:
+            self._socket.settimeout(self._patience)
         if self._proxy is not None and self.origin.scheme == "http":
             target = f"{self.origin}{target}"
             if self._proxy.authorization:
@@ -55,10 +69,10 @@ class Connection:
         self.asked += 1
         try:
             self._socket.sendall(request)
-            first = self._socket.recv(_HEAD_LIMIT)
+            first = self._some()
         except (ConnectionError, ssl.SSLError) as error:
             self._stale_or(error)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise self._silent() from None
         if not first:
             self._stale_or(None)
@@ -70,15 +84,17 @@ class Connection:
         raise Setback(f"{self.origin.authority} hung up without an answer", unreachable=True) from error
 
     def _silent(self) -> Setback:
-        return Setback(f"{self.origin.authority} was silent for {self._socket.gettimeout():.3g} s", unreachable=True)
+        told = f"{self.origin.authority} was silent, or nearly, for {self._patience:.3g} s"
+        return Setback(told, unreachable=True)
 
     def _answer(self, method: str, data: bytes) -> Answer:
+        until = self._patience_ends()
         while True:
             end = _HEAD_END.search(data)
             if end is None:
                 if len(data) > _HEAD_LIMIT:
                     raise Setback(f"{self.origin.authority} sent a head without an end")
-                more = self._receive(_HEAD_LIMIT)
+                more = self._more(until)
                 if not more:
                     raise Setback(f"{self.origin.authority} hung up in the middle of an answer's head")
                 data += more
@@ -89,35 +105,59 @@ class Connection:
                 return answer
             data = bytes(self._buffer)  # 100 Continue and the like: the answer proper follows
 
-    def _receive(self, most: int) -> bytes:
+    def _patience_ends(self) -> float:
+        """The time at which what begins now has to be complete: a trickle is as good as silence."""
+        return time.monotonic() + self._patience
+
+    def _more(self, until: float) -> bytes:
+        if time.monotonic() > until:
+            raise self._silent()
         try:
-            return self._socket.recv(most)
-        except TimeoutError:
-            raise self._silent() from None
+            return self._some()
         except OSError as error:
-            raise Setback(f"the connection to {self.origin.authority} broke: {error.strerror or error}") from None
+            raise self._broken(error) from None
+
+    def _some(self) -> bytes:
+        """Return what has come, waiting for it; b"" at the end of the connection."""
+        room = memoryview(bytearray(_HEAD_LIMIT))
+        return bytes(room[: self._fill(room)])
+
+    def _fill(self, view: memoryview, flags: int = 0) -> int:
+        """Receive into ``view``; return how many bytes, or raise TimeoutError when none came for too long."""
+        if self._encrypted:
+            return self._socket.recv_into(view)
+        for _ in range(math.ceil(self._patience / _LOOK_EVERY)):
+            try:
+                return self._socket.recv_into(view, 0, flags)
+            except BlockingIOError:
+                continue
+        raise TimeoutError
+
+    def _broken(self, error: OSError) -> Setback:
+        if isinstance(error, TimeoutError):
+            return self._silent()
+        return Setback(f"the connection to {self.origin.authority} broke: {error.strerror or error}")
 
     # What an answer reads its body with.
 
     def read_into(self, view: memoryview) -> int:
-        """Fill (a part of) ``view``; return how many bytes, 0 at the end of the connection."""
+        """Fill ``view``, or what of it comes soon; return how many bytes, 0 at the end of the connection."""
         if self._buffer:
             count = min(len(view), len(self._buffer))
             view[:count] = self._buffer[:count]
             self._buffer = self._buffer[count:]
             return count
         try:
-            return self._socket.recv_into(view)
-        except TimeoutError:
-            raise self._silent() from None
+            return self._fill(view, socket.MSG_WAITALL)
         except OSError as error:
-            raise Setback(f"the connection to {self.origin.authority} broke: {error.strerror or error}") from None
+            raise self._broken(error) from None
 
     def read_line(self) -> bytes:
         """Return the next line without its end."""
         data = bytes(self._buffer)
+        until = self._patience_ends()
         while b"\n" not in data:
-            more = self._receive(_HEAD_LIMIT)
+            more = self._more(until)
             if not more or len(data) > _HEAD_LIMIT:
                 raise Setback(f"{self.origin.authority} hung up in the middle of the file")
             data += more
@@ -131,10 +171,10 @@ class Connection:
             return True
         if self._encrypted:
             return bool(self._socket.pending())  # type: ignore[attr-defined]
-        if not self._poll.poll(0):
-            return False
         try:
-            return True if self._socket.recv(1, socket.MSG_PEEK) else None
+            return True if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else None
+        except BlockingIOError:
+            return False
         except OSError:
             return None
 
@@ -148,7 +188,7 @@ class Answer:
         self.connection = connection
         first, *lines = head.replace("\r\n", "\n").split("\n")
         version, _, rest = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        if not version.startswith("HTTP/1.") or number(rest[:3]) is None:
             raise Setback(f"{connection.origin.authority} does not speak HTTP: it said {first[:60]!r}")
         self.status = int(rest[:3])
         self.headers = _headers(lines)
@@ -163,9 +203,9 @@ class Answer:
             self._chunked = False
         elif not self._chunked and "content-length" in self.headers:
             text = self.headers["content-length"]
-            if not text.isdigit():
+            self.length = number(text)
+            if self.length is None:
                 raise Setback(f"{connection.origin.authority} promises a length of {text[:40]!r}")
-            self.length = int(text)
         self._left = self.length
 
     @property
@@ -195,13 +235,12 @@ class Answer:
     def _read_chunk(self, view: memoryview) -> int:
         if self._chunk == 0:
             size = self.connection.read_line().partition(b";")[0].strip()
-            try:
-                self._chunk = int(size, 16)
-            except ValueError:
-                raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}") from None
+            if not _CHUNK_SIZE.fullmatch(size):
+                raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}")
+            self._chunk = int(size, 16)
             if self._chunk == 0:
-                while self.connection.read_line():
-                    pass
+                if not any(not self.connection.read_line() for _ in range(_TRAILERS)):
+                    raise Setback(f"{self.connection.origin.authority} sends trailers without an end")
                 self._chunked, self._left, self.length = False, 0, self.received
                 return 0
         count = self.connection.read_into(view[: self._chunk] if self._chunk < len(view) else view)
@@ -238,6 +277,11 @@ class Answer:
         return self._keeps and surplus is False
 
 
+def number(text: str) -> int | None:
+    """Return the number that a header or a status line tells; None for what HTTP does not call one."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
 def _headers(lines: Iterable[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
@@ -248,3 +292,9 @@ def _headers(lines: Iterable[str]) -> dict[str, str]:
             value = f"{headers[name]}, {value}"
         headers[name] = value
     return headers
+
+
+def _timeval(seconds: float) -> bytes:
+    """Return a duration as the kernel's socket options want it."""
+    whole = int(seconds)
+    return struct.pack("ll", whole, int((seconds - whole) * 1_000_000))

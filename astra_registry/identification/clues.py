@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import attrs
 
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileMissing, MissingParameter, NotIdentified
+from astra_registry.fetching.origin import without_password
 from astra_registry.identification.places import Place, Places
 from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
@@ -273,6 +274,7 @@ def _agree(declared: Any, value: Any, stated: Any) -> bool:
 
 def _unknown(text: str, known: Places, lacking: list[tuple[Place, str]], asked: bool) -> str:
     """Return why nothing was found, and what would help."""
+    text = without_password(text)
     if lacking:
         first = min(lacking, key=lambda item: (not item[0].by_hand, -releases().index(configuration(item[0].release))))
         help_ = "" if asked else "; `identify --header FILE` asks the file itself"

@@ -24,9 +24,13 @@ Kinds = tuple[type, ...]
 _ZEROS = re.compile(r"0>(\d+)")
 
 
-def maker(template: PathTemplate, became: Callable[[Maker], None]) -> Maker:
-    """Return the function that makes the template's paths; *became* is told the faster one once the types are known."""
-    keys, careful = template.keys, template.careful
+def maker(template: PathTemplate, became: Callable[[Maker], None], before: str = "") -> Maker:
+    """Return the function that makes the template's paths, with *before* in front of each.
+
+    *became* is told the faster one once the types of the values are known.
+    """
+    keys = template.keys
+    careful = (lambda values: before + template.careful(values)) if before else template.careful
     if not keys or template.subpaths or template.is_tagged:
         return careful
     pick: Callable[[Any], Kinds] = itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
@@ -42,15 +46,15 @@ def maker(template: PathTemplate, became: Callable[[Maker], None]) -> Maker:
             return known(values)
         path = careful(values)
         if set(kinds) <= {str, int}:
-            makers[kinds] = _written(template, kinds, careful)
+            makers[kinds] = _written(template, kinds, careful, before)
             if len(makers) == 1:
-                became(_written(template, kinds, by_types))
+                became(_written(template, kinds, by_types, before))
         return path
 
     return by_types
 
 
-def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker) -> Maker:
+def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker, before: str) -> Maker:
     """Return the function for values of these types, text and integers; it asks *otherwise* for all others."""
     keys = template.keys
     name = {key: f"v{i}" for i, key in enumerate(keys)}
@@ -63,7 +67,7 @@ def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker) -> Maker:
     conditions += [" is ".join(f"type({value})" for value in group) + f" is {kind}"
                    for group, kind in ((texts, "str"), (numbers, "int")) if group]  # fmt: skip
     if texts:
-        lines.append(f"text = {' + '.join(texts)}")
+        lines.append(f"text = f'{''.join(f'{{{text}}}' for text in texts)}'")
         conditions += texts
         conditions += ["'/' not in text", "' ' not in text", "text.isprintable()"]
         conditions.append(f"('.' not in text or ('..' not in text and '.' not in ({', '.join(texts)},)))")
@@ -73,15 +77,18 @@ def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker) -> Maker:
         made.append(f"d{i} = derived{i}({', '.join(name.get(key, 'None') for key in gaps.keys)})")
     shown: dict[Field, str] = {}
     body = []
-    for part in template.parts:
+    for part in (before, *template.parts):
         if isinstance(part, str):
             body.append(part.replace("{", "{{").replace("}", "}}"))
         elif isinstance(part, Derived):
             body.append(f"{{d{derived.index(part)}}}")
         else:
             if part not in shown:
-                shown[part] = f"t{len(shown)}"
-                made.append(f"{shown[part]} = {_expression(part, name[part.key], name[part.key] in texts)}")
+                expression = _expression(part, name[part.key], name[part.key] in texts)
+                is_value = expression == name[part.key]
+                shown[part] = expression if is_value else f"t{len(shown)}"
+                if not is_value:
+                    made.append(f"{shown[part]} = {expression}")
             body.append(f"{{{shown[part]}}}")
     source = "\n".join(
         [

@@ -26,7 +26,7 @@ from astra_registry.errors import (
     did_you_mean,
 )
 from astra_registry.paths import values as path_values
-from astra_registry.paths.compiled import maker
+from astra_registry.paths.compiled import Maker, maker
 from astra_registry.paths.derived import DerivedGap
 from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.paths.roots import PRODUCT, SAS, resolve
@@ -121,10 +121,14 @@ class PathTemplate:
             raise NotOnSas(f"{self.name or self.text} {what}: it has no location and no URL on the SAS")
 
     @cached_property
-    def below(self) -> Callable[[Mapping[str, object]], str]:
+    def below(self) -> Maker:
         """The function from values to the path relative to its place (the SAS, or the folder of software products)."""
         # Once it knows the types that the values have, a faster one takes this place.
         return maker(self, lambda faster: self.__dict__.update(below=faster))
+
+    def maker(self, before: str, became: Callable[[Maker], None]) -> Maker:
+        """Return what `below` is, with *before* in front of each path; *became* is told the faster one in time."""
+        return maker(self, became, before)
 
     @cached_property
     def is_tagged(self) -> bool:

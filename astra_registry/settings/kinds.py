@@ -30,10 +30,10 @@ def path(value: object, folder: str) -> str:
 
 
 def url(value: object, folder: str) -> str:
-    """A URL with its scheme, without the slash at its end."""
+    """A URL with its scheme, without the slash at its end, and without a login: that would end up in messages."""
     if not isinstance(value, str) or not re.match(r"[a-z][a-z0-9+.-]*:/", value.strip()):
         raise ValueError("a URL such as https://data.example.org")
-    return value.strip().rstrip("/")
+    return re.sub(r"^([a-z0-9+.-]+://)[^/]*@", r"\1", value.strip()).rstrip("/")
 
 
 def switch(value: object, folder: str) -> bool:

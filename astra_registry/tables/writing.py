@@ -87,7 +87,7 @@ def write_table(
     MRT, HTML, LaTeX, reStructuredText. A plain mapping into CSV needs no astropy. Raises `BadTable` for another name or
     what the format cannot hold, FileExistsError when the file is there and may not be overwritten.
     """
-    ending, kind = _format(path)
+    ending, kind = format_of(path)
     with written(path, overwrite=overwrite, suffix=ending) as private:
         if kind in ("csv", "tsv"):
             _write_text(table, private, "," if kind == "csv" else "\t")
@@ -106,7 +106,8 @@ def write_table(
             raise BadTable(f"{os.fspath(path)!r} cannot be written: {' '.join(str(error).split())}") from error
 
 
-def _format(path: str | os.PathLike[str]) -> tuple[str, str]:
+def format_of(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the ending of a table's file, and the format that it stands for; BadTable for another name."""
     name = os.fspath(path).lower()
     for ending in sorted(_FORMATS, key=len, reverse=True):
         if name.endswith(ending):

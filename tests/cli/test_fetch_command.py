@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 import pytest
 from astropy.table import Table
 
+from astra_registry.fetching.kept import COLUMNS
+from astra_registry.parameters import MASKED
+from astra_registry.tables import read_columns
 from astra_registry.testing.sas import EmbeddedSas
 
 from .conftest import DATA
@@ -105,6 +110,37 @@ def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_p
     assert set(table["release"]) == {"dr13"}
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "xml", "parquet"])
+def test_a_report_can_have_any_format_of_tables(cli: Cli, sas: EmbeddedSas, tmp_path: Path, ending: str) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("# an address, and what is none: é & <b>\nhttps://data.sdss.org/nothing/é & <b>\n")
+    report = tmp_path / f"out.{ending}"
+
+    ran = cli("fetch", "--urls", listing, "--report", report, "--retries", "0")
+
+    assert ran.code == 1
+    told = read_columns(str(report))
+    assert list(told) == list(COLUMNS)
+    assert told["status"] == ["failed"]
+    assert told["bytes"][0] in (MASKED, "")
+    assert told["error"][0].startswith("line 2: ")
+    assert "& <b>" in told["error"][0]
+
+    cli("fetch", *STARS, "--report", report)
+    back = read_columns(str(report))
+    assert sorted(map(int, back["bytes"])) == sorted(Path(path).stat().st_size for path in back["path"])
+
+
+@pytest.mark.parametrize("option", ["--report", "--lock"])
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+) -> None:
+    ran = cli("fetch", *STARS, option, tmp_path / "no" / "out.csv")
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert "there is no folder" in ran.err
+
+
 def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
     cli: Cli, sas: EmbeddedSas, tmp_path: Path
 ) -> None:
@@ -142,13 +178,51 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
+def test_a_password_in_an_address_is_told_nowhere(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    secret = sas.url.replace("//", "//me:s3cret@")
+    listing = tmp_path / "list.txt"
+    stars = cli("resolve", *STARS, "--url", "--remote-base", secret).lines
+    listing.write_text(f"{secret}/sas/nothing/here.fits\n" + "\n".join(url.replace(sas.url, secret) for url in stars))
+    report, lock = tmp_path / "out.csv", tmp_path / "data.lock"
+
+    ran = cli("fetch", "--urls", listing, "--remote-base", secret, "--report", report, "--lock", lock)
+
+    assert (ran.code, len(ran.lines)) == (1, 2)
+    told = [ran.out, ran.err, "".join(stars), report.read_text(), lock.read_text(), cli("config").out]
+    assert not [text for text in told if "s3cret" in text]
+
+
+def test_tables_and_lists_may_come_through_a_pipe(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """A plan reads them once, and the fetch again."""
+    listing = "\n".join(cli("resolve", *STARS, "--url").lines)
+    for options, text in ((STARS[:1] + STARS[3:] + ("--from",), STARS[2].read_text()), (("--urls",), listing)):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=(text,))
+        writer.start()
+
+        ran = cli("fetch", *options, pipe, "--overwrite")
+
+        writer.join()
+        pipe.unlink()
+        assert (ran.code, len(ran.lines)) == (0, 2)
+        assert "2 to fetch" in ran.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ((), "say what to fetch"),
-        (("--urls", "a", "--locked", "b"), "one of them at a time"),
+        (("--urls", "/nope"), "there is no list '/nope'"),
+        (("--paths", "/tmp"), "is a folder"),
+        (("--locked", "/nope"), "there is no lock file '/nope'"),
+        (("apStar", "--from", "/nope"), "there is no table '/nope'"),
+        (("apStar", "--release", "dr13", "--limit-rate", "junk"), "--limit-rate: limit_rate is 'junk'"),
+        ((*LEGACY, "--ca-bundle", "/nope"), "there is no such file"),
+        ((*LEGACY, "--remote-base", "http://x:99999"), "no proper host and port"),
+        (("--urls", "/dev/null", "--locked", "/dev/null"), "one of them at a time"),
         (("apStar", "--release", "dr13", "--jobs", "0"), "0 is not in the range"),
-        (("apStar", "--urls", "x"), "leave the product out"),
+        (("apStar", "--urls", "/dev/null"), "leave the product out"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_asked(

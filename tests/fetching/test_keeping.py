@@ -9,19 +9,23 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
+import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
+from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import read_lock, write_lock
 from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
-from astra_registry.tables import write_table
+from astra_registry.tables import read_columns, write_table
 
 from .conftest import RSYNC, Archive
 
@@ -57,8 +61,6 @@ def test_whole_files_are_found_whole_and_damaged_ones_bad(archive: Archive) -> N
 
 
 def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path) -> None:
-    import numpy as np
-
     archive.here.mkdir()
     file = archive.here / "sums.fits"
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(5000, dtype="f4"))])
@@ -131,6 +133,17 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     assert [json.loads(line).get("location") for line in lock.read_text().splitlines()[1:]] == [
         f"dr17/stars/star-{n:04}.fits" for n in range(3)
     ]
+
+
+def test_a_report_keeps_a_size_of_999999_in_a_fits_table(archive: Archive, tmp_path: Path) -> None:
+    """It is the number by which astropy means none, unless told otherwise."""
+    item = archive.add("dr17/stars/a.bin", b"x" * 999_999)
+    report = archive.fetch([item, archive.wanted("dr17/stars/none.bin")])
+
+    report.to_table().write(tmp_path / "out.fits")
+
+    read = Table.read(tmp_path / "out.fits")
+    assert {row["status"]: row["bytes"] for row in read} == {"fetched": 999_999, "missing": np.ma.masked}
 
 
 @pytest.mark.parametrize("text", ["", "not json\n", '{"format": "else"}\n', '["a"]\n'])
@@ -216,3 +229,28 @@ def test_the_table_of_a_batch_s_report_makes_no_product_a_row() -> None:
     report = FetchReport(FetchResult(None, None, "failed", source=Member(batch, row)) for row in range(2))
 
     assert list(report.to_table()["product"]) == ["apStar", "apStar"]
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "fits", "vot", "parquet", "feather", "orc", "csv", "txt"])
+def test_a_report_that_is_kept_on_disk_has_units_and_descriptions_too(ending: str, tmp_path: Path) -> None:
+    result = FetchResult("https://x/a", "/sas/a", "missing", attempts=1, error="the server has no such file")
+    kept = Kept()
+    kept.add({"product": "apStar", "release": "dr17", **attrs.asdict(result, recurse=False)})
+    kept.write(tmp_path / f"report.{ending}")
+    kept.close()
+
+    columns = read_columns(tmp_path / f"report.{ending}")
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == [result]
+    if ending not in ("csv", "txt"):
+        assert columns.units == {"bytes": "byte", "seconds": "s"}
+        assert columns.descriptions["status"].startswith("What came of it")
+
+
+@pytest.mark.parametrize("ending", ["fits", "feather"])
+def test_a_report_of_nothing_is_a_table_too(ending: str, tmp_path: Path) -> None:
+    kept = Kept()
+    kept.write(tmp_path / f"report.{ending}")
+    kept.close()
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,29 @@ def test_a_person_is_asked_once_and_only_when_told(private: Archive) -> None:
 
     assert not report.failed
     assert asked == ["127.0.0.1"]
+
+
+def test_a_person_is_asked_by_the_thread_that_takes_the_results(private: Archive) -> None:
+    """Only the main thread gets the Ctrl-C of a prompt; and what the question raises ends the run."""
+    threads: list[threading.Thread] = []
+
+    def login(host: str) -> tuple[str, str]:
+        threads.append(threading.current_thread())
+        raise KeyboardInterrupt
+
+    items = [private.add(f"sdsswork/{n}.fits") for n in range(10)]
+    with pytest.raises(KeyboardInterrupt):
+        private.fetch(items, login=login)
+
+    assert threads == [threading.current_thread()]
+    assert private.here_now() == []
+
+
+def test_where_nobody_is_to_ask_the_file_is_unauthorized(private: Archive) -> None:
+    report = private.fetch([private.add(f"sdsswork/{n}.fits") for n in range(10)], login=lambda host: None)
+
+    assert {result.status for result in report} == {"unauthorized"}
+    assert "no credentials were found" in str(report[0].error)
 
 
 def test_a_public_release_never_touches_credentials(

@@ -1,12 +1,10 @@
-"""A mounted SAS, rsync against a real daemon, transports of others, and proxies."""
+"""A mounted SAS, rsync against a real daemon, and transports of others."""
 
 from __future__ import annotations
 
-import http.server
 import os
 import socket
 import subprocess
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -67,41 +65,6 @@ def test_a_transport_is_one_method(archive: Archive) -> None:
 def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
     with pytest.raises(BadSetting, match="http, file, rsync"):
         archive.fetch([], transport="carrier pigeon")
-
-
-def test_a_proxy_of_the_environment_is_used(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str | None]] = []
-
-    class Proxy(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            asked.append((self.path, self.headers.get("Proxy-Authorization")))
-            real = self.path.replace("http://archive.test", archive.sas.url)
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(real) as answer:
-                body = answer.read()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{server.server_address[1]}")
-        real = archive.add("dr17/a.fits")
-        item = Wanted(("http://archive.test/sas/dr17/a.fits",), real.path)
-
-        assert archive.fetch([item], remote_base="http://archive.test")[0].status == "fetched"
-        assert asked == [("http://archive.test/sas/dr17/a.fits", "Basic bWU6c2VjcmV0")]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 # ---------------------------------------------------------------- rsync

@@ -1,0 +1,124 @@
+"""What a server has in place of a missing file: another compression, close names, the same in other releases."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from astra_registry.errors import AstraRegistryError
+from astra_registry.fetching.credentials import SDSS_HOSTS, is_public
+from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.origin import split
+from astra_registry.fetching.places import url_of
+from astra_registry.fetching.report import Member
+from astra_registry.fetching.wanted import Wanted
+
+_FOLDERS_FOR = 100  # missing files a run whose folder on the server is looked at …
+_RELEASES_FOR = 10  # … and those whose folders in other releases are
+_SECONDS = 5.0  # that the other releases may take
+_NAMES_COMPARED = 5000
+
+
+class Advice:
+    """Looks at the folders of a server for the first missing files of a run; may be asked from many threads."""
+
+    def __init__(self, listings: Listings) -> None:
+        self._listings = listings
+        self._given = 0
+        self._lock = threading.Lock()
+
+    def on(self, item: Wanted) -> str:
+        """Return what to say after "has no …": text that begins with its own comma or bracket, or nothing."""
+        url = item.urls[0]
+        if not url.startswith(("http://", "https://")):
+            return ""
+        with self._lock:
+            self._given += 1
+            number = self._given
+        try:
+            here = self._in_its_folder(url) if number <= _FOLDERS_FOR else ""
+            return here + (self._in_other_releases(item) if number <= _RELEASES_FOR else "")
+        except Exception:  # noqa: BLE001 -- a plugin's default may fail in any way; that the file is missing stays true
+            return ""
+
+    def _in_its_folder(self, url: str) -> str:
+        folder, _, coded = url.rpartition("/")
+        name = urllib.parse.unquote(coded)
+        there = self._listings.folder(folder + "/")
+        if not there.there:
+            return " (nor its folder)"
+        for spelling in _spellings(name)[1:]:
+            if spelling in there.names:
+                return f"; it has {spelling}"
+        close = difflib.get_close_matches(name, there.names[:_NAMES_COMPARED], n=3, cutoff=0.6)
+        files = sum(not n.endswith("/") for n in there.names)
+        return f"; its folder holds {files:,} files{f', among them {chr(44).join(close)}' if close else ''}"
+
+    def _in_other_releases(self, item: Wanted) -> str:
+        product = item.product.product() if isinstance(item.product, Member) else item.product
+        until = time.monotonic() + _SECONDS
+        having: list[str] = []
+        for release, locations in _elsewhere(product, public=is_public(item.urls[0], product)):
+            if time.monotonic() > until:
+                break
+            if any(self._has(_at_the_same_server(item.urls[0], location)) for location in locations):
+                having.append(release)
+        if not having:
+            return ""
+        listed = having[0] if len(having) == 1 else f"{', '.join(having[:-1])} and {having[-1]}"
+        return f"; {listed} {'has' if len(having) == 1 else 'have'} it"
+
+    def _has(self, url: str) -> bool:
+        folder, _, coded = url.rpartition("/")
+        names = self._listings.folder(folder + "/").names
+        return any(spelling in names for spelling in _spellings(urllib.parse.unquote(coded)))
+
+
+def _spellings(name: str) -> list[str]:
+    """Return a name and its other compressions."""
+    plain = name.removesuffix(".gz").removesuffix(".bz2")
+    return list(dict.fromkeys((name, plain, f"{plain}.gz", f"{plain}.bz2")))
+
+
+def _elsewhere(product: Any, *, public: bool) -> Iterator[tuple[str, list[str]]]:
+    """Give the other releases, newest first, with the locations that the product has there.
+
+    A version that was given (``apred``) is tried as that release has it, and as it is. For a public product only
+    public releases are looked at, so that no credentials take part.
+    """
+    if not hasattr(product, "product_parameters"):
+        return
+    from astra_registry.release import is_public as is_out
+
+    for release in reversed(product.releases()):
+        if release == product.release or (public and not is_out(release)):
+            continue
+        locations: dict[str, None] = {}
+        for variant in _variants(product):
+            try:
+                there = variant.clone(release=release)
+                locations |= dict.fromkeys((there.location, *there.further_locations))
+            except AstraRegistryError:
+                continue
+        locations.pop(product.location, None)
+        if locations:
+            yield release, list(locations)
+
+
+def _variants(product: Any) -> Iterator[Any]:
+    parameters = {p.name: p for p in product.product_parameters().values()}
+    given = {name: value for name, value in product.param_kwargs.items() if product.param_origins.get(name) == "given"}
+    kept = {n: v for n, v in given.items() if n not in parameters or not isinstance(parameters[n].default, Mapping)}
+    if len(kept) < len(given):
+        yield type(product)(**kept)
+    yield product
+
+
+def _at_the_same_server(url: str, location: str) -> str:
+    """Return the URL of another location at the server of this one; of the SDSS's two, the one that has it."""
+    base = None if split(url)[0] in SDSS_HOSTS else url.partition("/sas/")[0]
+    return url_of(location, base)

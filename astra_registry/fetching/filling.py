@@ -1,0 +1,209 @@
+"""What of a part file is written: spans that grow, the sha1 of what is there in a row, the record for a later try."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+from astra_registry.fetching.parts import Origins, Part
+from astra_registry.fetching.setbacks import Setback
+
+_RECORD_EVERY = 1 << 20  # bytes: as much is fetched again after kill -9 …
+_RECORD_AFTER = 0.25  # seconds, for files that are smaller: most are here before
+_SYNC_EVERY = 64 << 20  # bytes: as much is fetched again after a power cut
+_FOLLOW_EVERY = 0.02  # seconds
+
+_rooms = threading.local()
+
+
+class Misfit(Exception):
+    """The server's range is not a part of the file that we began: start again, without ranges."""
+
+
+def room(size: int) -> memoryview:
+    """Return this thread's memory to read into."""
+    held = getattr(_rooms, "room", None)
+    if held is None or len(held) < size:
+        held = _rooms.room = memoryview(bytearray(size))
+    return held[:size]
+
+
+class Filling:
+    """The bytes of one part. Several threads may write, each to a span of its own."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._lock = threading.Lock()
+        self.origins: Origins | None = None
+        self._spans: list[list[int]] = []  # [first, end) of what is written; ends grow
+        self._seams: list[tuple[int, bytes]] = []  # where a range ended, and what its server said comes next
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._hashed = 0  # bytes from the beginning that are in it
+        self._is_followed = False
+        self._unrecorded = 0
+        self._unsynced = 0
+        self._record_at = 0.0
+
+    def restart(self) -> None:
+        """Forget everything: the next byte is the first."""
+        self._part.restart()
+        self.origins = None
+        self._spans = []
+        self._seams = []
+        self._sha1, self._hashed = hashlib.sha1(usedforsecurity=False), 0
+
+    def begin(self, origins: Origins) -> None:
+        """Note where the bytes come from, so that a later try can go on."""
+        self.origins = origins
+        self._record_at = time.monotonic() + _RECORD_AFTER
+
+    def resume(self, origins: Origins) -> None:
+        """Go on with what an earlier try left."""
+        self.origins = origins
+        self._spans = merged(origins.have)
+
+    # Bytes
+
+    def span(self, first: int) -> list[int]:
+        """Return a new span, [first, end) of what is written, that begins here."""
+        span = [first, first]
+        with self._lock:
+            self._spans.append(span)
+        return span
+
+    def extend(self, span: list[int], data: memoryview) -> int:
+        """Write what comes next in a span; return its new end."""
+        self.write(data, span[1])
+        span[1] += len(data)
+        self._note(len(data))
+        return span[1]
+
+    def write(self, data: memoryview | bytes, at: int) -> None:
+        """Write bytes at a place; of those in a row from the beginning the sha1 is kept."""
+        file = self._part.file
+        if at == self._hashed and not self._is_followed:
+            self._sha1.update(data)
+            self._hashed += len(data)
+        done = os.pwrite(file, data, at)
+        while done < len(data):  # a disk that is nearly full takes less than all; the next call tells why
+            done += os.pwrite(file, data[done:], at + done)
+
+    def differs(self, data: memoryview, at: int) -> bool:
+        """Whether other bytes lie there than these."""
+        return os.pread(self._part.file, len(data), at) != data
+
+    def gap(self) -> tuple[int, int] | None:
+        """Return the first range that is missing, or None."""
+        if self.origins is None:
+            return None
+        at = 0
+        for first, end in merged(self._spans):
+            if first > at:
+                return at, first
+            at = max(at, end)
+        return (at, self.origins.size) if at < self.origins.size else None
+
+    # Where two ranges meet
+
+    def note_seam(self, at: int, data: bytes) -> None:
+        """Note what the server that sent a range to its end said comes next: both have to be of the same file."""
+        with self._lock:
+            self._seams.append((at, data))
+
+    def check_seams(self) -> None:
+        """Raise Misfit unless all ranges fit to what follows them."""
+        if any(self.differs(memoryview(data), at) for at, data in self._seams):
+            raise Misfit
+
+    # The sha1
+
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """Have the sha1 made by a thread of its own while several write, so that little is left when they are done."""
+        ended = threading.Event()
+
+        def follow() -> None:
+            while not ended.wait(_FOLLOW_EVERY):
+                spans = merged(self._spans)
+                if spans and spans[0][0] == 0:
+                    self._hash_up_to(spans[0][1])
+
+        thread = threading.Thread(target=follow, name="astra-sha1", daemon=True)
+        self._is_followed = True
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._is_followed = False
+
+    def sha1(self) -> str:
+        """Return the sha1 of everything that is here."""
+        self._hash_up_to(max((end for _, end in self._spans), default=self._hashed))
+        return self._sha1.hexdigest()
+
+    def _hash_up_to(self, end: int) -> None:
+        while self._hashed < end:
+            piece = room(min(1 << 18, end - self._hashed))
+            count = os.preadv(self._part.file, [piece], self._hashed)
+            if count == 0:
+                raise Setback("the part file shrank")
+            self._sha1.update(piece[:count])
+            self._hashed += count
+
+    # The record
+
+    def _note(self, count: int) -> None:
+        """Record now and then what is there."""
+        origins = self.origins
+        if origins is None:
+            return
+        with self._lock:
+            self._unrecorded += count
+            self._unsynced += count
+            if self._unrecorded < _RECORD_EVERY and not (self._record_at and time.monotonic() > self._record_at):
+                return
+            self._unrecorded, self._record_at = 0, 0.0
+            origins.have = merged(self._spans)
+            self._part.record(origins)
+            if self._unsynced < _SYNC_EVERY:
+                return
+            self._unsynced = 0
+            written = origins.have
+        os.fdatasync(self._part.file)  # the others go on meanwhile
+        origins.safe = written
+
+    def spread(self) -> None:
+        """Record that from now on several places are written to: the length of the file tells nothing any more."""
+        if self.origins is not None:
+            self.origins.spread = True
+            self._record()
+
+    def save(self) -> None:
+        """Record what is there, for the next try."""
+        if self.gap() is not None:
+            self._record()
+
+    def _record(self) -> None:
+        with self._lock:
+            if self.origins is not None:
+                self.origins.have = merged(self._spans)
+                self._part.record(self.origins)
+
+
+def merged(spans: list[list[int]]) -> list[list[int]]:
+    """Return spans in order, joined where they touch."""
+    joined: list[list[int]] = []
+    for first, end in sorted(spans):
+        if first == end:
+            continue
+        if joined and first <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], end)
+        else:
+            joined.append([first, end])
+    return joined

@@ -1,0 +1,76 @@
+"""One large file over several connections: its pieces, taken front to back, and the crew that brings them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from astra_registry.fetching.filling import Misfit
+from astra_registry.fetching.setbacks import Setback
+
+_AT_LEAST = 4 << 20  # bytes: a smaller piece costs more in waiting for its answer than it brings
+
+
+class Pieces:
+    """The ranges of a file that nobody has taken yet.
+
+    Each is a share of what is left, so that the first ones cost few requests and the last ones let all connections end
+    together; front to back, so that the sha1 can follow.
+    """
+
+    def __init__(self, first: int, size: int, takers: int) -> None:
+        self.size = size
+        self.stopped = False
+        self._next = first
+        self._takers = takers
+        self._lock = threading.Lock()
+
+    def take(self) -> tuple[int, int] | None:
+        """Return the next piece, from its first byte to the one behind its last; None when there is no more."""
+        with self._lock:
+            left = self.size - self._next
+            if self.stopped or left <= 0:
+                return None
+            first = self._next
+            length = max(_AT_LEAST, left // (2 * self._takers))
+            self._next = self.size if left - length < _AT_LEAST else first + length
+            return first, self._next
+
+
+class Crew:
+    """Threads that bring pieces while the context lasts; leaving it waits for them, and raises what one of them met."""
+
+    def __init__(self, pieces: Pieces, bring: Callable[[int, int], None], size: int) -> None:
+        self._pieces = pieces
+        self._bring = bring
+        self._errors: list[Exception] = []
+        self._threads = [threading.Thread(target=self._work, name="astra-range", daemon=True) for _ in range(size)]
+
+    def _work(self) -> None:
+        try:
+            self.help()
+        except Exception as error:  # noqa: BLE001 -- it is raised again where the file is waited for
+            self._errors.append(error)
+            if not isinstance(error, Setback):
+                self._pieces.stopped = True  # there is no use in the others
+
+    def help(self) -> None:
+        """Bring pieces too, as long as there are any."""
+        while (piece := self._pieces.take()) is not None:
+            self._bring(*piece)
+
+    def __enter__(self) -> Crew:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._pieces.stopped = True
+        for thread in self._threads:
+            thread.join()
+        if error is None and self._errors:
+            raise next((met for met in self._errors if isinstance(met, Misfit)), self._errors[0])

@@ -1,0 +1,162 @@
+"""Servers that speak HTTP badly, on purpose or not: each file has its outcome, in one line, and the run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from astra_registry.fetching import FetchReport, Wanted, fetch
+
+Answer = bytes | Callable[[socket.socket], None]
+
+
+class Raw:
+    """A server that answers every request with the same bytes, and hangs up."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = b""
+        raw = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    head = b""
+                    while b"\r\n\r\n" not in head:
+                        head += self.request.recv(65536) or b"\r\n\r\n"
+                    if callable(raw.answer):
+                        raw.answer(self.request)
+                    else:
+                        self.request.sendall(raw.answer)
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def raw() -> Iterator[Raw]:
+    made = Raw()
+    yield made
+    made.close()
+
+
+def brought(raw: Raw, here: Path, *, files: int = 1, **options: object) -> FetchReport:
+    """Fetch from it, in a thread that is given up when it hangs."""
+    reports: list[FetchReport] = []
+    items = [Wanted((f"{raw.url}/sas/dr17/{n}.txt",), str(here / f"{n}.txt")) for n in range(files)]
+    chosen = {"timeout": 0.5, "connect_timeout": 1.0, "retries": 1, "checksums": "never", **options}
+    thread = threading.Thread(target=lambda: reports.append(fetch(items, remote_base=raw.url, **chosen)), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert reports, "it hangs"
+    return reports[0]
+
+
+def answer(status: str = "200 OK", *headers: bytes, body: bytes = b"x") -> bytes:
+    lines = [f"HTTP/1.1 {status}".encode("latin-1"), *headers, b"Content-Length: %d" % len(body), b"", body]
+    return b"\r\n".join(lines)
+
+
+NONSENSE = {
+    "a length of ²": b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\nxx",
+    "a length of 5,000 digits": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nxx",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nxx",
+    "a status of ²": b"HTTP/1.1 \xb2\xb2\xb2 OK\r\n\r\n",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+    "a page without a head": b"<html>hello\n\n</html>",
+    "a head without an end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000,
+    "Continue without an end": b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
+    "a wait of ²": answer("503 Busy", b"Retry-After: \xb2"),
+    "a wait beyond all calendars": answer("503 Busy", b"Retry-After: 99999999999999999999"),
+    "a wait of 400 digits": answer("503 Busy", b"Retry-After: " + b"9" * 400),
+    "a wait until the year 99999": answer("503 Busy", b"Retry-After: Mon, 01 Jan 99999 00:00:00 GMT"),
+    "a redirect to half an address": answer("302 Found", b"Location: http://[bad/x"),
+    "a redirect to a port that is none": answer("302 Found", b"Location: http://a:999999/x"),
+    "a redirect to nowhere": answer("302 Found", b"Location: "),
+    "a chunk of a negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
+    "a chunk that is cut": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\nx",
+    "a damaged encoding": answer("200 OK", b"Content-Encoding: gzip"),
+    "an unknown encoding": answer("200 OK", b"Content-Encoding: br"),
+    "a part, unasked": answer("206 Partial Content", b"Content-Range: bytes 0-0/1"),
+    "nothing new": b"HTTP/1.1 304 Not Modified\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("said", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_a_failure_of_its_file_in_one_line(raw: Raw, tmp_path: Path, said: bytes) -> None:
+    raw.answer = said
+
+    report = brought(raw, tmp_path / "here", files=3)
+
+    assert [result.status for result in report] == ["failed"] * 3
+    assert all(result.error and "\n" not in result.error for result in report)
+    assert not (tmp_path / "here").exists()
+
+
+def dripping(first: bytes, drop: bytes) -> Callable[[socket.socket], None]:
+    def answer(client: socket.socket) -> None:
+        client.sendall(first)
+        for _ in range(400):
+            client.sendall(drop)
+            time.sleep(0.05)
+
+    return answer
+
+
+DRIPS = {
+    "in its head": dripping(b"HTTP/1.1 200 OK\r\n", b"X"),
+    "in its head's lines": dripping(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "in the size of a chunk": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "in its body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("limit_rate", [None, 100_000])
+@pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
+def test_a_server_that_trickles_for_ever_is_given_up(
+    raw: Raw, tmp_path: Path, drip: Answer, limit_rate: float | None
+) -> None:
+    raw.answer = drip
+    started = time.monotonic()
+
+    [result] = brought(raw, tmp_path, limit_rate=limit_rate, retries=0)
+
+    assert result.status == "failed"
+    assert time.monotonic() - started < 5
+
+
+class Clumsy:
+    """A transport that fails in a way that nobody has agreed on."""
+
+    def fetch(self, url: str, destination: str) -> None:
+        if "1" in url:
+            raise RuntimeError(f"no idea\nwhat to do with {url}")
+        Path(destination).write_text("here")
+
+
+def test_a_transport_that_fails_in_its_own_way_fails_for_that_file_alone(tmp_path: Path) -> None:
+    items = [Wanted((f"attic:{n}",), str(tmp_path / f"{n}.txt")) for n in range(3)]
+
+    report = {str(result.url): result for result in fetch(items, transport=Clumsy())}
+
+    assert {url: result.status for url, result in report.items()} == {
+        "attic:0": "fetched",
+        "attic:1": "failed",
+        "attic:2": "fetched",
+    }
+    assert report["attic:1"].error == "RuntimeError: no idea what to do with attic:1"

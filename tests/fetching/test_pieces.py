@@ -1,0 +1,86 @@
+"""One large file over several connections: what is taken, by whom, and what its sha1 is."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astra_registry.errors import TransferFailed
+from astra_registry.fetching.filling import Filling, Misfit
+from astra_registry.fetching.parts import Part
+from astra_registry.fetching.pieces import Crew, Pieces
+from astra_registry.fetching.setbacks import Setback
+
+MEGABYTE = 1 << 20
+
+
+def all_of(pieces: Pieces) -> list[tuple[int, int]]:
+    return list(iter(pieces.take, None))
+
+
+@given(st.integers(0, 1 << 40), st.integers(1, 1 << 33), st.integers(1, 8))
+def test_pieces_cover_the_rest_of_a_file_front_to_back(first: int, length: int, takers: int) -> None:
+    taken = all_of(Pieces(first, first + length, takers))
+
+    assert taken[0][0] == first
+    assert taken[-1][1] == first + length
+    assert all(end == following for (_, end), (following, _) in itertools.pairwise(taken))
+
+
+def test_pieces_shrink_so_that_all_connections_end_together() -> None:
+    sizes = [end - first for first, end in all_of(Pieces(0, 200 * MEGABYTE, 4))]
+
+    assert sizes[0] == 25 * MEGABYTE
+    assert max(sizes[-4:]) < 9 * MEGABYTE
+    assert len(sizes) < 32
+
+
+def test_the_sha1_follows_what_is_written_in_any_order(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096
+    filling = Filling(Part(str(tmp_path / "f.fits")))
+    spans = {first: filling.span(first) for first in range(0, len(data), 100_000)}
+
+    with filling.followed():
+        for first in sorted(spans, reverse=True):
+            end = min((other for other in spans if other > first), default=len(data))
+            filling.extend(spans[first], memoryview(data)[first:end])
+
+    assert filling.sha1() == hashlib.sha1(data).hexdigest()
+
+
+def test_what_a_helper_met_is_raised_where_the_file_is_waited_for() -> None:
+    def bring(first: int, end: int) -> None:
+        raise Setback("the line broke")
+
+    with pytest.raises(Setback, match="the line broke"), Crew(Pieces(0, 100 * MEGABYTE, 2), bring, 1):
+        pass
+
+
+def test_a_range_of_another_file_counts_for_more_than_a_broken_line() -> None:
+    errors = iter([Setback("the line broke"), Misfit()])
+    both = threading.Barrier(2)
+
+    def bring(first: int, end: int) -> None:
+        both.wait(5)
+        raise next(errors)
+
+    with pytest.raises(Misfit), Crew(Pieces(0, 100 * MEGABYTE, 2), bring, 2):
+        pass
+
+
+def test_nobody_takes_another_piece_once_one_has_failed_for_good() -> None:
+    pieces = Pieces(0, 100 * MEGABYTE, 2)
+
+    def bring(first: int, end: int) -> None:
+        raise TransferFailed("it is a folder now")
+
+    with pytest.raises(TransferFailed), Crew(pieces, bring, 1):
+        pass
+
+    assert pieces.take() is None
