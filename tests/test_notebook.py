@@ -121,6 +121,12 @@ def test_a_registry_shows_products_that_were_written_by_hand_before_those_of_the
     assert "more: registry.search(…)" in " ".join(shown.split())
 
 
+def test_names_are_completed_as_attributes_and_as_keys() -> None:
+    assert {"apStar", "apVisit", "spec"} <= set(dir(registry))
+    assert "spec-lite" not in dir(registry)
+    assert {"apStar", "spec-lite"} <= set(registry._ipython_key_completions_())
+
+
 def test_plugins_are_a_list_that_shows_as_a_table() -> None:
     plugins = registry.plugins
 
