@@ -48,13 +48,14 @@ dist: .venv/developer  ## wheels and sdists of the core and the plugins, in dist
 	for package in $(PACKAGES); do $(BIN)/python -m build --quiet --outdir dist $$package; done
 	$(BIN)/twine check --strict dist/*
 
-lowest:  ## the tour with the lowest versions that pyproject.toml allows, in .lowest/
+lowest:  ## the tour, and an error, with the lowest versions that pyproject.toml allows, in .lowest/
 	rm -rf .lowest
 	$(PYTHON) -m venv .lowest
 	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print("\n".join(project["dependencies"]).replace(">=", "=="))' > .lowest/constraints.txt
 	.lowest/bin/python -m pip install -qq --disable-pip-version-check -c .lowest/constraints.txt $(addprefix -e ,$(PACKAGES))
 	.lowest/bin/python demo/tour.py
+	.lowest/bin/astra-registry show apVist 2>&1 | grep "did you mean"
 
 clean:  ## remove what make made
 	rm -rf .venv .lowest .demo dist docs/_build docs/reference/generated .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -14,12 +14,16 @@ def written(path: str | os.PathLike[str], *, overwrite: bool = False, suffix: st
     """Give a private name in the folder of ``path``; what was written there gets its real name when the block ends.
 
     After an exception nothing is left. ``suffix`` is for writers that look at a name's ending. Raises FileExistsError
-    when the file is there, also when it came to be in the meantime, unless it may be overwritten.
+    when the file is there, also when it came to be in the meantime, unless it may be overwritten, and
+    FileNotFoundError when its folder is not there.
     """
     target = os.fspath(path)
     if not overwrite and os.path.lexists(target):
         raise _there_already(target)
     folder, name = os.path.split(target)
+    if folder and not os.path.isdir(folder):
+        # Before it is tried: an error would name the private file, which nobody asked for.
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", folder)
     private = os.path.join(folder, f".{name}.{secrets.token_hex(6)}{suffix}")
     try:
         yield private

@@ -12,7 +12,7 @@ from astra_registry.errors import AstraRegistryError
 ROWS = 10  # of a list whose whole is too long to look at
 
 _CELL = "text-align:left;vertical-align:top"
-_BAD = ("missing", "unauthorized", "failed", "broken", "conflict")
+_BAD = ("missing", "unauthorized", "failed", "died", "broken", "conflict")
 
 
 def of_product(product: Any) -> str:
@@ -34,7 +34,12 @@ def of_registry(registry: Any) -> str:
     names, plugins = registry.names(), registry.plugins
     ailing = [plugin for plugin in plugins if plugin.error]
     title = _title("Registry", f"{_count(len(names), 'product')} from {_count(len(plugins), 'plugin')}")
-    rows = [(d.name, d.summary, d.releases_in_words) for d in _declarations(registry, names)]
+    if not names:
+        note = _note("no plugin brings a product: <code>pip install astra-registry-sdsstree</code> brings all of SDSS")
+        return f"{title}{of_plugins(plugins) if plugins else ''}{note}"
+    # First what somebody wrote by hand, then the hundreds that come with the tree.
+    ours = [name for plugin in sorted(plugins, key=lambda p: len(p.products)) for name in plugin.products]
+    rows = [(d.name, d.summary, d.releases_in_words) for d in _declarations(registry, dict.fromkeys([*ours, *names]))]
     table = _table(rows, ("product", "what it is", "releases"))
     more = len(names) - len(rows)
     note = _note(f"… and {more:,} more: <code>registry.search(…)</code> finds them") if more > 0 else ""
@@ -70,6 +75,27 @@ def of_report(report: Any) -> str:
     more = len(ordered) - len(shown)
     note = _note(f"… and {more:,} more: <code>report.to_table()</code> has all") if more > 0 else ""
     return f"{_title('FetchReport', report.summary())}{_table(rows, ('status', 'file', 'size', ''))}{note}"
+
+
+def of_run(report: Any) -> str:
+    """Return what became of tasks: how many are in which state, then those that are not done, then the rest."""
+    ordered = sorted(report, key=lambda outcome: outcome.ok)
+    shown = ordered[: max(ROWS, min(len(report.failed), 10 * ROWS))]
+    rows = [(_state(o.status), _value(_label(o.task)), _seconds(o.duration), o.error or "") for o in shown]
+    more = len(ordered) - len(shown)
+    note = _note(f"… and {more:,} more: <code>report.to_table()</code> has all") if more > 0 else ""
+    counted = ", ".join(f"{number:,} {status.name.lower()}" for status, number in sorted(report.counts().items()))
+    title = _title("Report", f"{_count(len(report), 'task')}{f': {counted}' if counted else ''}")
+    return f"{title}{_table(rows, ('state', 'task', 'time', '')) if rows else ''}{note}"
+
+
+def of_outcome(outcome: Any) -> str:
+    """Return what became of one task."""
+    rows = [
+        ("state", _state(outcome.status)), ("task", _label(outcome.task)), ("error", outcome.error),
+        ("time", _seconds(outcome.duration)), ("attempts", str(outcome.attempts)),
+    ]  # fmt: skip
+    return _table([row for row in rows if row[1]])
 
 
 def of_result(result: Any) -> str:
@@ -148,6 +174,18 @@ def _declarations(registry: Any, names: Iterable[str]) -> Iterator[Any]:
             yield registry.declaration(name)
         except AstraRegistryError:
             continue  # claimed by two: the plugins' table says so
+
+
+def _state(status: Any) -> str:
+    return _Marked(status.name.lower())
+
+
+def _label(task: Any) -> str:
+    return getattr(task, "task_id", None) or repr(task)
+
+
+def _seconds(duration: float | None) -> str:
+    return "" if duration is None else f"{duration:.2f} s"
 
 
 def _file(result: Any) -> str:

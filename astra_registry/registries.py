@@ -116,6 +116,10 @@ class Registry(Mapping[str, type[DataProduct]]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name in self.names() if name.isidentifier())]
 
+    def _ipython_key_completions_(self) -> list[str]:
+        """Return what IPython and Jupyter complete after ``registry["``."""
+        return self.names()
+
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False

@@ -110,7 +110,21 @@ def test_a_registry_shows_its_products_and_first_of_all_what_is_wrong() -> None:
 
 
 def test_a_registry_of_none_is_shown_too() -> None:
-    assert "0 products from 0 plugins" in text(Registry(plugins=[]))
+    shown = text(Registry(plugins=[]))
+    assert "0 products from 0 plugins" in shown
+    assert "pip install astra-registry-sdsstree" in shown
+
+
+def test_a_registry_shows_products_that_were_written_by_hand_before_those_of_the_tree() -> None:
+    shown = text(registry)
+    assert shown.index("apStar") < shown.index("The combined spectrum of a star") < shown.index("AllStarSSPP")
+    assert "more: registry.search(…)" in " ".join(shown.split())
+
+
+def test_names_are_completed_as_attributes_and_as_keys() -> None:
+    assert {"apStar", "apVisit", "spec"} <= set(dir(registry))
+    assert "spec-lite" not in dir(registry)
+    assert {"apStar", "spec-lite"} <= set(registry._ipython_key_completions_())
 
 
 def test_plugins_are_a_list_that_shows_as_a_table() -> None:

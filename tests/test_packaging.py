@@ -74,11 +74,11 @@ def test_a_wheel_has_its_types_its_data_and_nothing_else(dist: Path) -> None:
         names = zipfile.ZipFile(wheel).namelist()
         package = next(name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info"))
         assert f"{package}/py.typed" in names
+        assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names), wheel.name
         assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {package}
     core = zipfile.ZipFile(next(dist.glob("astra_registry-*.whl"))).namelist()
     assert "astra_registry/data/release_versions.csv" in core
     assert any(name.startswith("astra_registry/store/migrations/") for name in core)
-    assert any(name.endswith("licenses/LICENSE") for name in core)
 
 
 def test_the_sdist_of_the_core_holds_its_tests_and_its_documentation(dist: Path) -> None:
@@ -120,6 +120,10 @@ def test_the_version_is_the_same_wherever_it_is_written() -> None:
     citation = (TOP / "CITATION.cff").read_text()
     assert f"\nversion: {astra_registry.__version__}\n" in citation
     assert f"## [{astra_registry.__version__}]" in (TOP / "CHANGELOG.md").read_text()
+
+
+def test_every_distribution_has_the_same_licence() -> None:
+    assert {file.read_text() for file in TOP.glob("plugins/*/LICENSE")} == {(TOP / "LICENSE").read_text()}
 
 
 def test_the_readme_names_every_plugin() -> None:

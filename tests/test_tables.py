@@ -21,7 +21,8 @@ from astra_registry.errors import BadTable, FileMissing, UnequalLengths
 from astra_registry.tables import as_table, column_names, iter_columns, match_columns, read_columns, write_table
 
 TABLES = Path(__file__).parent / "data" / "tables"
-FORMATS = ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "parquet"]
+FORMATS = ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "parquet", "feather", "arrow", "orc"]
+UNTYPED = ["txt", "dat", "rst"]
 
 
 @pytest.fixture
@@ -50,10 +51,90 @@ def test_a_table_reads_back_as_it_was_written(visits: Table, ending: str, tmp_pa
     assert all(type(value) in (int, str) for value in columns["mjd"])
     if ending not in ("csv", "tsv"):
         assert columns["snr"][0] == 10.5
-    if ending in ("ecsv", "vot", "parquet", "fits"):
         assert columns.units == {"mjd": "d"}
-    if ending in ("ecsv", "vot", "parquet"):
         assert columns.descriptions == {"plate": "the plug plate"}
+
+
+@pytest.mark.parametrize("ending", UNTYPED)
+def test_a_table_of_text_without_types_is_read_as_text(visits: Table, ending: str, tmp_path: Path) -> None:
+    write_table(visits, tmp_path / f"visits.{ending}")
+
+    columns = read_columns(tmp_path / f"visits.{ending}")
+
+    assert columns["plate"] == ["5094", "5094", "010"]
+    assert columns["mjd"] == ["55874", "56643", "56651"]
+
+
+@pytest.mark.parametrize(
+    "form", ["ascii.ipac", "ascii.mrt", "ascii.fixed_width", "ascii.commented_header", "ascii.tab"]
+)
+def test_what_astropy_writes_is_known_by_its_content(visits: Table, form: str, tmp_path: Path) -> None:
+    visits["snr"][1] = 2.0
+    visits.write(tmp_path / "visits", format=form)
+
+    columns = read_columns(tmp_path / "visits", columns=["plate", "mjd"])
+
+    assert [str(plate).lstrip("0") for plate in columns["plate"]] == ["5094", "5094", "10"]
+    assert [int(mjd) for mjd in columns["mjd"]] == [55874, 56643, 56651]
+
+
+def test_comments_before_columns_apart_by_blanks_are_not_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "stars.txt"
+    path.write_text("# chosen by me\nobj field telescope\n2M16 000+14 apo25m\n")
+    assert read_columns(path)["field"] == ["000+14"]
+
+    path.write_text("# obj plate\n2M16 0123\n")
+    assert read_columns(path)["plate"] == ["0123"]
+
+    names = [f"column_{n}" for n in range(200)]
+    path.write_text(f"{' '.join(names)}\n{' '.join(['01'] * 200)}\n")
+    assert list(read_columns(path)) == names
+
+
+def test_a_page_of_html_is_refused_for_it_would_lose_leading_zeros(visits: Table, tmp_path: Path) -> None:
+    write_table(visits, tmp_path / "t.html")
+
+    with pytest.raises(BadTable, match="is a page of HTML"):
+        read_columns(tmp_path / "t.html")
+
+
+def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match=r"t\.tbl' cannot be written"):
+        write_table({"n": np.zeros((2, 2))}, tmp_path / "t.tbl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_description_too_long_for_a_card_of_fits_is_read_whole(tmp_path: Path) -> None:
+    told = "where the star is seen, at the equinox and the epoch that the catalogue of the survey gives it " * 3
+    write_table({"ra": [1.0]}, tmp_path / "t.fits", descriptions={"ra": told.strip()}, units={"ra": "deg"})
+
+    assert read_columns(tmp_path / "t.fits").descriptions == {"ra": told.strip()}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather", "orc"])
+def test_a_damaged_file_of_arrow_s_formats_is_told(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{ending}"
+    write_table({"n": list(range(1000))}, path)
+    path.write_bytes(path.read_bytes()[:-40])
+
+    with pytest.raises(BadTable, match="cannot be read as"):
+        read_columns(path)
+
+
+@pytest.mark.parametrize("ending", ["feather", "orc", "parquet"])
+def test_what_pyarrow_writes_itself_is_read(ending: str, tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import feather, orc, parquet
+
+    table = pyarrow.table({"mjd": [55874, None], "plate": ["010", "5094"], "lines": [[1.0], [2.0, 3.0]]})
+    write = {"feather": feather.write_feather, "orc": orc.write_table, "parquet": parquet.write_table}[ending]
+    write(table, str(tmp_path / "t"))
+
+    columns = read_columns(tmp_path / "t")
+
+    assert columns["mjd"] == [55874, MASKED]
+    assert columns["plate"] == ["010", "5094"]
+    assert columns["lines"] == [[1.0], [2.0, 3.0]]
 
 
 def test_what_a_file_is_follows_from_its_content_and_not_from_its_name(visits: Table, tmp_path: Path) -> None:

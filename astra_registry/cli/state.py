@@ -165,10 +165,17 @@ def _told(what: str, number: int, *, in_json: bool) -> None:
     show_default=True,
     help="A table, a JSON array, or JSON lines.",
 )
+@click.option("-o", "--output", metavar="FILE", help="Write a table: .csv, .ecsv, .fits, .vot, .parquet and others.")
 @JSON
 @database_option
-def export(status: str | None, family: str | None, form: str, in_json: bool) -> None:
-    """Write every task and batch to stdout."""
+def export(status: str | None, family: str | None, form: str, output: str | None, in_json: bool) -> None:
+    """Write every task and batch to stdout, or into a file in the format that its name says."""
+    if output is not None:
+        from astra_registry.tables import write_table
+
+        write_table(StateStore.default().to_table(status=status, family=family), output, overwrite=True)
+        click.echo(output)
+        return
     rows = StateStore.default().export(status=status, family=family)
     if in_json or form == "json":
         as_json(rows)

@@ -7,20 +7,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from astra_registry.fetching import report
 from astra_registry.tables.streamed import Form, write_streamed
 
-COLUMNS: Mapping[str, type] = {
-    "product": str,
-    "release": str,
-    "url": str,
-    "path": str,
-    "status": str,
-    "bytes": int,
-    "sha1": str,
-    "seconds": float,
-    "attempts": int,
-    "error": str,
-}
+COLUMNS: Mapping[str, type] = {name: kind for name, (kind, _, _) in report.COLUMNS.items()}
 _ALWAYS = frozenset({"status", "seconds", "attempts"})
 _TOGETHER = 500  # rows written at once
 
@@ -73,7 +63,13 @@ class Kept:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write them as a table in the format that the file's name says."""
-        form = Form(columns=COLUMNS, optional=COLUMNS.keys() - _ALWAYS, widths=self._widths)
+        form = Form(
+            columns=COLUMNS,
+            optional=COLUMNS.keys() - _ALWAYS,
+            widths=self._widths,
+            units={name: unit for name, (_, unit, _) in report.COLUMNS.items() if unit},
+            descriptions={name: description for name, (_, _, description) in report.COLUMNS.items()},
+        )
         write_streamed(path, form, self._spool.rows(), self._spool.count)
 
     def close(self) -> None:

@@ -84,7 +84,7 @@ class Line:
     def _context(self) -> ssl.SSLContext:
         with self._lock:
             if self._tls is None:
-                self._tls = _tls_context(self._ca_bundle)
+                self._tls = tls_context(bundle_in_force(self._ca_bundle))
             return self._tls
 
     def _secured(self, plain: socket.socket, origin: Origin) -> socket.socket:
@@ -100,8 +100,13 @@ class Line:
             raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
 
 
-def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    bundle = ca_bundle or next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), None)
+def bundle_in_force(ca_bundle: str | None) -> str | None:
+    """Return the file or folder of certificates that is used; None for the system's own."""
+    return ca_bundle or next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), None)
+
+
+def tls_context(bundle: str | None) -> ssl.SSLContext:
+    """Return a context that trusts these certificates. Raises BadSetting when they cannot be read."""
     try:
         if bundle and os.path.isdir(bundle):
             return ssl.create_default_context(capath=bundle)

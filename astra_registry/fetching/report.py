@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import attrs
 
 from astra_registry import notebook
-from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.errors import BadTable, FileFailed, FileMissing, TransferFailed, Unauthorized
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -118,19 +118,44 @@ class FetchReport(Sequence[FetchResult]):
         """Return the results as an astropy Table, one row a file; what is unknown is masked."""
         from astropy.table import MaskedColumn, Table
 
-        names = ("url", "path", "status", "bytes", "sha1", "seconds", "attempts", "error")
-        columns: dict[str, Any] = {
-            "product": _column([getattr(r.product, "sdss_data_model_name", None) for r in self._results], str, ""),
-            "release": _column([getattr(r.product, "release", None) for r in self._results], str, ""),
+        # Of a member of a batch the batch tells both, so that no product is made for a row.
+        sources = [r.source.batch if isinstance(r.source, Member) else r.source for r in self._results]
+        values = {
+            "product": [getattr(source, "sdss_data_model_name", None) for source in sources],
+            "release": [getattr(source, "release", None) for source in sources],
         }
-        kinds: dict[str, tuple[type, Any]] = {"bytes": (int, 0), "seconds": (float, 0.0), "attempts": (int, 0)}
-        for name in names:
-            kind, empty = kinds.get(name, (str, ""))
-            columns[name] = _column([getattr(r, name) for r in self._results], kind, empty)
-        table = Table({name: MaskedColumn(values, mask=mask) for name, (values, mask) in columns.items()})
+        table = Table()
+        for name, (kind, unit, description) in COLUMNS.items():
+            column, mask = _column(values.get(name) or [getattr(r, name) for r in self._results], kind)
+            table[name] = MaskedColumn(column, mask=mask, unit=unit, description=description)
         for name in ("bytes", "attempts"):
             table[name].fill_value = -1  # astropy's own, 999999, is a size that a file may have
         return table
+
+    @classmethod
+    def from_table(cls, table: Any) -> FetchReport:
+        """Return the report that `to_table` made into a table, or into a file of one; its results have no `product`.
+
+        Raises BadTable when it is no such table.
+        """
+        from astra_registry.conversion import MASKED
+        from astra_registry.tables import read_columns
+
+        names = [field.name for field in attrs.fields(FetchResult) if field.name in COLUMNS]
+        columns = read_columns(table, columns=names)
+        results = []
+        for number, row in enumerate(zip(*(columns[name] for name in names), strict=True)):
+            given = {name: value for name, value in zip(names, row, strict=True) if value is not MASKED and value != ""}
+            try:
+                told: dict[str, Any] = {name: COLUMNS[name][0](value) for name, value in given.items()}
+            except ValueError as error:
+                raise BadTable(f"row {number} of {columns.origin} is no result of a fetch: {error}") from None
+            if told.get("status") not in STATUSES:
+                known = ", ".join(STATUSES)
+                raise BadTable(f"row {number} of {columns.origin} has the status {told.get('status')!r}, not {known}")
+            places: dict[str, Any] = {"url": None, "path": None}
+            results.append(FetchResult(**places | told))
+        return cls(results)
 
     def raise_for_failures(self) -> None:
         """Raise when a file is not here: the reason of the first, with the number of all."""
@@ -148,8 +173,23 @@ class FetchReport(Sequence[FetchResult]):
         return f"{len(failed):,} of {len(self):,} files are not here; the first: {failed[0].path}: {failed[0].error}"
 
 
-def _column(values: list[Any], kind: type, empty: Any) -> tuple[Any, list[bool]]:
+#: Of each column of the table: its type, unit and description.
+COLUMNS: dict[str, tuple[type, str | None, str]] = {
+    "product": (str, None, "The name of the data product."),
+    "release": (str, None, "The data release."),
+    "url": (str, None, "Where the file comes from."),
+    "path": (str, None, "Where the file is kept."),
+    "status": (str, None, f"What came of it: {', '.join(STATUSES)}."),
+    "bytes": (int, "byte", "The size of the file on disk."),
+    "sha1": (str, None, "The SHA-1 checksum of the file."),
+    "seconds": (float, "s", "How long it took."),
+    "attempts": (int, None, "How many requests were made for it."),
+    "error": (str, None, "Why the file is not here."),
+}
+
+
+def _column(values: list[Any], kind: type) -> tuple[Any, list[bool]]:
     import numpy as np
 
-    filled = [empty if value is None else value for value in values]
+    filled = [kind() if value is None else value for value in values]
     return np.array(filled, dtype=kind), [value is None for value in values]

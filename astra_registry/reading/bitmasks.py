@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from astra_registry.errors import did_you_mean
+from astra_registry.errors import BadValue, did_you_mean
 
 APOGEE_PIXMASK: Mapping[str, int] = {
     "BADPIX": 0,
@@ -77,11 +77,11 @@ the survey (https://www.sdss3.org/dr10/algorithms/bitmask_sppixmask.php). BRIGHT
 
 
 def bits_of(names: Iterable[str], bits: Mapping[str, int]) -> int:
-    """Return the number with the named bits set. Raises KeyError with the close names when there is no such bit."""
+    """Return the number with the named bits set. Raises `BadValue` with close names when there is no such bit."""
     value = 0
     for name in names:
         if name not in bits:
-            raise KeyError(f"no bit is named {name!r}{did_you_mean(name, bits)}")
+            raise BadValue(f"no bit is named {name!r}{did_you_mean(name, bits)}; there are {', '.join(bits)}")
         value |= 1 << bits[name]
     return value
 

@@ -10,6 +10,7 @@ from astra_registry.reading.bitmasks import flagged
 from astra_registry.reading.wavelengths import SPEED_OF_LIGHT
 
 _SKY_BITS = ("SIG_SKYLINE", "BRIGHTSKY")  # measured, but what is seen is a sky line that was not subtracted well
+_LEANS = 0.3  # of the excess of a pixel, what its neighbours have at least in a line: that of a cosmic ray has none
 _GAP = 60  # neighbouring bad pixels that part a spectrum into panels: APOGEE's chips have 200 and more between them
 
 
@@ -40,6 +41,7 @@ class Drawn:
         # A slice of a spectrum keeps the meta of the whole: then neither fit nor bits belong to its pixels.
         self.base = 0.0
         self.model = None
+        self.told_apart_by: Sequence[str] = ("object", "mjd", "chip")
         if fitted is not None and len(fitted) == len(inside):
             self.model = np.asarray(fitted.value)[inside]
 
@@ -68,7 +70,7 @@ class Drawn:
             night = str(told.get("date", told.get("jd", "")))[:10]
             snr = f"  S/N {told['snr']:.0f}" if told.get("snr") else ""
             return f"{night}{snr}" if not self.bad.all() else f"{night}  left out"
-        return " ".join(str(told[name]) for name in ("object", "mjd", "chip") if name in told)
+        return " ".join(str(told[name]) for name in self.told_apart_by if name in told)
 
     @property
     def factor(self) -> float:
@@ -161,7 +163,10 @@ def flux_range(one: Drawn) -> tuple[float, float]:
     trusted = flux[(error <= 4 * np.median(error)) | (flux > 20 * error)]
     flux = trusted if len(trusted) > 10 else flux
     if len(flux) > 10:
-        # The median of three neighbours: an emission line is wider than a cosmic ray.
-        middle = np.median(np.stack([flux[:-2], flux[1:-1], flux[2:]]), axis=0)
-        return float(np.percentile(middle, 0.05)), float(np.max(middle))
+        # A line is wider than a cosmic ray: both neighbours of its deepest or highest pixel lean to the same side.
+        away = flux - np.median(flux)
+        with_its_neighbours = np.minimum(away[:-2] * np.sign(away[1:-1]), away[2:] * np.sign(away[1:-1]))
+        kept = flux[1:-1][with_its_neighbours >= _LEANS * np.abs(away[1:-1])]
+        flux = kept if len(kept) > 10 else flux
+        return float(np.percentile(flux, 0.05)), float(np.max(flux))
     return float(np.min(flux)), float(np.max(flux))

@@ -15,10 +15,10 @@ def register_formats(readers: Mapping[tuple[str, str], str], writers: Mapping[st
     A format has the product's name: ``Spectrum.read(path, format="apStar")``; other kinds are formats of
     `specutils.SpectrumList`, ``"apStar visits"``. The modules of readers are imported when a format is first used.
 
-    Modules of readers call this when they are imported, as specutils' own do. specutils looks for no entry points,
-    but imports each file in ``~/.specutils``: one that says ``import astra_registry_apstar.spectrum`` makes its
-    formats known wherever specutils is used. A format must be named: it is not guessed from a file, for there
-    specutils has its own formats of the same files.
+    Modules of readers call this when they are imported, as specutils' own do; the bundled plugins import theirs when
+    specutils is there already. specutils looks for no entry points, but imports each file in ``~/.specutils``: one
+    that says ``import astra_registry_apstar.spectrum`` makes its formats known wherever specutils is used. A format
+    must be named: it is not guessed from a file, for there specutils has its own formats of the same files.
 
     ``writers`` does the same for ``spectrum.write(path, format="apStar")``, by product. Calling it again changes
     nothing. Raises `MissingExtra` when specutils is not installed.

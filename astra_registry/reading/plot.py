@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from astra_registry.reading.lines import between as lines_between
 Arrangement = Literal["overlay", "offset", "stacked"]
 
 _INK, _BAND, _BAD, _LINE, _MODEL, _SKY = "#1b2a41", "#9fb8d9", "#c1121f", "#5f6355", "#e07a1f", "#b8bcc4"
+_ERROR_MEANS, _SKY_MEANS, _BAD_MEANS, _MODEL_MEANS = "±1σ", "bright sky line", "bad pixel", "the pipeline's fit"
+_MEANINGS = (_ERROR_MEANS, _SKY_MEANS, _BAD_MEANS, _MODEL_MEANS)
+_CHIPS = {"blue": "#2a6f97", "green": "#588157", "red": "#c1121f"}
 _COLOURS = ("#1b2a41", "#2a6f97", "#c1121f", "#588157", "#e07a1f", "#6a4c93", "#8d6b00", "#4d908e")
 
 
@@ -35,8 +39,8 @@ def plot(
     One spectrum with wide gaps has a panel for each part (of APOGEE: a chip each). Several are drawn in one panel,
     ``"overlay"`` or with an ``"offset"`` and scaled to their medians, or ``"stacked"`` in a panel each. ``error``
     shades one standard deviation; ``bad`` marks bad pixels, whose flux is not drawn, in red at the lower edge; pixels
-    on bright sky lines are grey and do not count for the scale. ``lines`` writes the names of
-    lines where they are seen at the velocity or redshift that ``meta`` tells; ``model`` adds the pipeline's fit;
+    on bright sky lines are grey and do not count for the scale; an overlay leaves them out. ``lines`` writes the names
+    of lines where they are seen at the velocity or redshift that ``meta`` tells; ``model`` adds the pipeline's fit;
     ``between`` limits the wavelengths, in Å, and ``flux_between`` the axis of flux, which else follows the spectrum.
     Raises `MissingExtra` without matplotlib.
     """
@@ -48,6 +52,9 @@ def plot(
     except ImportError:
         raise MissingExtra("plotting", "plot") from None
     drawn = [Drawn(one, between) for one in many]
+    for one in drawn:
+        varies = [name for name in one.told_apart_by if len({str(other.meta.get(name)) for other in drawn}) > 1]
+        one.told_apart_by = varies or one.told_apart_by
     if not any(one.size for one in drawn):
         raise BadValue(f"no pixel lies between {between[0]:g} and {between[1]:g} Å" if between else "no pixel to plot")
     if len(drawn) == 1:
@@ -56,15 +63,17 @@ def plot(
         for axes, part in zip(figure.subplots(len(parts), squeeze=False)[:, 0], parts, strict=True):
             _draw(axes, part, error=error, bad=bad, model=model)
             _frame(axes, [part], lines)
-            axes.set_ylabel("")
+        _explain(figure)
     elif arrangement == "stacked":
         figure = Figure(figsize=(11, 1.0 + 1.9 * len(drawn)), layout="constrained", dpi=150)
         panels = figure.subplots(len(drawn), sharex=True, squeeze=False)[:, 0]
         for number, (axes, one) in enumerate(zip(panels, drawn, strict=True)):
             _draw(axes, one, error=error, bad=bad, model=model)
             _frame(axes, [one], lines and number == 0)
-            axes.set_ylabel("")
-            _corner(axes, one.label)
+            axes.set_title(one.label, loc="left", fontsize=8, pad=2)
+            if one.bad.all():
+                axes.set_yticks([])
+        _explain(figure)
         panels[0].set_xlim(min(one.start for one in drawn), max(one.stop for one in drawn))
     elif arrangement in ("overlay", "offset"):
         offset = step_between(drawn) if arrangement == "offset" else 0.0
@@ -72,13 +81,15 @@ def plot(
         axes = figure.subplots()
         scaled = [one.scaled(number * offset) for number, one in enumerate(drawn)]
         for number, one in enumerate(scaled):
+            colour = _CHIPS.get(str(one.meta.get("chip")), _COLOURS[number % len(_COLOURS)])
             _draw(
                 axes,
                 one,
                 error=error and len(drawn) <= 4,
                 bad=False,
                 model=False,
-                colour=_COLOURS[number % len(_COLOURS)],
+                colour=colour,
+                sky_within=offset / 2,
             )
             if offset:
                 axes.annotate(
@@ -87,12 +98,14 @@ def plot(
                     xycoords=("axes fraction", "data"),
                     va="center",
                     fontsize=8,
-                    color=_COLOURS[number % len(_COLOURS)],
+                    color=colour,
                 )
         _frame(axes, scaled, lines)
         axes.set_ylabel("Flux / median" + (" + offset" if offset else ""))
         if not offset:
-            axes.legend(loc="lower right", fontsize=8, frameon=False, ncols=min(4, len(scaled)))
+            handles, labels = axes.get_legend_handles_labels()
+            chosen = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label not in _MEANINGS]
+            _legend(axes, *zip(*chosen, strict=True), ncols=min(4, len(scaled)))
     else:
         raise BadValue(f"spectra are arranged 'overlay', 'offset' or 'stacked', not {arrangement!r}")
     if flux_between is not None:
@@ -126,7 +139,17 @@ def _listed(spectra: Any) -> list[Any]:
     raise BadValue(f"{type(spectra).__name__} is not a spectrum or a list of spectra")
 
 
-def _draw(axes: Any, one: Drawn, *, error: bool, bad: bool, model: bool, colour: str = _INK) -> None:
+def _draw(
+    axes: Any,
+    one: Drawn,
+    *,
+    error: bool,
+    bad: bool,
+    model: bool,
+    colour: str = _INK,
+    sky_within: float = math.inf,
+) -> None:
+    """Draw one spectrum; of its pixels on bright sky lines those that are no farther from its level than that."""
     import numpy as np
 
     low, high = flux_range(one)
@@ -136,17 +159,19 @@ def _draw(axes: Any, one: Drawn, *, error: bool, bad: bool, model: bool, colour:
         band = _BAND if colour == _INK else colour
         below, above = one.flux - shown, one.flux + shown
         axes.fill_between(
-            one.wavelength, below, above, color=band, alpha=0.6 if band == _BAND else 0.2, lw=0, step="mid"
-        )
-    if one.sky.any():
-        # With the neighbours, so that the line goes on.
-        near = one.sky | np.roll(one.sky, 1) | np.roll(one.sky, -1)
-        axes.step(one.wavelength, np.where(near, one.flux, np.nan), where="mid", color=_SKY, lw=0.6)
+            one.wavelength, below, above, color=band, alpha=0.6 if band == _BAND else 0.2, lw=0, step="mid",
+            label=_ERROR_MEANS,
+        )  # fmt: skip
+    # With the neighbours, so that the line goes on.
+    near = one.sky | np.roll(one.sky, 1) | np.roll(one.sky, -1)
+    near &= np.abs(one.flux - one.base) <= sky_within
+    if near.any():
+        grey = np.where(near, one.flux, np.nan)
+        axes.step(one.wavelength, grey, where="mid", color=_SKY, lw=0.6, label=_SKY_MEANS)
     flux = np.where(one.sky, np.nan, one.flux)
     axes.step(one.wavelength, flux, where="mid", color=colour, lw=0.7, label=one.label)
     if model and one.model is not None:
-        (fit,) = axes.plot(one.wavelength, one.model, color=_MODEL, lw=0.9, label="the pipeline's fit")
-        axes.legend(handles=[fit], loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, borderpad=0)
+        axes.plot(one.wavelength, one.model, color=_MODEL, lw=0.9, label=_MODEL_MEANS)
     marked = one.bad & ~gaps(one.bad)
     if bad and marked.any():
         # A rug along the lower edge: a bad pixel has a place, and no flux worth showing.
@@ -160,7 +185,29 @@ def _draw(axes: Any, one: Drawn, *, error: bool, bad: bool, model: bool, colour:
             mew=0.8,
             clip_on=True,
             gid="bad pixels",
+            label=_BAD_MEANS,
         )
+
+
+def _explain(figure: Any) -> None:
+    """Say above the first panel what else than flux is drawn in any of them."""
+    drawn = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        if label in _MEANINGS
+    }
+    if drawn:
+        labels = [label for label in _MEANINGS if label in drawn]
+        _legend(figure.axes[0], [drawn[label] for label in labels], labels, ncols=len(labels))
+
+
+def _legend(axes: Any, handles: Sequence[Any], labels: Sequence[str], *, ncols: int) -> None:
+    """Put a legend above the panel, where it hides nothing."""
+    axes.legend(
+        handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, borderpad=0.2,
+        handlelength=1.4, columnspacing=1.2, ncols=ncols,
+    )  # fmt: skip
 
 
 def _frame(axes: Any, drawn: Sequence[Drawn], lines: bool) -> None:
@@ -218,19 +265,6 @@ def _name_lines(axes: Any, found: Sequence[Line], narrow: float) -> None:
         )
 
 
-def _corner(axes: Any, text: str) -> None:
-    axes.text(
-        0.99,
-        0.09,
-        text,
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
-    )
-
-
 def _title(many: Sequence[Any]) -> str:
     told = [one.meta for one in many if isinstance(one.meta, dict)]
     if not told:
@@ -240,8 +274,11 @@ def _title(many: Sequence[Any]) -> str:
     words = [str(first[name]) for name in same if first.get(name)]
     if not words or "object" not in same or "object" not in first:
         words += [f"{len(many)} spectra"] if len(many) > 1 else []
-    if "plate" in first and "object" in first and str(first["object"]).isdigit():
-        words[0] = "-".join(str(first[name]) for name in ("plate", "mjd", "fiber") if name in first)
+    if "plate" in first and str(first.get("object", 0)).isdigit():
+        # Of an optical spectrum: what stands in its file's name, not the long number of the object.
+        number = f"{first['fiber']:0>4}" if "fiber" in first else str(first.get("catalogid", ""))
+        name = "-".join(filter(None, (f"{first['plate']:0>4}", str(first.get("mjd", "")), number)))
+        words = [name, *words[("object" in same and "object" in first) :]]
     if first.get("class"):
         words.append(f"{first['class']} {first.get('subclass', '')}".strip())
     if "redshift" in first:

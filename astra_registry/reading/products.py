@@ -32,6 +32,8 @@ def read(
 
         opened = [fits.open(path) for path in paths_of(product)]
         return opened if product.is_batch_mode else opened[0]
+    if into not in (None, "list", "collection", "table"):
+        raise BadValue(f"spectra are read into a 'list', a 'collection' or a 'table', not {into!r}")
     name = product.sdss_data_model_name
     reader = load(_reader_of(product, kind, readers or {}))
     if getattr(reader, "reads_many", False):

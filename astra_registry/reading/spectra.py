@@ -62,13 +62,16 @@ def signal_to_noise(one: Spectrum) -> float:
     return float(np.median(one.flux.value[good] / error[good])) if good.any() else float("nan")
 
 
+_NO_VELOCITY = 999999.0  # km/s: what APOGEE's pipeline writes for a velocity that it could not measure
+
+
 def cards(header: Any, names: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
-    """Return ``{name: value}`` of the cards that are there: the first that is, when several are given for a name."""
+    """Return ``{name: value}`` of the cards that hold a value: the first that does, when several are named."""
     found = {}
     for name, keywords in names.items():
         for keyword in (keywords,) if isinstance(keywords, str) else keywords:
             value = header.get(keyword)
-            if value is not None and value != "":
+            if value is not None and value != "" and value != _NO_VELOCITY:
                 found[name] = value.strip() if isinstance(value, str) else value
                 break
     return found
@@ -99,6 +102,23 @@ def as_list(spectra: Iterable[Spectrum]) -> SpectrumList:
     return SpectrumList(spectra)
 
 
+# Unit and description of what ``meta`` tells, and descriptions of the arrays, as columns of a table.
+_TOLD = {
+    "product": (None, "The name of the data product."),
+    "release": (None, "The data release."),
+    "object": (None, "The name of the object."),
+    "ra": ("deg", "The right ascension."),
+    "dec": ("deg", "The declination."),
+    "snr": (None, "The signal to noise of a pixel, as the pipeline gives it."),
+}
+_ARRAYS = {
+    "wavelength": "The wavelength in vacuum.",
+    "flux": "The flux density.",
+    "error": "The standard deviation of the flux.",
+    "mask": "Where a pixel should not be used.",
+}
+
+
 def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "ra", "dec", "snr")) -> Any:
     """Return an astropy Table of one row a spectrum: what ``meta`` tells, then wavelength, flux, error and mask.
 
@@ -124,9 +144,14 @@ def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "
     for name in dict.fromkeys(key for one in listed for key in one.meta.get("parameters") or {}):
         if name not in table.colnames:
             table[name] = [(one.meta.get("parameters") or {}).get(name, "") for one in listed]
+    for name, (unit, description) in _TOLD.items():
+        if name in table.colnames:
+            table[name].unit, table[name].description = unit, description
     if listed:
         table["wavelength"] = u.Quantity([one.spectral_axis for one in listed])
         table["flux"] = u.Quantity([one.flux for one in listed])
         table["error"] = np.stack([error_of(one) for one in listed]) * FLUX_UNIT
         table["mask"] = np.stack([one.mask for one in listed])
+        for name, description in _ARRAYS.items():
+            table[name].description = description
     return table

@@ -18,6 +18,31 @@ Row = dict[str, Any]
 PAGE = 10_000
 
 
+#: What the columns of a row in plain values hold, in their order.
+DESCRIPTIONS = {
+    "task_id": "The identifier of the task.",
+    "family": "The name of its class.",
+    "release": "The data release.",
+    "parameters": "Its parameters.",
+    "is_batch": "Whether it is a batch.",
+    "size": "The number of members of a batch.",
+    "status": "The state that it is in.",
+    "status_code": "The number of that state.",
+    "duration": "How long it took.",
+    "attempt": "How many times it was started.",
+    "created": "When it was recorded (UTC).",
+    "modified": "When it was last changed (UTC).",
+    "user": "Who ran it.",
+    "host": "On which machine.",
+    "pid": "In which process.",
+    "error_type": "The class of the error that ended it.",
+    "error_message": "What that error says.",
+    "traceback": "Where in the code it was raised.",
+    "astra_version": "The version of astra_registry.",
+    "plugin_version": "The version of the plugin that brings its class.",
+}
+
+
 def plain(row: Any) -> Row:
     """Return a row of the table of tasks as plain values, as JSON has them."""
     return {

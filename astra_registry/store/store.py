@@ -9,7 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, Select, Text, bindparam, func, select
 from sqlalchemy.orm import Query
@@ -24,6 +24,9 @@ from astra_registry.store.record import Record, find_class
 from astra_registry.store.schema import membership, task
 from astra_registry.store.selections import effective_status, ids_for, named
 from astra_registry.store.states import Status, as_status
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 _open: weakref.WeakSet[StateStore] = weakref.WeakSet()
 
@@ -382,6 +385,15 @@ class StateStore:
         ):
             yield from (row for _, row in page)
             after = page[-1][0]
+
+    def to_table(self, *, status: Status | int | str | None = None, family: str | None = None) -> Table:
+        """Return every task and batch as an astropy Table with the columns of `export`; parameters are JSON."""
+        from astra_registry.tables import as_table
+
+        rows = list(self.export(status=status, family=family))
+        columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in questions.DESCRIPTIONS}
+        columns["parameters"] = [None if value is None else json.dumps(value) for value in columns["parameters"]]
+        return as_table(columns, units={"duration": "s"}, descriptions=questions.DESCRIPTIONS)
 
     def retry(
         self,

@@ -1,23 +1,26 @@
-"""Reading a table from a file, by what the file holds: CSV, ECSV, FITS, VOTable or Parquet, whole or by chunks."""
+"""Reading a table from a file, by what the file holds: CSV, FITS, Parquet or another, whole or by chunks."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import gzip
 import itertools
 import mmap
 import os
+import re
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TextIO, cast
 
-from astra_registry.conversion import MASKED
-from astra_registry.errors import BadTable, FileMissing, MissingExtra
-from astra_registry.tables.columns import Columns, Wanted, choose, from_arrow, from_object, plain
+from astra_registry.errors import BadTable, FileMissing
+from astra_registry.tables import arrow
+from astra_registry.tables.columns import Columns, Wanted, choose, from_object, plain
 
 CHUNK = 65536  # rows turned into Python values at once; more is not faster
 _FITS_BYTES = 1 << 24  # of a FITS table read at once: rows may be wide
+_LOOKED_AT = 8192  # bytes of a file that tell its format; the names of many columns are a long line
 _BLOCK = 512  # rows of CSV transposed together; the garbage collector makes larger blocks three times slower
 
 
@@ -79,10 +82,10 @@ def _reader(path: str) -> _Reader:
     """Return what reads the file, told by its first bytes: names lie."""
     try:
         with open(path, "rb") as stream:
-            start = stream.read(512)
+            start = stream.read(_LOOKED_AT)
         if start[:2] == b"\x1f\x8b":
             with gzip.open(path) as unpacked:
-                start = unpacked.read(512)
+                start = unpacked.read(_LOOKED_AT)
     except FileNotFoundError:
         raise FileMissing(f"there is no table {path!r}") from None
     except IsADirectoryError:
@@ -94,15 +97,53 @@ def _reader(path: str) -> _Reader:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"SIMPLE  ="):
         return _fits
-    if start.startswith(b"PAR1"):
-        return _parquet
-    if text.startswith(b"# %ECSV"):
-        return _ecsv
-    if text.startswith((b"<?xml", b"<VOTABLE")):
-        return _votable
+    for magic, reader in _BY_MAGIC.items():
+        if start.startswith(magic):
+            return reader
+    if text[:14].lower().startswith((b"<!doctype html", b"<html")):
+        # astropy would read its tables, and make 10 of 010.
+        raise BadTable(f"{path!r} is a page of HTML; give its table as CSV, ECSV, FITS, VOTable or Parquet")
+    form = _form_of_astropy(start, text)
+    if form is not None:
+        return functools.partial(_through_astropy, form)
     if b"\0" in start:
-        raise BadTable(f"{path!r} is not a table: neither text nor FITS, VOTable or Parquet")
+        raise BadTable(f"{path!r} is not a table: neither text nor FITS, VOTable, HDF5, Parquet, Feather or ORC")
     return _csv
+
+
+_BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
+_BY_BEGINNING = {
+    b"\x89HDF": "hdf5",
+    b"# %ECSV": "ascii.ecsv",
+    b"<?xml": "votable",
+    b"<VOTABLE": "votable",
+    b"\\begin{": "ascii.latex",
+    b"\\documentclass": "ascii.latex",
+    b"Title:": "ascii.mrt",
+}
+
+
+def _form_of_astropy(start: bytes, text: bytes) -> str | None:
+    """Return astropy's name of the format that a file's first bytes tell; None for CSV and what is none of them."""
+    for beginning, form in _BY_BEGINNING.items():
+        if start.startswith(beginning) or text[: len(beginning)].lower() == beginning.lower():
+            return form
+    if b"\0" in start:
+        return None
+    lines = [line for line in text.split(b"\n")[:-1] if line.strip()]
+    header = next((line for line in lines if not line.startswith(b"#")), b"")
+    if header.startswith((b"|", b"\\")):
+        # IPAC has rows without bars below its header, a table of fixed width has bars everywhere.
+        return "ascii.fixed_width" if all(line.startswith(b"|") for line in lines) else "ascii.ipac"
+    if re.fullmatch(rb"=+( +=+)*\s*", header):
+        return "ascii.rst"
+    if any(mark in header for mark in (b",", b"\t", b";", b"|")) or len(header.split()) < 2:
+        return None
+    # Columns apart by blanks; their names may stand in the last comment, and what follows is then no name.
+    comments = list(itertools.takewhile(lambda line: line.startswith(b"#"), lines))
+    named = comments and len(comments[-1].lstrip(b"#").split()) == len(header.split())
+    is_values = any(not re.match(rb"[A-Za-z_\"]", word) for word in header.split())
+    return "ascii.commented_header" if named and is_values else "ascii.basic"
 
 
 # --- CSV: no astropy ---------------------------------------------------------------------------------------------
@@ -183,6 +224,7 @@ def _fits(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
                 for name, column in chosen.items()
             }
             told = {name: text for name, text in told.items() if text}
+            told |= _fits_descriptions(table.header, chosen)
             size = int(table.header["NAXIS2"])
             rows = max(1, min(rows, _FITS_BYTES // max(1, int(table.header["NAXIS1"]))))
             try:
@@ -214,6 +256,21 @@ def _let_go(part: Any) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
+def _fits_descriptions(header: Any, chosen: dict[str, str]) -> dict[str, str]:
+    """Return the descriptions that astropy writes: as the YAML of an ECSV header, in comments."""
+    lines = [str(line) for line in header.get("COMMENT", ())]
+    try:
+        start, stop = (lines.index(f"--{word}-ASTROPY-SERIALIZED-COLUMNS--") for word in ("BEGIN", "END"))
+    except ValueError:
+        return {}
+    from astropy.table import meta
+
+    # A line that is too long for a card goes on in the next one.
+    yaml = "\n".join(lines[start + 1 : stop]).replace("\\\n", "").split("\n")
+    columns = {column["name"]: column for column in meta.get_header_from_yaml(yaml)["datatype"]}
+    return {name: columns[c]["description"] for name, c in chosen.items() if columns.get(c, {}).get("description")}
+
+
 def _fits_column(table: Any, part: Any, name: str) -> list[Any]:
     import numpy as np
 
@@ -230,69 +287,19 @@ def _fits_column(table: Any, part: Any, name: str) -> list[Any]:
 # --- the others --------------------------------------------------------------------------------------------------
 
 
-def _parquet(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtra("reading Parquet", "parquet") from None
-    origin = repr(path)
-    try:
-        with parquet.ParquetFile(path) as opened:
-            schema = opened.schema_arrow
-            masks = _astropy_masks(schema)
-            chosen = choose([name for name in schema.names if name not in masks.values()], wanted, origin)
-            units, told = _astropy_meta(schema.metadata, chosen)
-            needed = [*chosen.values(), *(masks[column] for column in chosen.values() if column in masks)]
-            size = 0
-            for batch in opened.iter_batches(batch_size=rows, columns=needed):
-                size += batch.num_rows
-                values = {name: from_arrow(batch.column(column)) for name, column in chosen.items()}
-                for name, column in chosen.items():
-                    if column in masks:
-                        hidden = batch.column(masks[column]).to_pylist()
-                        values[name] = [MASKED if gone else v for v, gone in zip(values[name], hidden, strict=True)]
-                yield Columns(values, batch.num_rows, units, told, origin)
-            if not size:
-                yield Columns({name: [] for name in chosen}, 0, units, told, origin)
-    except pa.ArrowException as error:
-        raise BadTable(f"{origin} cannot be read as Parquet: {error}") from error
+# Formats that do not tell the types of their columns: all is text there, as in CSV, so that 010 stays 010.
+_UNTYPED = frozenset({"latex", "rst", "fixed_width", "basic", "commented_header"})
 
 
-def _astropy_masks(schema: Any) -> dict[str, str]:
-    """Return ``{column: column of its mask}``: astropy keeps a mask beside its column, not as nulls."""
-    if not schema.metadata or b"table_meta_yaml" not in schema.metadata:
-        return {}
-    names = set(schema.names)
-    return {name: f"{name}.mask" for name in schema.names if f"{name}.mask" in names}
-
-
-def _astropy_meta(metadata: dict[bytes, bytes] | None, chosen: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return units and descriptions, which astropy keeps in a Parquet file as the YAML of an ECSV header."""
-    if not metadata or b"table_meta_yaml" not in metadata:
-        return {}, {}
-    from astropy.table import meta
-
-    header = meta.get_header_from_yaml(metadata[b"table_meta_yaml"].decode().split("\n"))
-    columns = {column["name"]: column for column in header["datatype"]}
-    units = {name: str(columns[c]["unit"]) for name, c in chosen.items() if columns.get(c, {}).get("unit")}
-    told = {name: columns[c]["description"] for name, c in chosen.items() if columns.get(c, {}).get("description")}
-    return units, told
-
-
-def _ecsv(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
-    yield from _through_astropy(path, "ascii.ecsv", wanted, rows)
-
-
-def _votable(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
-    yield from _through_astropy(path, "votable", wanted, rows)
-
-
-def _through_astropy(path: str, form: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+def _through_astropy(form: str, path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    from astropy.io import ascii as text
     from astropy.table import Table
 
+    options = {}
+    if form.removeprefix("ascii.") in _UNTYPED:
+        options = {"converters": {"*": [text.convert_numpy(str)]}, "guess": False}
     try:
-        table = Table.read(path, format=form)
+        table = Table.read(path, format=form, **options)
     except Exception as error:  # its parsers raise every kind of exception
         raise BadTable(f"{path!r} cannot be read as a table: {' '.join(str(error).split())}") from error
     whole = from_object(table, wanted)

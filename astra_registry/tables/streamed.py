@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, cast
 import attrs
 
 from astra_registry.atomic import written
-from astra_registry.tables.writing import format_of, needs_pyarrow
+from astra_registry.tables import arrow
+from astra_registry.tables.writing import format_of, write_table
 
 _CHUNK = 5000  # rows
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -33,10 +34,12 @@ class Form:
     columns: Mapping[str, type]
     optional: Collection[str] = ()
     widths: Mapping[str, int] = attrs.field(factory=dict)  # characters
+    units: Mapping[str, str] = attrs.field(factory=dict)
+    descriptions: Mapping[str, str] = attrs.field(factory=dict)
 
     def sample(self) -> Any:
         """Return an astropy Table of this form with one row, in which everything is masked that may be."""
-        from astropy.table import MaskedColumn, Table
+        from astropy.table import Column, MaskedColumn, Table
 
         values = {str: "", int: -1, float: float("nan")}
         made: dict[str, Any] = {}
@@ -44,16 +47,25 @@ class Form:
             value = "x" * max(1, self.widths.get(name, 1)) if kind is str else values[kind]
             # An int that stands for "none" may be no number that occurs; astropy's own is 999999.
             fill = {"fill_value": -1} if kind is int else {}
-            made[name] = MaskedColumn([value], mask=[True], **fill) if name in self.optional else [value]
+            told = {"unit": self.units.get(name), "description": self.descriptions.get(name)}
+            optional = name in self.optional
+            made[name] = MaskedColumn([value], mask=[True], **fill, **told) if optional else Column([value], **told)
         return Table(made)
 
 
 def write_streamed(path: str | os.PathLike[str], form: Form, rows: Iterable[Row], count: int) -> None:
     """Write ``count`` rows of values in the order of the form's columns, atomically, over what is there.
 
-    The format is what the file's name says, as in `write_table`; BadTable for a name that says nothing.
+    The format is what the file's name says, as in `write_table`, and some of those take all rows into memory; BadTable
+    for a name that says nothing.
     """
     ending, kind = format_of(path)
+    if kind not in _WRITERS:  # a format that is made of whole columns
+        columns = (
+            dict(zip(form.columns, zip(*rows, strict=True), strict=True)) if count else dict.fromkeys(form.columns, ())
+        )
+        write_table(columns, path, units=form.units, descriptions=form.descriptions, overwrite=True)
+        return
     with written(path, overwrite=True, suffix=ending) as private:
         _WRITERS[kind](private, form, iter(rows), count)
 
@@ -109,7 +121,7 @@ def _fits(path: str, form: Form, rows: Iterator[Row], count: int) -> None:
 
 
 def _parquet(path: str, form: Form, rows: Iterator[Row], count: int) -> None:
-    needs_pyarrow()
+    arrow.check_installed()
     import pyarrow as pa
     from pyarrow import parquet
 

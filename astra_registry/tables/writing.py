@@ -9,7 +9,8 @@ from typing import Any
 
 from astra_registry.atomic import written
 from astra_registry.conversion import MASKED
-from astra_registry.errors import BadTable, MissingExtra
+from astra_registry.errors import BadTable
+from astra_registry.tables import arrow
 from astra_registry.tables.columns import Columns, same_length
 
 _FORMATS = {
@@ -23,6 +24,18 @@ _FORMATS = {
     ".xml": "votable",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+    ".orc": "orc",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".txt": "ascii.basic",
+    ".dat": "ascii.basic",
+    ".tbl": "ascii.ipac",
+    ".mrt": "ascii.mrt",
+    ".html": "ascii.html",
+    ".tex": "ascii.latex",
+    ".rst": "ascii.rst",
 }
 
 
@@ -45,6 +58,9 @@ def as_table(
     made = []
     for name, values in columns.items():
         told = {"name": name, "unit": units.get(name), "description": descriptions.get(name)}
+        if getattr(getattr(values, "dtype", None), "kind", "O") != "O":  # an array: no need to look at each value
+            made.append((MaskedColumn if hasattr(values, "mask") else Column)(values, **told))
+            continue
         hidden = [value is None or value is MASKED for value in values]
         if not any(hidden):
             made.append(Column(values, **told))
@@ -66,8 +82,10 @@ def write_table(
 ) -> None:
     """Write an astropy Table, or a mapping of columns, in the format that the file's name says.
 
-    CSV, TSV, ECSV, FITS (also ``.gz``), VOTable (``.vot``, ``.xml``) and Parquet; a plain mapping into CSV needs no
-    astropy. Raises `BadTable` for another name, and FileExistsError when the file is there and may not be overwritten.
+    CSV, TSV, ECSV, FITS (also ``.gz``), VOTable (``.vot``, ``.xml``), Parquet, Feather (``.feather``, ``.arrow``), ORC,
+    HDF5 (``.h5``), and astropy's other formats of text: blanks between columns (``.txt``, ``.dat``), IPAC (``.tbl``),
+    MRT, HTML, LaTeX, reStructuredText. A plain mapping into CSV needs no astropy. Raises `BadTable` for another name or
+    what the format cannot hold, FileExistsError when the file is there and may not be overwritten.
     """
     ending, kind = format_of(path)
     with written(path, overwrite=overwrite, suffix=ending) as private:
@@ -76,17 +94,16 @@ def write_table(
             return
         if not hasattr(table, "colnames"):
             table = as_table(table, units=units, descriptions=descriptions, meta=meta)
+        if kind in ("feather", "orc"):
+            arrow.write(table, private, kind)
+            return
         if kind == "parquet":
-            needs_pyarrow()
-        table.write(private, format=kind, overwrite=True)
-
-
-def needs_pyarrow() -> None:
-    """Raise MissingExtra when there is no pyarrow."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingExtra("writing Parquet", "parquet") from None
+            arrow.check_installed()
+        options = {"serialize_meta": True, "path": "table"} if kind == "hdf5" else {}
+        try:
+            table.write(private, format=kind, overwrite=True, **options)
+        except (ImportError, TypeError, ValueError) as error:
+            raise BadTable(f"{os.fspath(path)!r} cannot be written: {' '.join(str(error).split())}") from error
 
 
 def format_of(path: str | os.PathLike[str]) -> tuple[str, str]:

@@ -144,7 +144,8 @@ class Batched(Identified):
         Parameters
         ----------
         table
-            An astropy Table, a mapping of columns, or the path of a CSV, ECSV, FITS, VOTable or Parquet file.
+            An astropy Table, a mapping of columns, or the path of a CSV, ECSV, FITS, VOTable, Parquet, Feather or ORC
+            file, or of another table of text that astropy reads.
             Columns are matched to parameters by name, then without case, then by alias (``APOGEE_ID`` is ``obj``).
         constants
             Values for all rows, the release among them; they win over columns.

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from astropy.table import MaskedColumn, Table
 
+from astra_registry.conversion import MASKED
 from astra_registry.fetching.kept import COLUMNS
-from astra_registry.parameters import MASKED
 from astra_registry.tables import read_columns
 from astra_registry.testing.sas import EmbeddedSas, Fault
 

@@ -95,6 +95,23 @@ def test_a_failure_is_reported_and_what_requires_it_is_missing(store: StateStore
         report.raise_for_failures()
 
 
+def test_a_report_is_a_table_and_shows_in_a_notebook_what_is_not_done_first(store: StateStore, folder: str) -> None:
+    Path(folder, "fail-1").write_text("99")
+    report = run([*(Square(folder=folder, number=n) for n in range(12)), Failing(folder=folder, number=1)], store=store)
+
+    table = report.to_table()
+    shown = report._repr_html_()
+
+    assert list(table["status"]) == [outcome.status.name.lower() for outcome in report]
+    assert list(table["task_id"]) == [outcome.task.task_id for outcome in report]
+    assert str(table["duration"].unit) == "s"
+    assert all(table[name].description for name in table.colnames)
+    assert "12 succeeded, 1 failed" in shown
+    assert shown.index("<b style") < shown.index("Square_")
+    assert "more: <code>report.to_table()</code>" in shown
+    assert report.failed[0].task.task_id in report.failed[0]._repr_html_()
+
+
 def test_a_failure_is_tried_again_as_often_as_the_task_allows(store: StateStore, folder: str) -> None:
     Path(folder, "fail-1").write_text("2")
     Path(folder, "fail-2").write_text("3")
@@ -171,6 +188,8 @@ def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -
 
 
 def test_no_task_makes_an_empty_report(store: StateStore) -> None:
+    assert len(run([], store=store).to_table()) == 0
+    assert "0 tasks" in run([], store=store)._repr_html_()
     report = run([], store=store)
 
     assert len(report) == 0

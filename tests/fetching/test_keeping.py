@@ -9,18 +9,23 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
 from astra_registry.fetching.fetcher import Options
+from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import read_lock, write_lock
 from astra_registry.fetching.plan import plan
+from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
+from astra_registry.tables import read_columns, write_table
 
 from .conftest import Archive
 
@@ -235,3 +240,69 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
     ]
     told = [list(export([item], "curl")) for item in (private, public)]
     assert [("netrc-optional" in lines) for lines in told] == [True, False]
+
+
+@pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet", "feather"])
+def test_a_report_is_a_table_and_a_table_a_report(ending: str, tmp_path: Path) -> None:
+    """What is unknown stays so; units and descriptions go with the table."""
+    report = FetchReport(
+        [
+            FetchResult("https://x/a", "/sas/a", "fetched", 2880, "0a" * 20, 0.25, 2),
+            FetchResult("https://x/b", "/sas/b", "missing", attempts=1, error="the server has no such file"),
+            FetchResult(None, None, "failed", error="row 3: mjd = 'oops'"),
+        ]
+    )
+    table = report.to_table()
+    assert (str(table["bytes"].unit), str(table["seconds"].unit)) == ("byte", "s")
+    assert all(table[name].description for name in table.colnames)
+
+    write_table(table, tmp_path / f"report.{ending}")
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == list(report)
+    assert list(FetchReport.from_table(table)) == list(report)
+
+
+def test_a_table_that_is_no_report_is_told(tmp_path: Path) -> None:
+    table = FetchReport([FetchResult("https://x/a", "/sas/a", "fetched", 2880)]).to_table()
+    table["status"] = ["lost"]
+    with pytest.raises(BadTable, match="row 0 .* has the status 'lost'"):
+        FetchReport.from_table(table)
+    with pytest.raises(BadTable, match="no column"):
+        FetchReport.from_table({"path": ["a"]})
+    assert list(FetchReport.from_table(FetchReport().to_table())) == []
+
+
+def test_the_table_of_a_batch_s_report_makes_no_product_a_row() -> None:
+    class Unopened(registry["apStar"]):  # type: ignore[misc]
+        def __getitem__(self, index: object) -> None:
+            raise AssertionError(index)
+
+    batch = Unopened(release="dr17", telescope="apo25m", field="0", obj=["a", "b"])
+    report = FetchReport(FetchResult(None, None, "failed", source=Member(batch, row)) for row in range(2))
+
+    assert list(report.to_table()["product"]) == ["apStar", "apStar"]
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "fits", "vot", "parquet", "feather", "orc", "csv", "txt"])
+def test_a_report_that_is_kept_on_disk_has_units_and_descriptions_too(ending: str, tmp_path: Path) -> None:
+    result = FetchResult("https://x/a", "/sas/a", "missing", attempts=1, error="the server has no such file")
+    kept = Kept()
+    kept.add({"product": "apStar", "release": "dr17", **attrs.asdict(result, recurse=False)})
+    kept.write(tmp_path / f"report.{ending}")
+    kept.close()
+
+    columns = read_columns(tmp_path / f"report.{ending}")
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == [result]
+    if ending not in ("csv", "txt"):
+        assert columns.units == {"bytes": "byte", "seconds": "s"}
+        assert columns.descriptions["status"].startswith("What came of it")
+
+
+@pytest.mark.parametrize("ending", ["fits", "feather"])
+def test_a_report_of_nothing_is_a_table_too(ending: str, tmp_path: Path) -> None:
+    kept = Kept()
+    kept.write(tmp_path / f"report.{ending}")
+    kept.close()
+
+    assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == []

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,19 @@ assert len(SpectrumList.read({str(FULL)!r}, format="spec exposures")) == 6
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+def test_the_formats_are_known_when_a_plugin_comes_after_specutils() -> None:
+    """Asking the registry for a product is enough, wherever specutils is there already."""
+    code = f"""
+from astra_registry import registry
+from specutils import Spectrum, SpectrumList
+registry["apStar"], registry["apVisit"], registry["spec"]
+assert Spectrum.read({str(STAR)!r}, format="apStar").flux.shape == (8575,)
+assert Spectrum.read({str(VISIT)!r}, format="apVisit").flux.shape == (12288,)
+assert Spectrum.read({str(QUASAR)!r}, format="spec-lite").flux.shape == (4590,)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
 def test_without_specutils_a_reader_names_what_to_install() -> None:
     code = """
 import sys
@@ -309,7 +323,7 @@ def test_lines_are_named_where_the_redshift_puts_them() -> None:
 
     assert names["C IV"] == pytest.approx(1549.48 * 3.29237, abs=1)
     assert "z = 2.2924" in figure.get_suptitle()
-    assert axes.get_legend().get_texts()[0].get_text() == "the pipeline's fit"
+    assert axes.get_legend().get_texts()[-1].get_text() == "the pipeline's fit"
 
 
 def test_forbidden_lines_are_not_named_in_a_star() -> None:
@@ -338,6 +352,72 @@ def test_visits_are_laid_over_each_other_apart_or_in_panels(arrangement: str, pa
     assert len(figure.axes) == panels
     assert "3 visits" in figure.get_suptitle()
     assert plot(together(read_visits(STAR)), arrangement="stacked").get_suptitle() == figure.get_suptitle()
+
+
+def test_a_picture_says_what_is_drawn_beside_the_flux() -> None:
+    legends = [axes.get_legend() for axes in plot(read_visit(VISIT)).axes]
+
+    assert [text.get_text() for text in legends[0].get_texts()] == ["±1σ", "bright sky line", "bad pixel"]
+    assert legends[1:] == [None, None]
+
+
+def test_a_stacked_visit_is_named_above_its_panel_and_one_that_was_left_out_has_no_scale() -> None:
+    visits = read_visits(STAR)
+    visits[1].mask[:] = True
+
+    panels = plot(visits, arrangement="stacked").axes
+
+    assert [axes.get_title("left")[:4] for axes in panels] == [str(visit.meta["date"])[:4] for visit in visits]
+    assert [len(axes.get_yticks()) > 0 for axes in panels] == [True, False, True]
+
+
+def test_sky_lines_do_not_cross_the_spectra_of_other_visits() -> None:
+    def sky(arrangement: str) -> list[float]:
+        (axes,) = plot(read_visits(STAR), arrangement=arrangement).axes  # type: ignore[arg-type]
+        lines = [line for line in axes.lines if line.get_label() == "bright sky line"]
+        return [float(np.nanmax(line.get_ydata()) - np.nanmin(line.get_ydata())) for line in lines]
+
+    step = np.diff([text.xy[1] for text in plot(read_visits(STAR)).axes[0].texts])
+    assert sky("overlay") == []
+    assert len(sky("offset")) == 3
+    assert max(sky("offset")) < 1.5 * step.max()
+
+
+def test_an_optical_spectrum_is_titled_as_its_file_is_named() -> None:
+    assert plot(read_optical(FULL)).get_suptitle().startswith("-".join(FULL.stem.split("-")[1:]))
+
+
+def test_a_velocity_that_was_not_measured_is_none(tmp_path: Path) -> None:
+    """The pipeline writes 999999 for it, and lines shifted by as much would lie nowhere."""
+    changed = tmp_path / VISIT.name
+    shutil.copyfile(VISIT, changed)
+    fits.setval(changed, "VRAD", value=999999.0)
+
+    visit = read_visit(changed)
+
+    assert "radial_velocity" not in visit.meta
+    assert gids(plot(visit, lines=True)) == {"bad pixels", "line name"}
+
+
+def test_the_deepest_pixel_of_a_line_is_within_the_picture_and_a_lone_spike_is_not() -> None:
+    quasar = read_optical(FULL)
+    (axes,) = plot(quasar, between=(7000, 7400)).axes
+    inside = (quasar.spectral_axis.value >= 7000) & (quasar.spectral_axis.value <= 7400)
+    assert axes.get_ylim()[1] > quasar.flux.value[inside].max()
+
+    star = read_star(STAR)
+    start, stop = 15740, 15760  # a line of magnesium
+    here = np.flatnonzero((star.spectral_axis.value > start) & (star.spectral_axis.value < stop) & ~star.mask)
+    assert plot(star, between=(start, stop)).axes[0].get_ylim()[0] < star.flux.value[here].min()
+
+    spike = here[np.argmax(star.flux.value[here])]
+    star.flux.value[spike] = 1e5
+    assert plot(star, between=(start, stop)).axes[0].get_ylim()[1] < 1e4
+
+
+def test_chips_are_told_apart_by_their_names_alone() -> None:
+    (axes,) = plot(read_visit(VISIT, chips="list")).axes
+    assert [text.get_text() for text in axes.texts] == ["blue", "green", "red"]
 
 
 def test_a_part_of_a_spectrum_is_drawn() -> None:
@@ -379,6 +459,8 @@ def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadValue, match=message):
             call()
+    with pytest.raises(FileNotFoundError, match=f"no such folder: '{tmp_path / 'none'}'"):
+        save(plot(star), tmp_path / "none" / "star.png")
 
 
 class Screen(io.StringIO):

@@ -68,7 +68,11 @@ def test_a_batch_reads_as_what_is_asked_for() -> None:
     table = stars.read("spectrum", into="table")
     assert table["flux"].shape == (2, 8575)
     assert list(table["obj"]) == STARS["obj"]
+    assert str(table["ra"].unit) == "deg"
+    assert all(table[name].description for name in ("object", "ra", "snr", "wavelength", "flux", "error", "mask"))
     assert isinstance(stars.read("spectrum", into="list"), SpectrumList)
+    with pytest.raises(BadValue, match="not 'tabel'"):
+        stars.read("spectrum", into="tabel")
     with pytest.raises(BadValue, match="do not share their wavelengths"):
         visits.read("spectrum", into="collection")
     assert [len(one) for one in stars.read("visits")] == [3, 1]

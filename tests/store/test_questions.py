@@ -14,6 +14,7 @@ import pytest
 
 from astra_registry.errors import IllegalMove, UnknownTask
 from astra_registry.store import StateStore, Status
+from astra_registry.tables import read_columns, write_table
 from store.records import Planet, Star, Vanished, stars
 
 
@@ -125,6 +126,28 @@ def test_tasks_are_forgotten(filled: StateStore) -> None:
     assert filled.counts() == {Status.CREATED: 1}
 
 
+def test_states_are_a_table_with_units_and_descriptions_in_every_format(filled: StateStore, tmp_path: Path) -> None:
+    rows = list(filled.export())
+    table = filled.to_table()
+
+    assert table.colnames == list(rows[0])
+    assert list(table["task_id"]) == [row["task_id"] for row in rows]
+    assert str(table["duration"].unit) == "s"
+    assert all(table[name].description for name in table.colnames)
+    assert len(filled.to_table(status="failed")) == 1
+    for ending in ("ecsv", "fits", "vot", "parquet", "feather"):
+        write_table(table, tmp_path / f"states.{ending}")
+        again = read_columns(tmp_path / f"states.{ending}")
+        assert again["task_id"] == [row["task_id"] for row in rows], ending
+        assert again.units == {"duration": "s"}, ending
+        assert again.descriptions["attempt"] == table["attempt"].description, ending
+
+
+def test_no_states_are_an_empty_table(tmp_path: Path) -> None:
+    with StateStore(f"sqlite:///{tmp_path / 'none.sqlite'}") as store:
+        assert len(store.to_table()) == 0
+
+
 def test_an_export_has_every_row(filled: StateStore) -> None:
     rows = list(filled.export())
 
@@ -149,13 +172,15 @@ def told(url: str, *words: str) -> list[dict[str, object]]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def test_the_command_line_asks_the_same(filled: StateStore, url: str) -> None:
+def test_the_command_line_asks_the_same(filled: StateStore, url: str, tmp_path: Path) -> None:
     assert len(told(url, "state", "list")) == 9
     assert [row["task_id"] for row in told(url, "state", "list", "--status", "failed")] == [Star("s2").task_id]
     assert told(url, "state", "summary")[1]["errors"]
     assert json.loads(run(url, "state", "show", stars(6).task_id, "--json").stdout)["members"]
     assert "no light" in run(url, "state", "show", Star("s2").task_id).stdout
     assert len(list(csv.DictReader(io.StringIO(run(url, "state", "export").stdout)))) == 9
+    assert run(url, "state", "export", "-o", str(tmp_path / "states.ecsv")).stdout == f"{tmp_path / 'states.ecsv'}\n"
+    assert read_columns(tmp_path / "states.ecsv").size == 9
     assert told(url, "state", "retry", "--all") == [{"retried": 2}]
     assert told(url, "state", "forget", "--family", "planet") == [{"forgotten": 1}]
     assert told(url, "db", "current")[0]["revision"]

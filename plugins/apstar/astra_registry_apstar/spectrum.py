@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from specutils import Spectrum, SpectrumList
 
-from astra_registry.errors import WrongLayout
+from astra_registry.errors import BadValue, WrongLayout
 from astra_registry.reading import fits
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
 from astra_registry.reading.formats import register_formats
@@ -62,7 +62,7 @@ def read_spectrum(
     apStar file or has no such combination.
     """
     if combination not in _ROWS:
-        raise ValueError(f"combination is 'pixel' or 'global', not {combination!r}")
+        raise BadValue(f"combination is 'pixel' or 'global', not {combination!r}")
     with fits.opened(source) as hdus:
         header, wavelength, rows = _rows(hdus)
         row = _ROWS[combination]

@@ -49,6 +49,9 @@ def write_spectrum(
     Raises FileExistsError when the file is there and may not be overwritten, `BadValue` when the spectrum cannot be
     such a file: another unit, no uncertainty, another grid.
     """
+    for one in (spectrum, *visits):
+        if not isinstance(one, Spectrum):
+            raise BadValue(f"an apStar file is written of a specutils.Spectrum, not of {type(one).__name__}")
     start, step = _grid(spectrum)
     rows = [spectrum]
     if visits:

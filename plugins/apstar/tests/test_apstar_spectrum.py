@@ -116,7 +116,7 @@ def test_the_combination_with_one_weight_a_visit_is_the_second_row() -> None:
     for path in (ONE_VISIT, DR17):
         with pytest.raises(WrongLayout, match="only the combination 'pixel'"):
             read_spectrum(path, combination="global")
-    with pytest.raises(ValueError, match="'pixel' or 'global'"):
+    with pytest.raises(BadValue, match="'pixel' or 'global'"):
         read_spectrum(ONE_VISIT, combination="both")  # type: ignore[arg-type]
 
 
@@ -272,6 +272,8 @@ def test_a_spectrum_that_cannot_be_an_apstar_file_is_refused_with_the_reason(tmp
     for spectrum, message in cases:
         with pytest.raises(BadValue, match=message):
             write_spectrum(spectrum, tmp_path / "star.fits")
+    with pytest.raises(BadValue, match=r"of a specutils\.Spectrum, not of ndarray"):
+        write_spectrum(np.ones(8575), tmp_path / "star.fits")  # type: ignore[arg-type]
     with pytest.raises(UnequalLengths, match="not on the wavelengths"):
         write_spectrum(good, tmp_path / "star.fits", visits=[good[:100]])
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from astra_registry import SDSS5DataModelTask, hookimpl, parameter
 from astra_registry.release import versions_by_release
 
@@ -47,3 +49,8 @@ class ApVisitFile(SDSS5DataModelTask):
 def astra_registry_products() -> list[type[SDSS5DataModelTask]]:
     """Bring `apVisit`."""
     return [ApVisitFile]
+
+
+# Where specutils is there already, Spectrum.read(path, format="apVisit") is to work without more ado.
+if sys.modules.get("specutils") is not None:
+    import astra_registry_apvisit.spectrum  # noqa: F401

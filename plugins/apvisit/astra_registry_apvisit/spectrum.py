@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from specutils import Spectrum, SpectrumList
 
-from astra_registry.errors import WrongLayout
+from astra_registry.errors import BadValue, WrongLayout
 from astra_registry.reading import fits
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
 from astra_registry.reading.formats import register_formats
@@ -77,7 +77,7 @@ def read_spectrum(
             _spectrum(part, bad, {**meta, "chip": name}) for name, part in zip(names, parts, strict=True)
         )
     if chips != "join":
-        raise ValueError(f"chips is 'join' or 'list', not {chips!r}")
+        raise BadValue(f"chips is 'join' or 'list', not {chips!r}")
     return _spectrum([np.concatenate(values) for values in zip(*parts, strict=True)], bad, meta)
 
 

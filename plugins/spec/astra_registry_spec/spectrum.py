@@ -134,6 +134,7 @@ def _fitted(hdus: Any) -> dict[str, Any]:
         if values is not None and values.ndim == 1:
             value = values[0].item() if hasattr(values[0], "item") else values[0]
             value = value.strip() if isinstance(value, str) else value
-            if value != "":
+            # SDSS-V writes -999 for an identifier that the object does not have.
+            if value not in ("", -999):
                 found[name] = str(value) if name == "object" else value
     return found

@@ -11,7 +11,7 @@ from astra_registry_spec.spectrum import read_exposures, read_spectrum
 from astropy.io import fits
 from astropy.nddata import InverseVariance
 
-from astra_registry.errors import CorruptFile, FileMissing, WrongLayout
+from astra_registry.errors import BadValue, CorruptFile, FileMissing, WrongLayout
 from astra_registry.reading.spectra import signal_to_noise
 
 ROOT = Path(__file__).parents[3]
@@ -102,7 +102,7 @@ def test_a_pixel_is_bad_where_the_survey_gave_it_no_weight() -> None:
     assert (spectrum.mask == (spectrum.uncertainty.array == 0)).all()
     assert spectrum.mask.sum() == 3
     assert careful.mask.sum() == 280
-    with pytest.raises(KeyError, match="did you mean 'BRIGHTSKY'"):
+    with pytest.raises(BadValue, match="did you mean 'BRIGHTSKY'"):
         read_spectrum(UPPER_CASE, bad=["BRIGHTSKIES"])
 
 
