@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from astra_registry.errors import StoreError
 
@@ -40,9 +40,6 @@ def is_transient(error: DBAPIError) -> bool:
     """Return whether the same transaction may well succeed when it is tried again."""
     if error.connection_invalidated or _code(error.orig) in _SERVER_RESTARTS | _STEP_BACK:
         return True
-    if isinstance(error, IntegrityError):
-        # Somebody deleted a row that we were about to refer to; the next try sees what is there.
-        return _code(error.orig) == "23503"
     # Without a code: the connection was refused or cut. SQLite has codes of its own, and has waited already.
     no_code = _code(error.orig) == "" and not hasattr(error.orig, "sqlite_errorcode")
     return no_code and isinstance(error, OperationalError | InterfaceError)

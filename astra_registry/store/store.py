@@ -95,7 +95,7 @@ class StateStore:
         items = list(items)
         self.database.write(lambda connection: recording.record_many(connection, items))
         if len(items) >= recording.MANY:
-            self.database.read(recording.take_stock)
+            self.database.write(recording.take_stock)
 
     def get_or_create(
         self, item: Record, defaults: Mapping[str, object] | None = None, *, members: bool = True
@@ -104,7 +104,7 @@ class StateStore:
         values = columns.checked(defaults or {})
         _, created = self.database.write(lambda connection: recording.record(connection, item, values, members=members))
         if created and members and item.get_batch_size() >= recording.MANY:
-            self.database.read(recording.take_stock)
+            self.database.write(recording.take_stock)
         return self.query(item).one(), created
 
     def query(self, item: Record | str) -> Query[TaskState]:
@@ -458,8 +458,9 @@ def _members(connection: Connection, task_id: str) -> list[Any]:
 
 def _row(connection: Connection, item: Record) -> changes.Row:
     """Return the row of a task, which is made, of a batch with its members, when it is not there."""
-    row = changes.find_locked(connection, item.task_id)
-    if row is None or row.is_batch:
+    # What is recorded takes its locks before those of rows; the other way about two could block each other for good.
+    row = None if item.is_batch_mode else changes.find_locked(connection, item.task_id)
+    if row is None:
         recording.record(connection, item, {})
         row = changes.locked(connection, item.task_id)
     return row
