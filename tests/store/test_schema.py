@@ -39,9 +39,7 @@ def make_old(store: StateStore, revision: str) -> None:
         command.upgrade(config, revision)
         columns = "task_id, family, reference, is_batch, size, status_code, attempt, created, modified"
         for name, is_batch in (("star_vega", "false"), ("star_batch", "true")):
-            values = (
-                f"'{name}', 'star', 'store.records:Star', {is_batch}, 1, 0, 0, '2026-01-01', '2026-01-01', '', ''"
-            )
+            values = f"'{name}', 'star', 'store.records:Star', {is_batch}, 1, 0, 0, '2026-01-01', '2026-01-01', '', ''"
             connection.execute(text(f"INSERT INTO task ({columns}, astra_version, plugin_version) VALUES ({values})"))
         connection.execute(text("INSERT INTO membership VALUES (2, 0, 1)"))
 
