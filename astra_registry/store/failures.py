@@ -6,6 +6,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from astra_registry.errors import StoreError
+from astra_registry.settings.passwords import without_passwords
 
 # Of PostgreSQL: the codes of a server that stops, starts, or asks one of two to step back (see its appendix A).
 _SERVER_RESTARTS = {"57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006"}
@@ -47,7 +48,12 @@ def is_transient(error: DBAPIError) -> bool:
 
 def explain(error: DBAPIError, url: URL) -> StoreError:
     """Return the error for a person: which database, and what is the matter with it, in one line."""
-    said = " ".join(str(error.orig).split())
+    said = without_passwords(" ".join(str(error.orig).split()))
+    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_READONLY_DIRECTORY":
+        return StoreError(
+            f"the database {name_of(url)} lies in a folder where this user may not write; to read it while nobody "
+            f"writes, use sqlite:///file:{url.database}?immutable=1&uri=true"
+        )
     for text, meaning in _TEXTS.items():
         if text in said.lower():
             return StoreError(f"the database {name_of(url)} {meaning}")
@@ -61,4 +67,9 @@ def explain(error: DBAPIError, url: URL) -> StoreError:
 
 def name_of(url: URL) -> str:
     """Return the URL without its password, in quotes."""
-    return f"'{url.render_as_string(hide_password=True)}'"
+    return f"'{shown(url)}'"
+
+
+def shown(url: URL) -> str:
+    """Return the URL without its password."""
+    return without_passwords(url.render_as_string(hide_password=True))

@@ -18,6 +18,7 @@ from astra_registry.errors import InvalidParameter, StoreError, UnknownTask
 from astra_registry.store import changes, columns, questions, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
+from astra_registry.store.failures import shown
 from astra_registry.store.model import TaskState
 from astra_registry.store.record import Record, find_class
 from astra_registry.store.schema import membership, task
@@ -58,7 +59,7 @@ class StateStore:
     @property
     def url(self) -> str:
         """Where the database is, without the password."""
-        return self.database.url.render_as_string(hide_password=True)
+        return shown(self.database.url)
 
     def __repr__(self) -> str:
         return f"<StateStore {self.url}>"
