@@ -148,9 +148,12 @@ class Plugin:
         """Return what the plugin's implementation of a hook returns; None when it has none or is broken."""
         if self.module is None or self._hooks is None:
             return None
-        wanted = _RETURNS.get(hook)
+        wanted, implemented = _RETURNS.get(hook), getattr(self._hooks.hook, hook)
+        # Events come by the hundred thousand, and few plugins want to know.
+        if not implemented.get_hookimpls():
+            return None
         try:
-            results = getattr(self._hooks.hook, hook)(**arguments)
+            results = implemented(**arguments)
             result = results[0] if results else None
             if result is not None and wanted == _LIST and not isinstance(result, (str, bytes, Mapping)):
                 return list(result)

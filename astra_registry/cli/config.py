@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
 from astra_registry.cli.output import as_json, table
 from astra_registry.settings import SETTINGS, config_file, explain
+from astra_registry.settings.passwords import without_passwords
 
 
 @click.command("config")
@@ -41,7 +41,7 @@ def without_password(value: Any) -> Any:
     """A setting's value with the password in a URL left out."""
     if isinstance(value, tuple):
         return tuple(map(without_password, value))
-    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", value) if isinstance(value, str) else value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def in_words(value: object) -> str:

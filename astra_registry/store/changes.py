@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Select,
     Text,
     Update,
     and_,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     true,
     update,
 )
@@ -84,10 +86,29 @@ def locked(connection: Connection, task_id: str) -> Row:
     return row
 
 
+@functools.cache
+def _holding(where: ColumnElement[bool]) -> Select[Any]:
+    # In the order of the keys, so that two who hold the same rows do not block each other for good.
+    held = select(task.c.pk).where(where).order_by(task.c.pk).with_for_update(key_share=True).subquery()
+    return select(func.count()).select_from(held)
+
+
+def hold(connection: Connection, where: ColumnElement[bool], parameters: Constants) -> None:
+    """Hold the rows that ``where`` selects against others' changes until the transaction ends.
+
+    What comes next in the transaction sees them as they are then: else a task might be told to have changed, or be
+    taken from somebody, by what was known of it a moment before. SQLite has one writer at a time, and nothing to hold.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_holding(where), parameters)
+
+
 def update_row(connection: Connection, task_id: str, values: Constants, *, cascade: bool) -> int:
     """Set columns of a task's row (with ``cascade`` of a batch and its members) and return the number of rows."""
     row = locked(connection, task_id)
     whole = cascade and row.is_batch
+    if whole:
+        hold(connection, OF_BATCH, {"of_pk": row.pk})
     if "status_code" in values:
         _refuse_illegal(connection, row, task_id, Status(values["status_code"]), members=whole)
     return change(connection, BATCH_AND_MEMBERS if whole else ONE, values, {"of_pk": row.pk})
@@ -98,9 +119,7 @@ def _refuse_illegal(connection: Connection, row: Row, task_id: str, new: Status,
         if not may_follow(row.status, new):
             raise refuse(task_id, row.status, new)
         return
-    # In the order of the keys, so that two who lock the same rows do not block each other for good.
-    held = select(task.c.status_code).where(OF_BATCH).order_by(task.c.pk).with_for_update(key_share=True).subquery()
-    counted = select(held.c.status_code, func.count()).group_by(held.c.status_code)
+    counted = select(task.c.status_code, func.count()).where(OF_BATCH).group_by(task.c.status_code)
     present = connection.execute(counted, {"of_pk": row.pk}).all()
     bad = {Status(code): count for code, count in present if not may_follow(Status(code), new)}
     if bad:
@@ -126,6 +145,8 @@ def start(connection: Connection, row: Row, task_id: str) -> None:
     refused, or, in a batch, left to them.
     """
     refuse_held(connection, row, task_id)
+    if row.is_batch:
+        hold(connection, OF_BATCH, {"of_pk": row.pk})
     where = _free_rows(connection.dialect.name, BATCH_AND_MEMBERS) if row.is_batch else ONE
     values = {"status_code": int(Status.RUNNING)} | CLEARED
     change(connection, where, values, {"of_pk": row.pk}, expressions=_STARTED, unless=_RUNS_HERE)
@@ -149,6 +170,7 @@ def finish(connection: Connection, row: Row, task_id: str, values: Constants, *,
     new = Status(values["status_code"])
     key = {"of_pk": row.pk}
     if row.is_batch:
+        hold(connection, OF_BATCH, key)
         change(connection, _unfinished(connection.dialect.name), values, key)
     else:
         if guarded:
@@ -257,6 +279,8 @@ def finish_claimed(connection: Connection, rows: Sequence[tuple[str, Constants]]
     same = {"new_modified": now, "new_user": who.user, "new_host": who.host, "new_pid": who.pid, "new_lease_pk": None}
     same |= {"at": now, "by_user": who.user, "by_host": who.host, "by_pid": who.pid}
     given = [{"of_task_id": name, **same, **{f"new_{c}": values.get(c) for c in _END}} for name, values in rows]
+    dialect = connection.dialect.name
+    hold(connection, named(dialect), {"of_ids": ids_for(dialect, [name for name, _ in rows])})
     telling, setting = _statements(_CLAIMED_ONE, _ALL_ENDS, (), None, ())
     connection.execute(telling, given)
     connection.execute(setting, given)
@@ -266,7 +290,15 @@ def skip(connection: Connection, task_ids: Sequence[str]) -> int:
     """Put those of the tasks that wait to be done into the skipped state, and return how many."""
     dialect = connection.dialect.name
     waiting = and_(named(dialect), task.c.status_code == int(Status.CREATED))
-    return change(connection, waiting, {"status_code": int(Status.SKIPPED)}, {"of_ids": ids_for(dialect, task_ids)})
+    given = {"of_ids": ids_for(dialect, task_ids)}
+    hold(connection, waiting, given)
+    return change(connection, waiting, {"status_code": int(Status.SKIPPED)}, given)
+
+
+def exclude_links(connection: Connection) -> None:
+    """Wait for those who link members to batches, and have others wait: what they link must not go meanwhile."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {membership.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: bool) -> int:
@@ -274,6 +306,7 @@ def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: boo
 
     With ``cascade`` the members of a batch go too, unless another batch has them.
     """
+    exclude_links(connection)
     gone = 0
     for task_id in task_ids:
         found = connection.execute(
@@ -308,11 +341,13 @@ def retry(connection: Connection, task_ids: Iterable[str], status: Status | None
     conditions.append(free(connection.dialect.name))
     task_ids = list(task_ids)
     if not task_ids:
+        hold(connection, and_(*conditions), {})
         return change(connection, and_(*conditions), back, {})
     moved = 0
     for task_id in task_ids:
         row = locked(connection, task_id)
         if row.is_batch:
+            hold(connection, OF_BATCH, {"of_pk": row.pk})
             moved += change(connection, and_(OF_BATCH, *conditions), back, {"of_pk": row.pk})
             continue
         refuse_held(connection, row, task_id)
@@ -326,6 +361,7 @@ def forget(
     connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None, *, cascade: bool
 ) -> int:
     """Delete the named tasks, or all of a state or family, and return how many rows went."""
+    exclude_links(connection)
     task_ids = list(task_ids)
     for task_id in task_ids:
         locked(connection, task_id)

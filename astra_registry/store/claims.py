@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from astra_registry.errors import StoreError
-from astra_registry.store.changes import CLEARED, change
+from astra_registry.store.changes import CLEARED, change, hold
 from astra_registry.store.database import Database
 from astra_registry.store.process import lives, this_process
 from astra_registry.store.schema import lease, membership, task
@@ -201,6 +201,7 @@ class Claims:
             given = {"of_keys": keys_for(dialect, gone)}
             theirs = among(dialect, task.c.lease_pk)
             ended = select("the lease of " + lease.c.owner + " ended").where(lease.c.pk == task.c.lease_pk)
+            hold(connection, theirs, given)
             back = change(
                 connection,
                 theirs & (task.c.status_code == int(Status.RUNNING)),

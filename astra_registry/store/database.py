@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuch
 from sqlalchemy.orm import Session
 
 from astra_registry.errors import BadSetting, MissingExtra, StoreError
+from astra_registry.settings.passwords import without_passwords
 from astra_registry.store import migration
 from astra_registry.store.failures import explain, is_transient, name_of
 from astra_registry.store.schema import metadata
@@ -263,9 +264,13 @@ def _sqlite_checked_out(record: Any, path: str | None) -> None:
 def _understood(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        hint = f"; for a file, write sqlite:///{os.path.abspath(str(url))}" if "://" not in str(url) else ""
-        raise BadSetting(f"{str(url)!r} is not the URL of a database{hint}") from None
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
+        given = without_passwords(str(url))
+        hint = f"; for a file, write sqlite:///{os.path.abspath(given)}" if "://" not in given else ""
+        raise BadSetting(f"{given!r} is not the URL of a database{hint}") from None
+    if "@" in (parsed.host or ""):
+        given = without_passwords(str(url))
+        raise BadSetting(f"{given!r} is not the URL of a database; an @ in a password is written %40")
     if parsed.drivername in ("postgres", "postgresql"):
         # SQLAlchemy's own choice of a driver is one that we do not ask for.
         parsed = parsed.set(drivername="postgresql+psycopg")

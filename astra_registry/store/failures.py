@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from astra_registry.errors import StoreError
+from astra_registry.settings.passwords import without_passwords
 
 # Of PostgreSQL: the codes of a server that stops, starts, or asks one of two to step back (see its appendix A).
 _SERVER_RESTARTS = {"57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006"}
@@ -40,9 +41,6 @@ def is_transient(error: DBAPIError) -> bool:
     """Return whether the same transaction may well succeed when it is tried again."""
     if error.connection_invalidated or _code(error.orig) in _SERVER_RESTARTS | _STEP_BACK:
         return True
-    if isinstance(error, IntegrityError):
-        # Somebody deleted a row that we were about to refer to; the next try sees what is there.
-        return _code(error.orig) == "23503"
     # Without a code: the connection was refused or cut. SQLite has codes of its own, and has waited already.
     no_code = _code(error.orig) == "" and not hasattr(error.orig, "sqlite_errorcode")
     return no_code and isinstance(error, OperationalError | InterfaceError)
@@ -50,7 +48,12 @@ def is_transient(error: DBAPIError) -> bool:
 
 def explain(error: DBAPIError, url: URL) -> StoreError:
     """Return the error for a person: which database, and what is the matter with it, in one line."""
-    said = " ".join(str(error.orig).split())
+    said = without_passwords(" ".join(str(error.orig).split()))
+    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_READONLY_DIRECTORY":
+        return StoreError(
+            f"the database {name_of(url)} lies in a folder where this user may not write; to read it while nobody "
+            f"writes, use sqlite:///file:{url.database}?immutable=1&uri=true"
+        )
     for text, meaning in _TEXTS.items():
         if text in said.lower():
             return StoreError(f"the database {name_of(url)} {meaning}")
@@ -69,7 +72,7 @@ def name_of(url: URL) -> str:
 
 def shown(url: URL) -> str:
     """Return the URL with its password hidden."""
-    return url.difference_update_query(_secrets(url)).render_as_string(hide_password=True)
+    return without_passwords(url.difference_update_query(_secrets(url)).render_as_string(hide_password=True))
 
 
 def without_secrets(url: URL) -> str:

@@ -18,20 +18,40 @@ _mapper = registry()
 _RANKS = {Status.RUNNING: 1010, Status.CREATED: 900, Status.SKIPPED: int(Status.SUCCEEDED)}
 
 
+def _highest(member: FromClause) -> ColumnElement[int]:
+    code = member.c.status_code
+    return func.max(case(*((code == int(status), rank) for status, rank in _RANKS.items()), else_=code))
+
+
+def _of_batch(row: FromClause, highest: ColumnElement[int]) -> ColumnElement[int]:
+    # An empty batch has nothing left to do. One whose members are not recorded yet has the status of its own row.
+    without_members = case((row.c.size == 0, int(Status.SUCCEEDED)), else_=row.c.status_code)
+    return func.coalesce(highest % 100, without_members)
+
+
 def status_of(row: FromClause) -> ColumnElement[int]:
     """Return the expression for the status of a row of ``task``: its own, or that which follows from its members."""
     member, link = task.alias(), membership.alias()
-    code = member.c.status_code
     highest = (
-        select(func.max(case(*((code == int(status), rank) for status, rank in _RANKS.items()), else_=code)))
+        select(_highest(member))
         .select_from(link.join(member, member.c.pk == link.c.member_pk))
         .where(link.c.batch_pk == row.c.pk)
         .correlate(row)
         .scalar_subquery()
     )
-    # An empty batch has nothing left to do. One whose members are not recorded yet has the status of its own row.
-    without_members = case((row.c.size == 0, int(Status.SUCCEEDED)), else_=row.c.status_code)
-    return case((row.c.is_batch, func.coalesce(highest % 100, without_members)), else_=row.c.status_code)
+    return case((row.c.is_batch, _of_batch(row, highest)), else_=row.c.status_code)
+
+
+def batches_with_status() -> tuple[FromClause, ColumnElement[int]]:
+    """Return ``task`` joined with what follows from the members of all batches, and the status of a batch there."""
+    member, link = task.alias(), membership.alias()
+    grouped = (
+        select(link.c.batch_pk, _highest(member).label("highest"))
+        .select_from(link.join(member, member.c.pk == link.c.member_pk))
+        .group_by(link.c.batch_pk)
+        .subquery()
+    )
+    return task.outerjoin(grouped, grouped.c.batch_pk == task.c.pk), _of_batch(task, grouped.c.highest)
 
 
 class TaskState:

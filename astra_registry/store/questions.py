@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from astra_registry.errors import StoreError, UnknownTask
+from astra_registry.store.model import batches_with_status
 from astra_registry.store.record import find_class
 from astra_registry.store.schema import event, lease, membership, task
 from astra_registry.store.selections import effective_status
@@ -133,8 +134,10 @@ def listing(
     # In the order of the index on states, so that a page costs the same wherever it begins.
     order = (task.c.family, task.c.pk)
     found: list[Any] = []
-    for is_batch, has_it in ((False, task.c.status_code == status), (True, effective_status == status)):
-        asked = _rows().where(task.c.is_batch.is_(is_batch), has_it)
+    batches, status_of_batch = batches_with_status()
+    for rows, own, is_batch in ((task, task.c.status_code, False), (batches, status_of_batch, True)):
+        asked = select(task, own.label("status")).select_from(rows)
+        asked = asked.where(task.c.is_batch.is_(is_batch), own == int(status))
         if family is not None:
             asked = asked.where(task.c.family == family)
         if last is not None:

@@ -6,35 +6,28 @@ import functools
 import json
 import os
 import weakref
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Select, Text, bindparam, func, select
+from sqlalchemy import URL, Connection, Engine, Select, select
 from sqlalchemy.orm import Query
 
-from astra_registry.errors import InvalidParameter, StoreError, UnknownTask
-from astra_registry.store import changes, columns, questions, recording
+from astra_registry.errors import InvalidParameter, StoreError
+from astra_registry.store import changes, columns, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
 from astra_registry.store.failures import shown
+from astra_registry.store.inquiry import Inquiry, id_of
 from astra_registry.store.model import TaskState
 from astra_registry.store.record import Record, find_class
-from astra_registry.store.schema import membership, task
-from astra_registry.store.selections import effective_status, ids_for, named
+from astra_registry.store.schema import task
 from astra_registry.store.states import Status, as_status
-
-if TYPE_CHECKING:
-    from astropy.table import Table
 
 _open: weakref.WeakSet[StateStore] = weakref.WeakSet()
 
 
-_STATUS = select(effective_status).where(task.c.task_id == bindparam("of_task_id", type_=Text))
-
-
-class StateStore:
+class StateStore(Inquiry):
     """Tasks, batches and their states in one database: ``sqlite:///FILE`` or ``postgresql+psycopg://…``.
 
     An empty database gets its tables with the first write; reading never creates anything, and finds nothing there.
@@ -99,7 +92,7 @@ class StateStore:
         items = list(items)
         self.database.write(lambda connection: recording.record_many(connection, items))
         if len(items) >= recording.MANY:
-            self.database.read(recording.take_stock)
+            self.database.write(recording.take_stock)
 
     def get_or_create(
         self, item: Record, defaults: Mapping[str, object] | None = None, *, members: bool = True
@@ -108,7 +101,7 @@ class StateStore:
         values = columns.checked(defaults or {})
         _, created = self.database.write(lambda connection: recording.record(connection, item, values, members=members))
         if created and members and item.get_batch_size() >= recording.MANY:
-            self.database.read(recording.take_stock)
+            self.database.write(recording.take_stock)
         return self.query(item).one(), created
 
     def query(self, item: Record | str) -> Query[TaskState]:
@@ -117,7 +110,7 @@ class StateStore:
 
     def query_parts(self, item: Record | str) -> tuple[Query[TaskState], type[TaskState], dict[str, Any]]:
         """Return the query for the task's row, the model that it is about, and the filter's keywords."""
-        keywords = {"task_id": _id(item)}
+        keywords = {"task_id": id_of(item)}
         return self.session_query().filter_by(**keywords), TaskState, keywords
 
     def session_query(self) -> Query[TaskState]:
@@ -132,7 +125,7 @@ class StateStore:
         """
         values = columns.checked(state)
         return self.database.write(
-            lambda connection: changes.update_row(connection, _id(item), values, cascade=cascade)
+            lambda connection: changes.update_row(connection, id_of(item), values, cascade=cascade)
         )
 
     def delete(self, item: Record | str, *, cascade: bool = False) -> int:
@@ -140,7 +133,7 @@ class StateStore:
 
         Returns the number of rows that went; 0 when there was none.
         """
-        return self.database.write(lambda connection: changes.delete_rows(connection, [_id(item)], cascade=cascade))
+        return self.database.write(lambda connection: changes.delete_rows(connection, [id_of(item)], cascade=cascade))
 
     def data_products(self, product: str, release: str, rows: Iterable[tuple[str, str]]) -> tuple[int, ...]:
         """Return the keys of data products, made if need be, for rows of (identity, parameters as JSON).
@@ -218,8 +211,8 @@ class StateStore:
 
         def work(connection: Connection) -> None:
             make = not guarded and not isinstance(item, str)
-            row = _row(connection, item) if make else changes.locked(connection, _id(item))  # type: ignore[arg-type]
-            changes.finish(connection, row, _id(item), values, guarded=guarded)
+            row = _row(connection, item) if make else changes.locked(connection, id_of(item))  # type: ignore[arg-type]
+            changes.finish(connection, row, id_of(item), values, guarded=guarded)
 
         self.database.write(work)
 
@@ -316,84 +309,7 @@ class StateStore:
         """Return what is wrong with the schema, one line each: nothing, when all is well."""
         return self.database.check()
 
-    # -- questions ---------------------------------------------------------------------------------------------------
-
-    def status(self, item: Record | str) -> Status:
-        """Return the state of a task; of a batch, that which follows from its members. UnknownTask without a row."""
-        task_id = _id(item)
-        code = self.database.read(lambda connection: connection.execute(_STATUS, {"of_task_id": task_id}).scalar())
-        if code is None:
-            raise _unknown(task_id)
-        return Status(code)
-
-    def statuses(self, items: Iterable[Record]) -> dict[str, Status]:
-        """Return the states of many single tasks by identifier; what has no row is not among them."""
-        ids = [item.task_id for item in items]
-
-        def work(connection: Connection) -> list[Any]:
-            dialect = connection.dialect.name
-            asked = select(task.c.task_id, task.c.status_code).where(named(dialect))
-            return list(connection.execute(asked, {"of_ids": ids_for(dialect, ids)}))
-
-        return {task_id: Status(code) for task_id, code in self.database.read(work)}
-
-    def counts(self) -> Counter[Status]:
-        """Return how many tasks are in each state that any is in; batches, which follow their members, do not count."""
-        asked = select(task.c.status_code, func.count()).where(task.c.is_batch.is_(False)).group_by(task.c.status_code)
-        found = self.database.read(lambda connection: connection.execute(asked).all())
-        return Counter({Status(code): number for code, number in sorted(map(tuple, found))})
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Return one row a family: ``family, tasks, batches`` and the number of tasks in each state, by its name."""
-        return self.database.read(questions.summary)
-
-    def errors(self, limit: int = 20) -> list[dict[str, Any]]:
-        """Return the most frequent errors of tasks that failed, each with its number of tasks and an example."""
-        return self.database.read(lambda connection: questions.errors(connection, limit))
-
-    def tasks(
-        self,
-        *,
-        status: Status | int | str | None = None,
-        family: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> list[dict[str, Any]]:
-        """Return a page of tasks and batches as plain values; ``after`` is the identifier of the last one seen."""
-        wanted = None if status is None else as_status(status)
-        return self.database.read(
-            lambda connection: questions.listing(connection, status=wanted, family=family, after=after, limit=limit)
-        )
-
-    def show(self, task_id: str) -> dict[str, Any]:
-        """Return all about one task or batch: its row, ``members`` in order, ``batches``, ``events``, ``claimed_by``.
-
-        ``missing`` says why its class cannot be had here, when it cannot. ``task_id`` may be cut short where no other
-        begins so; UnknownTask when there is none, or several.
-        """
-        return self.database.read(lambda connection: questions.shown(connection, task_id))
-
-    def export(
-        self, *, status: Status | int | str | None = None, family: str | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield every task and batch as plain values, in the order in which they were recorded."""
-        conditions = [] if status is None else [effective_status == as_status(status)]
-        conditions += [] if family is None else [task.c.family == family]
-        after = 0
-        while page := self.database.read(
-            lambda connection, after=after: list(questions.pages(connection, after, conditions))  # type: ignore[misc]
-        ):
-            yield from (row for _, row in page)
-            after = page[-1][0]
-
-    def to_table(self, *, status: Status | int | str | None = None, family: str | None = None) -> Table:
-        """Return every task and batch as an astropy Table with the columns of `export`; parameters are JSON."""
-        from astra_registry.tables import as_table
-
-        rows = list(self.export(status=status, family=family))
-        columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in questions.DESCRIPTIONS}
-        columns["parameters"] = [None if value is None else json.dumps(value) for value in columns["parameters"]]
-        return as_table(columns, units={"duration": "s"}, descriptions=questions.DESCRIPTIONS)
+    # -- many at once ------------------------------------------------------------------------------------------------
 
     def retry(
         self,
@@ -431,59 +347,15 @@ class StateStore:
             lambda connection: changes.forget(connection, names, wanted, family, cascade=cascade)
         )
 
-    def members(self, task_id: str) -> list[str]:
-        """Return the identifiers of a batch's members, in order, doubles kept."""
-        return [row.task_id for row in self.database.read(lambda connection: _members(connection, task_id))]
-
-    def load(self, task_id: str) -> Any:
-        """Return the task again, of a batch with its members in order, doubles kept.
-
-        UnknownTask when there is no such row; StoreError says what is missing when its class cannot be had.
-        """
-
-        def work(connection: Connection) -> tuple[Any, list[Any]]:
-            row = connection.execute(select(task).where(task.c.task_id == task_id)).one_or_none()
-            if row is None:
-                raise _unknown(task_id)
-            return row, _members(connection, task_id) if row.is_batch else []
-
-        row, members = self.database.read(work)
-        made_by = find_class(row.reference)
-        if len(members) != row.size and row.is_batch:
-            raise StoreError(f"{task_id} has {row.size} members, of which {len(members)} are recorded")
-        if members:
-            return made_by.from_members([member.parameters for member in members])
-        return made_by.from_str_params(json.loads(row.parameters))
-
-
-def _members(connection: Connection, task_id: str) -> list[Any]:
-    batch = task.alias()
-    return list(
-        connection.execute(
-            select(task.c.task_id, task.c.parameters)
-            .join_from(membership, task, task.c.pk == membership.c.member_pk)
-            .join(batch, batch.c.pk == membership.c.batch_pk)
-            .where(batch.c.task_id == task_id)
-            .order_by(membership.c.position)
-        )
-    )
-
 
 def _row(connection: Connection, item: Record) -> changes.Row:
     """Return the row of a task, which is made, of a batch with its members, when it is not there."""
-    row = changes.find_locked(connection, item.task_id)
-    if row is None or row.is_batch:
+    # What is recorded takes its locks before those of rows; the other way about two could block each other for good.
+    row = None if item.is_batch_mode else changes.find_locked(connection, item.task_id)
+    if row is None:
         recording.record(connection, item, {})
         row = changes.locked(connection, item.task_id)
     return row
-
-
-def _id(item: Record | str) -> str:
-    return item if isinstance(item, str) else item.task_id
-
-
-def _unknown(task_id: str) -> UnknownTask:
-    return UnknownTask(f"the database has no task {task_id!r}")
 
 
 def _can_load(reference: str) -> bool:

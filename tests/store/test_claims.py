@@ -112,6 +112,25 @@ def test_to_start_what_one_has_claimed_counts_no_second_attempt(store: StateStor
     assert sum(events(store, Status.RUNNING).values()) == 1
 
 
+def test_a_batch_that_is_started_while_others_claim_leaves_them_what_they_got(url: str) -> None:
+    batch = stars(3000)
+    with StateStore(url) as store:
+        store.create(batch)
+        taker = worker(url, "take", "20")
+        assert taker.stdout is not None
+        assert taker.stdout.readline() == "ready\n"
+        while not store.counts()[Status.RUNNING]:
+            time.sleep(0.001)
+
+        store.start(batch)
+
+        assert taker.stdout.readline() == "taken\n"
+        assert set(events(store, Status.RUNNING).values()) == {1}
+        with store.engine.connect() as connection:
+            assert set(connection.scalars(select(task.c.attempt).where(task.c.is_batch.is_(False)))) == {1}
+        end(taker, kill=True)
+
+
 def test_what_returns_can_be_claimed_again(store: StateStore) -> None:
     batch = stars(3)
     store.create(batch)

@@ -51,6 +51,29 @@ def test_a_password_is_never_shown(options: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me@127.0.0.1:1/states?password=secret&sslpassword=secret",
+        "postgresql://me:se/cr@secret@127.0.0.1:1/states",
+        "postgresql://me:secret@127.0.0.1:port/states",
+        "postgresql:/me:secret@127.0.0.1/states",
+        "me:secret@127.0.0.1/states",
+    ],
+)
+def test_a_password_is_never_shown_wherever_it_stands(url: str) -> None:
+    said = ""
+    try:
+        store = StateStore(url, patience=0.1)
+        said = f"{store!r} {store.url}"
+        store.counts()
+    except (BadSetting, StoreError) as error:
+        said += str(error)
+
+    assert "secret" not in said
+    assert "127.0.0.1" in said
+
+
 def test_a_driver_that_is_not_installed_is_named_with_its_extra() -> None:
     with pytest.raises((MissingExtra, StoreError), match="pip install|use sqlite or postgresql"):
         _ = StateStore("postgresql+pg8000://localhost/states").engine
@@ -95,6 +118,26 @@ def test_a_read_only_database_can_be_read_and_says_that_it_cannot_be_written(pat
         assert store.counts() == {Status.CREATED: 1}
         with pytest.raises(StoreError, match="is read-only"):
             store.create(Star("Deneb"))
+
+
+def test_a_database_in_the_folder_of_another_says_how_to_read_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with StateStore(f"sqlite:///{folder}/states.db") as store:
+            store.create(Star("Vega"))
+        os.chmod(folder, 0o555)
+        reader = os.fork()
+        if reader == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                with pytest.raises(StoreError, match="may not write; to read it while nobody writes") as caught:
+                    StateStore(f"sqlite:///{folder}/states.db").counts()
+                told = str(caught.value).rpartition("use ")[2]
+                os._exit(0 if StateStore(told).counts() == {Status.CREATED: 1} else 1)
+            except BaseException:  # noqa: BLE001
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 0
+        os.chmod(folder, 0o755)
 
 
 def test_a_full_database_keeps_what_it_had(path: Path) -> None:

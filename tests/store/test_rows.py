@@ -357,6 +357,33 @@ def test_deleting_with_cascade_leaves_what_another_batch_has(store: StateStore) 
     assert store.load(one.task_id) == one
 
 
+def test_what_is_deleted_while_others_record_leaves_no_link_to_nowhere(url: str) -> None:
+    one, other = stars(200), Star((*stars(200).names, "Vega"))
+    with StateStore(url) as store, StateStore(url) as second:
+        store.create(one)
+        failures: list[BaseException] = []
+
+        def repeat(work: Callable[[], object]) -> None:
+            try:
+                for _ in range(25):
+                    work()
+            except BaseException as error:  # noqa: BLE001
+                failures.append(error)
+
+        threads = [
+            threading.Thread(target=repeat, args=(lambda: (store.delete(one, cascade=True), store.create(one)),)),
+            threading.Thread(target=repeat, args=(lambda: (second.create(other), second.start(other)),)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert failures == []
+        assert store.load(one.task_id) == one
+        assert store.load(other.task_id) == other
+
+
 def test_a_batch_that_lost_a_member_says_so(store: StateStore) -> None:
     batch = stars(3)
     store.create(batch)

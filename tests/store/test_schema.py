@@ -24,6 +24,26 @@ def tables(store: StateStore) -> set[str]:
     return set(inspect(store.engine).get_table_names())
 
 
+def make_old(store: StateStore, revision: str) -> None:
+    """Make the tables as an earlier version of the program made them, with a batch of one star."""
+    from alembic import command
+    from alembic.config import Config
+
+    import astra_registry.store.migrations as package
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(package.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        columns = "task_id, family, reference, is_batch, size, status_code, attempt, created, modified"
+        for name, is_batch in (("star_vega", "false"), ("star_batch", "true")):
+            values = f"'{name}', 'star', 'store.records:Star', {is_batch}, 1, 0, 0, '2026-01-01', '2026-01-01', '', ''"
+            connection.execute(text(f"INSERT INTO task ({columns}, astra_version, plugin_version) VALUES ({values})"))
+        connection.execute(text("INSERT INTO membership VALUES (2, 0, 1)"))
+
+
 def set_revision(store: StateStore, revision: str) -> None:
     with store.engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"))
@@ -92,22 +112,34 @@ def test_the_revisions_are_those_of_the_folder() -> None:
     assert tuple(reversed(found)) == REVISIONS
 
 
-def test_an_older_schema_is_upgraded_when_asked_and_keeps_its_rows(store: StateStore) -> None:
-    store.create(Star("Vega"))
-    with store.engine.begin() as connection:
-        connection.execute(text("DROP TABLE data_product"))
-    set_revision(store, "0001")
-    store.close()
+@pytest.mark.parametrize("old", REVISIONS[:-1])
+def test_an_older_schema_is_upgraded_when_asked_and_keeps_its_rows(store: StateStore, old: str) -> None:
+    make_old(store, old)
 
     with pytest.raises(SchemaMismatch, match="astra-registry db upgrade"):
         store.counts()
     with pytest.raises(SchemaMismatch, match="older than"):
         store.create(Star("Deneb"))
-    assert store.current() == "0001"
+    assert store.current() == old
 
     assert store.upgrade() == HEAD
     assert store.counts() == {Status.CREATED: 1}
+    assert store.members("star_batch") == ["star_vega"]
     assert store.check() == []
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE data_product", f"UPDATE {VERSION_TABLE} SET version_num='{HEAD}'"])
+def test_an_upgrade_that_is_killed_leaves_the_old_schema_whole(url: str, statement: str) -> None:
+    with StateStore(url) as store:
+        make_old(store, "0001")
+
+    assert upgrade_until(url, statement) == -9
+
+    with StateStore(url) as store:
+        assert store.current() == "0001"
+        assert store.upgrade() == HEAD
+        assert store.members("star_batch") == ["star_vega"]
+        assert store.check() == []
 
 
 def test_a_newer_schema_is_refused(store: StateStore) -> None:
@@ -130,8 +162,8 @@ def test_the_database_of_another_program_is_left_alone(store: StateStore) -> Non
     assert tables(store) == {"visits"}
 
 
-def test_an_interrupted_upgrade_leaves_a_usable_database(url: str) -> None:
-    """The process is killed when some of the tables are made."""
+def upgrade_until(url: str, statement: str) -> int:
+    """Upgrade the database in a process that is killed before that statement, and return how it ended."""
     program = """
 import os, signal, sys
 from sqlalchemy import event
@@ -141,13 +173,17 @@ store = StateStore(sys.argv[1])
 
 @event.listens_for(store.engine, "before_cursor_execute")
 def kill(connection, cursor, statement, *rest):
-    if "CREATE TABLE event" in statement:
+    if sys.argv[2] in " ".join(statement.split()):
         os.kill(os.getpid(), signal.SIGKILL)
 
 store.upgrade()
 """
-    done = subprocess.run([sys.executable, "-c", program, url], check=False)
-    assert done.returncode == -9
+    return subprocess.run([sys.executable, "-c", program, url, statement], check=False).returncode
+
+
+def test_an_interrupted_upgrade_leaves_a_usable_database(url: str) -> None:
+    """The process is killed when some of the tables are made."""
+    assert upgrade_until(url, "CREATE TABLE event") == -9
 
     with StateStore(url) as store:
         assert store.current() is None

@@ -26,11 +26,21 @@ def work(store: StateStore, number: int) -> None:
             time.sleep(0.05)
 
 
+def take(store: StateStore, number: int) -> None:
+    print("ready", flush=True)
+    while store.claim(number, owner="taker"):
+        pass
+    print("taken", flush=True)
+    sys.stdin.readline()
+
+
 if __name__ == "__main__":
     url, action, value = sys.argv[1:]
     opened = StateStore(url)
     if action == "hold":
         hold(opened, float(value))
+    elif action == "take":
+        take(opened, int(value))
     else:
         work(opened, int(value))
     opened.close()
