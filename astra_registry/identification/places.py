@@ -101,7 +101,9 @@ class Place:
         product = None if values is None else self._product(values, location)
         if product is None:
             told = self.template.match(location)
-            product = None if told is None else self._product(told, location, exact=True)
+            for exact in (told, values):
+                if product is None and exact is not None:
+                    product = self._product(exact, location, exact=True)
         if product is not None:
             return [product]
         return [] if values is None else self._choices(values, location)
