@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import subprocess
 import sys
@@ -127,6 +128,16 @@ def test_a_path_whose_root_is_nowhere_is_listed_and_an_error_when_resolved() -> 
     assert "plateDefault" in registry
     with pytest.raises(UnresolvedRoot, match="PLATEDESIGN_DIR"):
         registry.create("plateDefault", release="dr8")
+
+
+@pytest.mark.parametrize("name", ["frames.list", "resolve.log", "galaxy-specObj"])
+def test_a_product_whose_name_is_no_python_name_is_sent_and_kept_like_others(name: str) -> None:
+    """It is found again by its name, whatever signs that holds."""
+    values = {p.name: "1" for p in PATHS[name].parameters}
+    made = registry.create(name, release="dr12", **values)
+
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert type(made).from_str_params(made.to_str_params()) == made
 
 
 def test_a_plugin_that_names_a_product_wins_over_the_tree() -> None:
