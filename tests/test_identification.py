@@ -214,11 +214,7 @@ def test_the_owner_of_the_folder_then_the_hand_written_then_the_more_literal_com
     assert [(a.name, a.release) for a in answers] == [
         ("mine", "dr17"), ("other", "dr17"), ("amine", "dr17"), ("mine", "dr16")
     ]  # fmt: skip
-    assert (
-        own.identify("/x/dr17/old/a/b.fits").name_
-        if False
-        else own.identify("/x/dr17/old/a/b.fits").param_kwargs["name"] == "b"
-    )
+    assert own.identify("/x/dr17/old/a/b.fits").param_kwargs["name"] == "b"
 
 
 def test_a_folder_that_no_release_owns_is_known_when_a_product_has_it() -> None:

@@ -273,6 +273,8 @@ def _agree(declared: Any, value: Any, stated: Any) -> bool:
 
 def _unknown(text: str, known: Places, lacking: list[tuple[Place, str]], asked: bool) -> str:
     """Return why nothing was found, and what would help."""
+    if known.why_empty is not None:
+        return f"{text}: no known product lives there: {known.why_empty}"
     if lacking:
         first = min(lacking, key=lambda item: (not item[0].by_hand, -releases().index(configuration(item[0].release))))
         help_ = "" if asked else "; `identify --header FILE` asks the file itself"

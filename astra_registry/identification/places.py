@@ -197,6 +197,11 @@ class Places:
         self._by_release: dict[str, list[Place]] = {}
         self._indices: dict[str, PathIndex[Place]] = {}
 
+    @property
+    def why_empty(self) -> str | None:
+        """Why there is no product at all, or None."""
+        return None if self._names else self._registry.why_empty()
+
     @cached_property
     def folders(self) -> Mapping[str, str]:
         """First folder on the SAS → the release that owns it; empty for those of products only."""
