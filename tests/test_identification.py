@@ -363,6 +363,13 @@ def test_a_bare_name_says_what_it_still_needs() -> None:
         registry.identify("apStar-r5-2M19241352+3858278.fits")
 
 
+def test_a_version_that_two_releases_have_is_taken_for_the_public_ones() -> None:
+    """0.6.0 of Astra is that of IPL-3, and of DR19."""
+    answers = registry.identify("mwmStar-0.6.0-114870783.fits", all=True)
+
+    assert [answer.release for answer in answers[:2]] == ["dr19", "ipl3"]
+
+
 def test_a_header_that_is_asked_for_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match="its header was asked for"):
         identify(registry, str(tmp_path / "apStar-r5-2M19241352+3858278.fits"), header=True, every=True)

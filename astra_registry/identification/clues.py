@@ -15,7 +15,7 @@ from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
 from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.product import DataProduct
-from astra_registry.release import configuration, default_version, releases
+from astra_registry.release import configuration, default_version, is_public, releases
 from astra_registry.task.parameterised import DEFAULT
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_
         return (
             guess.against,
             -guess.own_versions,
+            # A version that several releases have: the one from which everybody can have the file.
+            not (guess.own_versions and is_public(place.release)),
             len(guess.assumed),
             not place.by_hand,
             place.order,
