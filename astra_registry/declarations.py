@@ -13,6 +13,7 @@ import attrs
 from astra_registry.errors import BadValue
 from astra_registry.parameters import Parameter, parameter
 from astra_registry.product import DataProduct, SDSS5DataModelTask
+from astra_registry.references import REGISTERED
 from astra_registry.released import releases_in_words
 from astra_registry.task.parameterised import python_spelling, template_spelling
 
@@ -39,7 +40,7 @@ class Declaration:
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     templates: Mapping[str, str | Sequence[str]] | None = None  # None: the tree's own, in every release that has one
-    _releases: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
+    _releases: tuple[str, ...] | Callable[[], tuple[str, ...]] = attrs.field(default=(), eq=False)  # they follow
     examples: tuple[Any, ...] = ()
     readers: Mapping[str, str] = attrs.field(factory=dict)
     subpaths: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ class Declaration:
             "examples": self.examples,
             "readers": self.readers,
             "subpaths": self.subpaths,
-            "_registered_as": self.reference or f"astra_registry:registry.{self.name}",
+            "_registered_as": self.reference or f"{REGISTERED}{self.name}",
             "__annotations__": {},
         }
         for declared in self.parameters:

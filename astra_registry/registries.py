@@ -296,13 +296,21 @@ class Registry(Mapping[str, type[DataProduct]]):
     def _conflicts(self) -> dict[str, list[Claim]]:
         return {name: claims for name, claims in self._claims.items() if self._chosen(claims) is None}
 
+    def why_empty(self) -> str:
+        """Return why there is no product at all, and what would bring some."""
+        if any(not plugin.enabled for plugin in self.plugin_set.plugins):
+            return "every plugin is disabled (--no-plugins, or the setting 'plugins')"
+        if self.plugin_set.plugins:
+            return "no plugin that works brings one; `astra-registry plugins check` tells more"
+        return (
+            "no plugin is installed; `astra-registry plugins install astra-registry-apstar` brings one, "
+            "astra-registry-sdsstree all of the tree"
+        )
+
     def _unknown(self, name: str) -> str:
         names = self.names()
         if not names:
-            return (
-                f"no data product named '{name}': no plugin is installed; pip install astra-registry-sdsstree brings "
-                "all of the tree"
-            )
+            return f"no data product named '{name}': {self.why_empty()}"
         return f"no data product named '{name}'{did_you_mean(name, names) or '; `astra-registry list` shows them'}"
 
     def _asked(self, name: str) -> list[Claim]:

@@ -94,7 +94,7 @@ class Skeleton:
             "",
             "",
             f"class {class_name(product.name)}(SDSS5DataModelTask):",
-            f'    """{product.summary}"""',
+            f'    """{_in_docstring(product.summary)}"""',
             "",
             f"    sdss_data_model_name = {json.dumps(product.name)}",
         ]
@@ -163,7 +163,7 @@ def declared(
         raise BadValue(
             f"no template of {name} names {', '.join(given)}; they name {', '.join(keys(compiled.values()))}"
         )
-    said = summary or (known.summary if known is not None else "") or f"The data product {name}"
+    said = " ".join(summary.split()) or (known.summary if known is not None else "") or f"The data product {name}"
     product = Declaration(name=name, summary=said.rstrip(".") + ".", parameters=tuple(made.values()), templates=chosen)
     built = product.build()
     for release in texts:
@@ -238,6 +238,10 @@ def _parameter(name: str, kind: type, doc: str, default: object) -> Parameter:
 
 def _about(key: str) -> str:
     return f"The {key.replace('_', ' ')}."
+
+
+def _in_docstring(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
 def _declared(p: Parameter) -> str:

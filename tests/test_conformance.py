@@ -86,3 +86,25 @@ def test_a_path_of_the_tree_has_to_be_what_sdss_access_gives(tmp_path: Path) -> 
     done = suite(tmp_path, ours)
 
     assert done.returncode == 0, done.stdout
+
+
+# Templates of the tree that no plugin can correct, each of another kind.
+HARD = {
+    "sdR-dr17": "two texts that touch",
+    "idB-dr12": "a text and a number that touch",
+    "astraAllStarSlam-ipl4": "a version that is cut",
+    "spCOADDS-dr20": "a key that no path shows",
+    "spSpec_coadd-dr20": "an observatory that may be left out",
+    "mos_target_skies_v2-dr20": "a number that only FITS files have",
+    "plateDefault-dr8": "a root that is nowhere",
+}
+
+
+def test_every_kind_of_template_of_the_tree_passes() -> None:
+    """What the tree's own templates do not tell apart is no fault of the plugin that brings them."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--astra-plugin", "sdsstree", "-k"]
+
+    done = subprocess.run([*command, " or ".join(HARD)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from astra_registry import Registry, SDSS5DataModelTask, Tree, hookimpl, parameter, registry
 from astra_registry.declarations import Declaration
-from astra_registry.errors import BadValue, FileMissing, NotIdentified
+from astra_registry.errors import BadValue, FileMissing, NotIdentified, UnresolvedRoot
 from astra_registry.identification import identify
+from astra_registry.paths import on_disk
 from astra_registry.settings import override
 
 HERE = Path(__file__).parent
@@ -212,11 +214,7 @@ def test_the_owner_of_the_folder_then_the_hand_written_then_the_more_literal_com
     assert [(a.name, a.release) for a in answers] == [
         ("mine", "dr17"), ("other", "dr17"), ("amine", "dr17"), ("mine", "dr16")
     ]  # fmt: skip
-    assert (
-        own.identify("/x/dr17/old/a/b.fits").name_
-        if False
-        else own.identify("/x/dr17/old/a/b.fits").param_kwargs["name"] == "b"
-    )
+    assert own.identify("/x/dr17/old/a/b.fits").param_kwargs["name"] == "b"
 
 
 def test_a_folder_that_no_release_owns_is_known_when_a_product_has_it() -> None:
@@ -264,14 +262,44 @@ def examples() -> list[list[str]]:
     return [line.split(",") for line in lines if not line.startswith(("#", "release,"))]
 
 
-@pytest.mark.parametrize(("release", "root", "path", "product"), examples())
+EXPRESSED = [row[:4] for row in examples() if not row[4]]
+NOT_EXPRESSED = [row for row in examples() if row[4]]
+
+
+@pytest.mark.parametrize(("release", "root", "path", "product"), EXPRESSED)
 def test_the_data_models_examples_come_back_to_their_paths(release: str, root: str, path: str, product: str) -> None:
+    """No product is named: the path alone tells it; a compressed file is the same product."""
     file = f"{Tree(release).roots[root]}/{path}"
 
     found = registry.identify(file)
 
     assert (found._label(), found.release) == (product, release)
-    assert file in (found.local_path, f"{found.local_path}.bz2")
+    assert file in on_disk.spellings(found.local_path)
+
+
+@pytest.mark.parametrize(("release", "root", "path", "product", "why"), NOT_EXPRESSED)
+def test_an_example_that_is_left_out_is_one_that_the_tree_cannot_express(
+    release: str, root: str, path: str, product: str, why: str
+) -> None:
+    tree = Tree(release)
+    folder = tree.roots.get(root)
+
+    if folder is None:
+        assert why == "the release defines no such root"
+        return
+    location = os.path.relpath(f"{folder}/{path}", tree.sas_base_dir)
+    for name in tree.lookup_names():
+        with contextlib.suppress(UnresolvedRoot):
+            assert tree.path_template(name).match(location) is None, name
+    with pytest.raises(NotIdentified):
+        registry.identify(f"{folder}/{path}")
+
+
+def test_the_examples_are_many_and_of_all_kinds() -> None:
+    assert len(EXPRESSED) + len(NOT_EXPRESSED) >= 250
+    assert len({release for release, *_ in EXPRESSED}) >= 15
+    assert len({root for _, root, *_ in EXPRESSED}) >= 25
+    assert len({product for *_, product in EXPRESSED}) >= 120
 
 
 def manifest() -> list[tuple[str, str, str, dict[str, Any]]]:
@@ -333,6 +361,13 @@ def test_a_bare_spectrum_is_found_by_its_only_row(tmp_path: Path) -> None:
 def test_a_bare_name_says_what_it_still_needs() -> None:
     with pytest.raises(NotIdentified, match=r"may be apStar, but apStar in \w+ needs telescope.*--header FILE"):
         registry.identify("apStar-r5-2M19241352+3858278.fits")
+
+
+def test_a_version_that_two_releases_have_is_taken_for_the_public_ones() -> None:
+    """0.6.0 of Astra is that of IPL-3, and of DR19."""
+    answers = registry.identify("mwmStar-0.6.0-114870783.fits", all=True)
+
+    assert [answer.release for answer in answers[:2]] == ["dr19", "ipl3"]
 
 
 def test_a_header_that_is_asked_for_has_to_be_there(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from astra_registry import (
     registry,
 )
 from astra_registry.declarations import Declaration
+from astra_registry.errors import NotIdentified
 from astra_registry.installed import BrokenPluginWarning
 from astra_registry.settings import override
 
@@ -92,8 +93,12 @@ def test_threads_that_ask_at_once_all_get_the_same_class() -> None:
 
 
 def test_without_a_plugin_it_says_so() -> None:
-    with pytest.raises(UnknownProduct, match="no plugin is installed"):
+    with pytest.raises(UnknownProduct, match="no data product named 'apStar': no plugin is installed"):
         Registry(plugins=[])["apStar"]
+    with pytest.raises(NotIdentified, match="no known product lives there: no plugin is installed"):
+        Registry(plugins=[]).identify("/x/dr17/a.fits")
+    with override(plugins=[]), pytest.raises(NotIdentified, match="every plugin is disabled"):
+        Registry().identify("/x/dr17/a.fits")
 
 
 def test_search_finds_by_name_summary_parameter_and_release_the_closest_first() -> None:

@@ -25,8 +25,4 @@ def command(folder: str, title: str, in_json: bool) -> None:
     else:
         click.echo(page)
     if not len(registry):
-        click.echo(
-            "no data product is installed: the catalogue is empty; `astra-registry plugins install "
-            "astra-registry-sdsstree` brings all of the tree",
-            err=True,
-        )
+        click.echo(f"no data product is installed, and the catalogue is empty: {registry.why_empty()}", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from astra_registry.cli.output import as_json, table
-from astra_registry.cli.products import ReleaseType
+from astra_registry.cli.products import ReleaseType, plugin_names
 from astra_registry.errors import BadValue, did_you_mean
 from astra_registry.registries import registry
 
@@ -22,7 +22,13 @@ def known_plugin(ctx: click.Context, param: click.Parameter, name: str | None) -
 @click.command("list")
 @click.option("--release", type=ReleaseType(), metavar="R", help="Those that the release has.")
 @click.option("--search", "text", default="", metavar="TEXT", help="Those that hold every word of a text.")
-@click.option("--plugin", metavar="NAME", callback=known_plugin, help="Those that a plugin or distribution brings.")
+@click.option(
+    "--plugin",
+    metavar="NAME",
+    callback=known_plugin,
+    shell_complete=plugin_names,
+    help="Those that a plugin or distribution brings.",
+)
 @click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 def command(release: str | None, text: str, plugin: str | None, in_json: bool) -> None:
     """List the installed data products: name, summary, parameters, releases and plugin."""
@@ -59,10 +65,6 @@ def print_products(names: list[str], *, in_json: bool) -> None:
             cut=((2, 3), (1,)),
         )
     elif not len(registry):
-        click.echo(
-            "no data product is installed; `astra-registry plugins install astra-registry-apstar` brings one, "
-            "astra-registry-sdsstree all of the tree",
-            err=True,
-        )
+        click.echo(f"no data product is installed: {registry.why_empty()}", err=True)
     else:
         click.echo("no installed product is like that; `astra-registry list` shows all", err=True)

@@ -12,6 +12,7 @@ import click
 
 from astra_registry.cli import new_plugin
 from astra_registry.cli.output import as_json, table
+from astra_registry.cli.products import plugin_names, product_names
 from astra_registry.errors import BadValue, did_you_mean
 from astra_registry.installed import BrokenPluginWarning, distributions, normal
 from astra_registry.plugins import OK, PluginInfo
@@ -96,7 +97,8 @@ def check(in_json: bool) -> None:
         )
     else:
         for info, told in wrong:
-            click.echo(f"{info.name} ({info.distribution} {info.version}): {told}")
+            title = f"{info.distribution} {info.version}".strip()
+            click.echo(f"{info.name} ({title}): {told}")
         if not wrong:
             count = sum(info.status == OK for info in listed)
             products = sum(len(info.products) for info in listed)
@@ -165,7 +167,7 @@ def install(ctx: click.Context, names: tuple[str, ...], upgrade: bool) -> None:
 
 
 @command.command("uninstall", cls=WithPipArguments)
-@click.argument("names", nargs=-1, required=True, metavar="NAME... [-- PIP OPTIONS]")
+@click.argument("names", nargs=-1, required=True, metavar="NAME... [-- PIP OPTIONS]", shell_complete=plugin_names)
 @click.pass_context
 def uninstall(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Uninstall plugins, by their names or their distributions'; say what is no longer there."""
@@ -272,8 +274,8 @@ def sync(ctx: click.Context, file: str, dry_run: bool) -> None:
 
 
 @command.command("prefer")
-@click.argument("product")
-@click.argument("distribution")
+@click.argument("product", shell_complete=product_names)
+@click.argument("distribution", shell_complete=plugin_names)
 def prefer(product: str, distribution: str) -> None:
     """Say which distribution's PRODUCT to use, where two bring one; kept in the user's configuration."""
     from astra_registry.settings import preferences

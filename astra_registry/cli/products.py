@@ -40,6 +40,17 @@ class ReleaseType(click.ParamType):  # type: ignore[type-arg]  # an older click 
         return [CompletionItem(release) for release in known if release.startswith(incomplete.lower())]
 
 
+def product_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """Return the products whose name begins with what was typed, for the shell."""
+    return [name for name in registry.names() if name.startswith(typed)]
+
+
+def plugin_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """Return the plugins and distributions whose name begins with what was typed, for the shell."""
+    names = {name for plugin in registry.plugin_set.plugins for name in (plugin.name, plugin.distribution)}
+    return sorted(name for name in names if name.startswith(typed))
+
+
 class ReleaseOption(click.Option):
     """The release of a product; its help names them, which takes a look at all of them."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from astra_registry.cli.output import as_json, table
-from astra_registry.cli.products import ReleaseType, default_in_words
+from astra_registry.cli.products import ReleaseType, default_in_words, product_names
 from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import registry
@@ -16,9 +16,9 @@ from astra_registry.tree import Tree
 
 
 @click.command("show")
-@click.argument("product", shell_complete=lambda ctx, param, text: [n for n in registry.names() if n.startswith(text)])
+@click.argument("product", shell_complete=product_names)
 @click.option("--release", type=ReleaseType(), metavar="R", help="Only what one release has.")
-@click.option("--diff", nargs=2, metavar="R R", help="What differs between two releases.")
+@click.option("--diff", nargs=2, type=ReleaseType(), metavar="R R", help="What differs between two releases.")
 @click.option("--toml", "in_toml", is_flag=True, help="As a products.toml.")
 @click.option("--json", "in_json", is_flag=True, help="As a JSON array of one.")
 def command(product: str, release: str | None, diff: tuple[str, str] | None, in_toml: bool, in_json: bool) -> None:

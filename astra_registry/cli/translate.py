@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -17,12 +18,19 @@ from astra_registry.release import canonical, default_version
 def translate(
     name: str, given: dict[str, Any], *, release: str | None, old: str | None, new: str | None, in_json: bool
 ) -> int:
-    """Print the product of the other release, and on stderr what became of each parameter."""
+    """Print the product of the other release, and on stderr what became of each parameter; without values, the rule."""
     start = old or release
     if start is None or new is None:
         raise BadValue("translate needs --from and --to: the release that it is of, and the one that you want")
     if old is not None and release is not None and canonical(old) != canonical(release):
         raise BadValue(f"--from {old} and --release {release}: which of the two?")
+    if not given:
+        rule = in_general(registry[name], canonical(start), canonical(new))
+        if in_json:
+            as_json([rule])
+        else:
+            _print_rule(rule)
+        return 1 if rule["missing"] else 0
     product = made(name, start, given)
     told = [translated(member, canonical(new)) for member in product.get_batch_tasks()]
     if in_json:
@@ -42,11 +50,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
     old = product.release
     own = cls.product_parameters()
     values = {p.name: getattr(product, a) for a, p in own.items() if getattr(product, a) not in (None, "")}
-    try:
-        used = cls.plan(new).used
-    except UnknownRelease as error:
-        names = [n for n in registry.names() if new in registry.declaration(n).releases]
-        raise UnknownRelease(f"{error}{did_you_mean(cls._label(), names)}") from None
+    used = _used(cls, new)
     origins = product.param_origins
     kept, replaced, dropped = {}, {}, {}
     for attribute, declared in own.items():
@@ -66,10 +70,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
     try:
         result = cls(release=new, **kept, **replaced)
     except MissingParameter:
-        plan = cls.plan(new)
-        default = {a for a in used if _has_default(cls, a, new, {**kept, **replaced})}
-        missing = [own[a].name for a in own if a in plan.required and own[a].name not in {**kept, **replaced}
-                   and a not in default]  # fmt: skip
+        missing = _missing(cls, new, {**kept, **replaced})
     new_values = {**kept, **replaced}
     if result is not None:
         new_values = {p.name: getattr(result, a) for a, p in own.items() if getattr(result, a) not in (None, "")}
@@ -90,7 +91,44 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
     }
 
 
-def _has_default(cls: type[DataProduct], attribute: str, release: str, given: dict[str, Any]) -> bool:
+def in_general(cls: type[DataProduct], old: str, new: str) -> dict[str, Any]:
+    """Return what becomes of each parameter, whatever its value; in the form of `translated`, without paths."""
+    own = cls.product_parameters()
+    before, after = _used(cls, old), _used(cls, new)
+    both = {p.name: p for a, p in own.items() if a in before and a in after}
+    versions = {n: (default_version(old, n), default_version(new, n)) for n in both}
+    changed = {n: {"from": was, "to": now} for n, (was, now) in versions.items() if was and now and was != now}
+    added = {p.name: p for a, p in own.items() if a in after and a not in before}
+    missing = _missing(cls, new, both)
+    return {
+        "product": cls._label(),
+        "from": {"release": old, "parameters": {}, "path": None},
+        "to": {"release": new, "parameters": {}, "path": None, "url": None},
+        "kept": sorted(n for n in both if n not in changed),
+        "changed": changed,
+        "dropped": {p.name: None for a, p in own.items() if a in before and a not in after},
+        "derived": {n: list(p.reads) for n, p in added.items() if n not in missing and p.reads},
+        "missing": missing,
+    }
+
+
+def _used(cls: type[DataProduct], release: str) -> Mapping[str, None]:
+    """Return the attributes that a release uses. Raises UnknownRelease, which names the product's kin there."""
+    try:
+        return cls.plan(release).used
+    except UnknownRelease as error:
+        names = [n for n in registry.names() if release in registry.declaration(n).releases]
+        raise UnknownRelease(f"{error}{did_you_mean(cls._label(), names)}") from None
+
+
+def _missing(cls: type[DataProduct], release: str, known: Mapping[str, Any]) -> list[str]:
+    """Return the parameters that a release needs, and that neither are known nor follow from what is."""
+    own, required = cls.product_parameters(), cls.plan(release).required
+    unknown = {a: p.name for a, p in own.items() if a in required and p.name not in known}
+    return [name for a, name in unknown.items() if not _has_default(cls, a, release, known)]
+
+
+def _has_default(cls: type[DataProduct], attribute: str, release: str, given: Mapping[str, Any]) -> bool:
     """Whether a parameter needs no mention: it has a default, or follows from one that is known."""
     declared = cls._parameters[attribute]
     if callable(declared.default):
@@ -123,6 +161,20 @@ def _print(answer: dict[str, Any]) -> None:
         click.echo(answer["to"]["path"])
 
 
+def _print_rule(rule: dict[str, Any]) -> None:
+    new = rule["to"]["release"]
+    for name in rule["kept"]:
+        click.echo(f"{name}: stays")
+    for name, change in rule["changed"].items():
+        click.echo(f"{name}: {change['from']} → {change['to']}, where it is the release's own")
+    for name, reads in rule["derived"].items():
+        click.echo(f"{name}: follows from {', '.join(reads)}")
+    for name in rule["dropped"]:
+        click.echo(f"{name}: has no place in {new}")
+    for name in rule["missing"]:
+        click.echo(f"{name}: {new} needs it, and nothing tells it")
+
+
 command = ProductGroup(
     "translate",
     run=translate,
@@ -131,5 +183,6 @@ command = ProductGroup(
         click.Option(["--to", "new"], type=ReleaseType(), metavar="R", help="The release that you want."),
         click.Option(["--json", "in_json"], is_flag=True, help="As a JSON array."),
     ],
-    help="Say what a product is in another release: its path there, and what becomes of each parameter.",
+    help="Say what a product is in another release: its path there, and what becomes of each parameter; without "
+    "values, what becomes of each whatever it is.",
 )

@@ -16,7 +16,7 @@ from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
 from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.product import DataProduct
-from astra_registry.release import configuration, default_version, releases
+from astra_registry.release import configuration, default_version, is_public, releases
 from astra_registry.task.parameterised import DEFAULT
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_
         return (
             guess.against,
             -guess.own_versions,
+            # A version that several releases have: the one from which everybody can have the file.
+            not (guess.own_versions and is_public(place.release)),
             len(guess.assumed),
             not place.by_hand,
             place.order,
@@ -275,6 +277,8 @@ def _agree(declared: Any, value: Any, stated: Any) -> bool:
 def _unknown(text: str, known: Places, lacking: list[tuple[Place, str]], asked: bool) -> str:
     """Return why nothing was found, and what would help."""
     text = without_password(text)
+    if known.why_empty is not None:
+        return f"{text}: no known product lives there: {known.why_empty}"
     if lacking:
         first = min(lacking, key=lambda item: (not item[0].by_hand, -releases().index(configuration(item[0].release))))
         help_ = "" if asked else "; `identify --header FILE` asks the file itself"

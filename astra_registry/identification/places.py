@@ -101,7 +101,9 @@ class Place:
         product = None if values is None else self._product(values, location)
         if product is None:
             told = self.template.match(location)
-            product = None if told is None else self._product(told, location, exact=True)
+            for exact in (told, values):
+                if product is None and exact is not None:
+                    product = self._product(exact, location, exact=True)
         if product is not None:
             return [product]
         return [] if values is None else self._choices(values, location)
@@ -194,6 +196,11 @@ class Places:
             (self._trees if declaration.templates is None else self._own).append(declaration)
         self._by_release: dict[str, list[Place]] = {}
         self._indices: dict[str, PathIndex[Place]] = {}
+
+    @property
+    def why_empty(self) -> str | None:
+        """Why there is no product at all, or None."""
+        return None if self._names else self._registry.why_empty()
 
     @cached_property
     def folders(self) -> Mapping[str, str]:

@@ -49,6 +49,8 @@ class DerivedGap:
     """The function for many rows of arguments at once, for a gap that is slow to make."""
     integers: tuple[str, ...] = ()
     """Those of the parameters that are numbers, whatever the template looks like."""
+    shows: str = ""
+    """The parameter whose value it is, when it is a folder that is not left out."""
     roots: tuple[str, ...] = ()
     """For a gap that chooses a root: the variables among which it does (its text is ``$`` and one of them)."""
 
@@ -379,9 +381,9 @@ GAPS: Mapping[str, DerivedGap] = MappingProxyType(
             sdss_id_groups, ("sdss_id",), integers=("sdss_id",), pattern=_TWO_FOLDERS, wildcard="*/*"
         ),
         "spcoaddfolder": DerivedGap(spcoaddfolder, ("run2d",), optional=("coadd",), pattern="[^/]*"),
-        "spcoaddgrp": DerivedGap(spcoaddgrp, ("run2d", "coadd"), pattern="[^/]*"),
+        "spcoaddgrp": DerivedGap(spcoaddgrp, ("run2d", "coadd"), pattern="[^/]*", shows="coadd"),
         "spcoaddobs": DerivedGap(
-            spcoaddobs, ("run2d",), optional=("obs",), pattern=r"(?:_[a-z]+|\*)?", inverse=_observatory
+            spcoaddobs, ("run2d",), optional=("obs",), pattern=r"(?:_[a-z][a-z0-9]*|\*)?", inverse=_observatory
         ),
         "spectrodir": DerivedGap(spectrodir, ("run2d",), roots=("BOSS_SPECTRO_REDUX", "SPECTRO_REDUX")),
         "sptypefolder": DerivedGap(

@@ -54,6 +54,7 @@ def _pattern(template: PathTemplate, known: Mapping[str, str], integers: Collect
     }.union(integers)
     # A group must come before what refers to it, and a value is best known from where it is shown as it is.
     seen: set[str] = set()
+    folders: dict[str, str] = {}
     pieces = []
     for i, part in enumerate(template.parts):
         if isinstance(part, str):
@@ -66,9 +67,12 @@ def _pattern(template: PathTemplate, known: Mapping[str, str], integers: Collect
                 )
                 seen.add(same)
                 continue
-            pieces.append(_field(part, seen, part.key in integers, ".+?" if part.key in template.subpaths else None))
+            text = ".+?" if part.key in template.subpaths else folders.get(part.key)
+            pieces.append(_field(part, seen, part.key in integers, text))
         else:
             pieces.append(_derived(part, i, seen))
+            if part.whole and len(part.gaps) == 1 and (key := part.gaps[0][1].shows):
+                folders[key] = f"(?(_gap{i}_0)(?P=_gap{i}_0)|[^/]+?)"  # the folder's text, unless it was left out
     return re.compile("".join(pieces))
 
 
@@ -78,7 +82,7 @@ def _field(field: Field, seen: set[str], integer: bool, text: str | None) -> str
             return f"(?P={field.key})"
         seen.add(field.key)
         if text is None:
-            text = "-?[0-9]+" if integer else "|".join(filter(None, (_FORMS.get(field.key), "[^/]+?")))
+            text = "-?[1-9][0-9]*|0" if integer else "|".join(filter(None, (_FORMS.get(field.key), "[^/]+?")))
         return f"(?P<{field.key}>{text})"
     same = f"{field.key}:{field.spec}"
     if same in seen:
@@ -86,7 +90,8 @@ def _field(field: Field, seen: set[str], integer: bool, text: str | None) -> str
     seen.add(same)
     if zeros := _ZEROS.fullmatch(field.spec):
         digits = integer or field.spec.endswith("d")
-        return f"(?P<_{_group(same)}>{'[-0-9]' if digits else '[^/]'}{{{zeros[1]},}}?)"
+        longer = f"{{{zeros[1]},}}?"  # than its format makes it, with zeros in front of its sign
+        return f"(?P<_{_group(same)}>{f'[0-9]{longer}|0*-[0-9]+?' if digits else f'[^/]{longer}'})"
     if cut := _CUT.fullmatch(field.spec):
         return f"(?P<_{_group(same)}>[^/]{{1,{cut[1]}}}?)"
     if field.spec == "d":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from astra_registry.errors import StoreError
+from astra_registry.errors import BrokenPlugin, StoreError
+from astra_registry.references import found_again
 
 
 @runtime_checkable
@@ -65,15 +65,8 @@ class Loadable(Protocol):
 
 def find_class(reference: str) -> Loadable:
     """Return the class at ``module:qualname``; StoreError says what is missing when its plugin is gone."""
-    module, _, qualname = reference.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreError(f"the class {reference!r} cannot be imported ({reason}); is its plugin installed?") from error
-    for name in qualname.split("."):
-        try:
-            found = getattr(found, name)
-        except Exception as error:
-            raise StoreError(f"the module {module!r} has no {qualname!r}; is its plugin up to date?") from error
-    return found  # type: ignore[no-any-return]
+        found: Loadable = found_again(reference)
+    except BrokenPlugin as error:
+        raise StoreError(str(error)) from error
+    return found

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import json
 import json.encoder
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from astra_registry import __version__
-from astra_registry.errors import BrokenPlugin, InvalidParameter, UnknownParameter
+from astra_registry.errors import InvalidParameter, UnknownParameter
 from astra_registry.parameters import Parameter, parameter
 from astra_registry.plugins import installed_plugins
+from astra_registry.references import found_again
 from astra_registry.task.parameterised import GIVEN, Parameterised
 
 # The payload's layout. It is part of every identifier: to change it is to rename every task.
@@ -284,22 +284,6 @@ class Identified(Parameterised):
     def no_unpicklable_properties(self) -> Iterator[Self]:
         """Do nothing, and undo it: tasks pickle as they are. Kept for callers of the 2021 system."""
         yield self
-
-
-def found_again(reference: str) -> Any:
-    """Return the class that a reference names. Raises BrokenPlugin when its module or name is gone."""
-    module, _, qualified = reference.partition(":")
-    try:
-        found = functools.reduce(getattr, _attributes(qualified), importlib.import_module(module))
-    except (ImportError, AttributeError, LookupError) as error:
-        raise BrokenPlugin(f"the class '{reference}' cannot be found ({error}); is its plugin installed?") from error
-    return found
-
-
-def _attributes(qualified: str) -> list[str]:
-    if "<locals>" in qualified:
-        raise LookupError("a class defined inside a function cannot be imported")
-    return qualified.split(".")
 
 
 def _remade(reference: str, values: dict[str, Any], origins: dict[str, str]) -> Any:

@@ -60,18 +60,24 @@ def _one(
 ) -> DataProduct:
     given: dict[str, Any] = {"release": release}
     derived: list[str] = []
+    left_out: list[str] = []
     for attribute, strategy in strategies.items():
         declared = product._parameters[attribute]
         if callable(declared.default):
             derived.append(attribute)
         elif _is_needed(product, declared, release, plan) or draw(st.booleans()):
             given[declared.name] = draw(strategy)
+        else:
+            left_out.append(attribute)
     try:
-        return product(**given)
+        made = product(**given)
+        path(made)
     except (InvalidParameter, MissingParameter):
-        # Not every value tells what follows from it (a star's position, from its name): then that is given as well.
-        given.update((product._parameters[a].name, draw(strategies[a])) for a in derived)
+        # Not every value tells what follows from it (a star's position, from its name), and some values ask for
+        # another (a FITS file of targets, for its number): then all is given.
+        given.update((product._parameters[a].name, draw(strategies[a])) for a in (*derived, *left_out))
         return product(**given)
+    return made
 
 
 def values(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,28 @@ def test_parameters_choices_and_releases_are_completed() -> None:
     assert completed("resolve", "apVisit", "--telescope", "apo") == ["apo25m", "apo1m"]
     assert completed("resolve", "apVisit", "--release", "dr1") == [f"dr1{n}" for n in (0, 1, 2, 3, 4, 5, 6, 7, 9)]
     assert "dr18" in completed("list", "--release", "dr1")
+    assert "dr17" in completed("show", "apStar", "--diff", "dr1")
+    assert "dr17" in completed("show", "apStar", "--diff", "dr16", "dr1")
+
+
+def test_plugins_are_completed() -> None:
+    assert completed("plugins", "uninstall", "apv") == ["apvisit"]
+    assert completed("list", "--plugin", "astra-registry-sd") == ["astra-registry-sdsstree"]
+    assert completed("search", "--plugin", "spe") == ["spec"]
+    assert completed("plugins", "prefer", "apVis") == ["apVisit", "apVisit-1m", "apVisitSum", "apVisitSum-1m"]
+    assert completed("plugins", "prefer", "apVisit", "apvi") == ["apvisit"]
+
+
+def test_bash_itself_completes(cli: Cli, tmp_path: Path) -> None:
+    """The script as bash runs it, with the words as bash has them."""
+    script = tmp_path / "completion.bash"
+    script.write_text(cli("completion", "bash").out)
+    asked = (
+        f"source {script}; COMP_WORDS=(astra-registry resolve apVisit --telescope apo); COMP_CWORD=4; "
+        'COMPREPLY=(); _astra_registry_completion astra-registry; echo "${COMPREPLY[@]}"'
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    ran = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, check=True)
+
+    assert ran.stdout.split() == ["apo25m", "apo1m"]

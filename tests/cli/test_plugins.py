@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pty
@@ -117,6 +118,19 @@ def test_new_asks_on_a_terminal(tmp_path: Path) -> None:
     assert '"""What was asked."""' in source
     assert 'v: str = parameter("The version.", batch=True)' in source
     assert 'sdss_id: int = parameter("The SDSS-V identifier of the star.", batch=True)' in source
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("summary", ['A "star"', "C:\\new \\x", 'Three """ of them', "Two\nlines  of it", "{braces} é"])
+def test_new_writes_whatever_the_summary_is(summary: str, tmp_path: Path) -> None:
+    """Quotes and backslashes are no syntax of the module."""
+    template = ("--release", "dr19", "--template", "$MWM_ASTRA/star-{sdss_id}.fits")
+    done = run("plugins", "new", "oddStar", "--summary", summary, *template, "--directory", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    module = ast.parse((Path(done.stdout.strip()) / "astra_registry_oddstar.py").read_text())
+    product = next(node for node in module.body if isinstance(node, ast.ClassDef))
+    assert ast.get_docstring(product) == " ".join(summary.split()) + "."
 
 
 def test_new_without_a_name_or_a_terminal_is_wrong_usage() -> None:

@@ -55,6 +55,8 @@ def test_list_can_be_narrowed(cli: Cli) -> None:
     assert "apVisit" not in dr18
     assert "apVisit" in {entry["name"] for entry in cli("list", "--search", "visit", "--json").data}
     assert cli("search", "visit", "star", "fibre", "--json").data[0]["name"] == "apVisit"
+    assert [found["name"] for found in cli("search", "--plugin", "apstar", "--json").data] == ["apStar"]
+    assert cli("search").code == 2
     nobody = cli("list", "--plugin", "apvist")
     assert (nobody.code, nobody.out) == (2, "")
     assert "did you mean 'apvisit'" in nobody.err

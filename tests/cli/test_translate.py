@@ -68,3 +68,24 @@ def test_both_releases_are_needed(cli: Cli) -> None:
     assert cli("translate", "apStar", "--from", "dr17", *STAR).code == 2
     assert cli("translate", "apStar", "--release", "dr17", "--to", "dr19", *STAR).code == 0
     assert cli("translate", "apStar", "--from", "dr17", "--release", "dr16", "--to", "dr19", *STAR).code == 2
+
+
+def test_without_values_it_says_what_becomes_of_each_parameter(cli: Cli) -> None:
+    ran = cli("translate", "apStar", "--from", "dr17", "--to", "dr19")
+
+    assert ran.code == 0
+    assert set(ran.lines) == {
+        "obj: stays",
+        "telescope: stays",
+        "apred: dr17 → 1.3, where it is the release's own",
+        "healpix: follows from obj",
+        "field: has no place in dr19",
+        "prefix: has no place in dr19",
+        "apstar: has no place in dr19",
+    }
+    spec = cli("translate", "spec", "--from", "dr17", "--to", "dr19", "--json")
+    assert spec.code == 1
+    assert spec.data[0]["missing"] == ["catalogid"]
+    assert "fiberid" in spec.data[0]["dropped"]
+    assert cli("translate", "spec-lite", "--from", "dr17", "--to", "dr18").code == 2
+    assert cli("translate", "apStar", "--from", "dr18", "--to", "dr19").code == 2
