@@ -15,7 +15,7 @@ from astra_registry.parameters import Parameter, parameter
 from astra_registry.product import DataProduct, SDSS5DataModelTask
 from astra_registry.references import REGISTERED
 from astra_registry.released import releases_in_words
-from astra_registry.task.parameterised import python_spelling, template_spelling
+from astra_registry.task.declared import python_spelling, template_spelling
 
 # A parameter of such a name gets a trailing underscore in Python and on the command line: attributes of every product,
 # Python's own names, and the options of commands that take a product.

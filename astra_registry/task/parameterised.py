@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import keyword
-import sys
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -12,7 +9,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from astra_registry.conversion import Column, FrozenMapping, holds_sequences, plain_type
+from astra_registry.conversion import Column, FrozenMapping, holds_sequences
 from astra_registry.errors import (
     BadValue,
     InvalidParameter,
@@ -23,6 +20,7 @@ from astra_registry.errors import (
     did_you_mean,
 )
 from astra_registry.parameters import REQUIRED, Parameter, is_column, parameter, plain_column, shown
+from astra_registry.task.declared import declared_in, spellings
 
 GIVEN, DEFAULT, DERIVED = "given", "default", "derived"
 
@@ -41,14 +39,14 @@ class Parameterised:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        declared = _declared_here(cls)
+        declared = declared_in(cls)
         cls._declared = MappingProxyType(declared)
         # As Python finds attributes: of two bases that declare one, the first in the order of resolution wins.
         merged = {a: p for base in reversed(cls.__mro__) for a, p in base.__dict__.get("_declared", {}).items()}
         merged = dict(sorted(cls._adapted(merged).items(), key=lambda item: item[1].visibility == "hidden"))
         cls._parameters = MappingProxyType(merged)
         cls._converted_defaults = {}
-        cls._spellings = MappingProxyType(_spellings(cls.__name__, cls._parameters))
+        cls._spellings = MappingProxyType(spellings(cls.__name__, cls._parameters))
         attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
 
     def __init__(self, **given: Any) -> None:
@@ -347,75 +345,6 @@ class Parameterised:
         values = {name: value for name, value in values.items() if value is not None}
         used = klass._used_parameters(klass._converted(klass._by_attribute(values)))
         return {name: value for name, value in values.items() if klass._spellings[name] in used}
-
-
-def _declared_here(cls: type[Parameterised]) -> dict[str, Parameter]:
-    """Return the parameters that a class body declares, and leave attrs fields with their converters in it."""
-    declared: dict[str, Parameter] = {}
-    annotations = inspect.get_annotations(cls)
-    for attribute, field in list(cls.__dict__.items()):
-        declaration = getattr(field, "metadata", {}).get("declared")
-        if declaration is None:
-            continue
-        if attribute not in annotations:
-            raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
-        try:
-            kind, refine = plain_type(_resolved(cls, attribute, annotations[attribute]))
-        except BadValue as error:
-            raise BadValue(f"{cls.__name__}.{attribute}: {error}") from None
-        name = template_spelling(attribute)
-        if name != attribute and any(name in base.__dict__.get("_parameters", ()) for base in cls.__mro__[1:]):
-            name = attribute  # `release_`, of a template that names {release}: it is not the product's release
-        made = Parameter(
-            name=name,
-            attribute=attribute,
-            type=kind,
-            refine=refine,
-            in_path=cls._parameters_are_in_paths(),
-            subpath=name in getattr(cls, "subpaths", ()),
-            **declaration,
-        )
-        declared[attribute] = made
-        field.metadata["parameter"] = made
-        field.converter = made.convert
-    return declared
-
-
-def template_spelling(attribute: str) -> str:
-    """Return how an attribute is spelled in templates: ``run_`` stands for ``run``, ``lambda_`` for ``lambda``."""
-    return attribute.removesuffix("_")
-
-
-def python_spelling(name: str, taken: Iterable[str] = ()) -> str:
-    """Return how a template's key is spelled as an attribute: with an underscore where the name is not free."""
-    return f"{name}_" if keyword.iskeyword(name) or name in taken else name
-
-
-def _resolved(cls: type, attribute: str, annotation: Any) -> Any:
-    """Return an annotation as a type; under ``from __future__ import annotations`` it is text."""
-    if not isinstance(annotation, str):
-        return annotation
-    namespace = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__") == __name__:
-        frame = frame.f_back  # type: ignore[assignment]
-    scope = frame.f_locals if frame is not None else {}
-    try:
-        return eval(annotation, dict(namespace), scope)  # noqa: S307 - the class's own source
-    except Exception as error:
-        raise BadValue(f"the annotation {annotation!r} cannot be resolved: {error}") from error
-
-
-def _spellings(owner: str, parameters: Mapping[str, Parameter]) -> dict[str, str]:
-    spelled: dict[str, str] = {}
-    for attribute, declaration in parameters.items():
-        for name in (declaration.name, attribute):
-            spelled[name] = attribute
-    for attribute, declaration in parameters.items():
-        for alias in declaration.aliases:
-            if spelled.setdefault(alias, attribute) != attribute:
-                raise BadValue(f"{owner}: '{alias}' names both {spelled[alias]} and {attribute}")
-    return spelled
 
 
 def _plain(given: Any) -> Any:

@@ -223,6 +223,16 @@ def test_a_type_whose_values_cannot_be_kept_is_refused_where_it_is_declared(anno
         type("Odd", (Task,), {"__annotations__": {"x": annotation}, "x": parameter("X."), "__module__": __name__})
 
 
+def test_the_type_may_be_a_class_of_the_function_around() -> None:
+    class Local(Task):
+        """Known in this function only."""
+
+    class Needing(Task):
+        what: Local = parameter("What it needs.")
+
+    assert Needing(what=Local()).what == Local()
+
+
 def test_an_unknown_visibility_is_refused() -> None:
     with pytest.raises(BadValue, match="public, hidden, private"):
         parameter("X.", visibility="secret")
