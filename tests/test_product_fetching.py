@@ -75,6 +75,15 @@ def test_a_file_that_only_another_release_has_is_told_with_that_release(sas: Emb
     assert not [r for r in sas.requests if "ipl" in r.path or "work" in r.path], "a public product stays in public"
 
 
+def test_the_work_release_is_told_which_release_has_its_file() -> None:
+    """It has no version of its own, so that one is always given."""
+    visit = {"telescope": "apo25m", "field": "4587", "plate": 5094, "mjd": 56643, "fiber": 88}
+
+    [result] = fetch(registry.create("apVisit", release="sdsswork", apred="1.3", **visit))
+
+    assert str(result.error).endswith("; dr13 has it")
+
+
 def test_with_use_remote_opening_reading_and_running_bring_the_file_first(sas: EmbeddedSas) -> None:
     star = registry.create("apStar", **STAR, use_remote=True)
     target = star.output()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import threading
 import time
@@ -38,11 +39,13 @@ class Advice:
         with self._lock:
             self._given += 1
             number = self._given
-        try:
-            here = self._in_its_folders(item.urls) if number <= _FOLDERS_FOR else ""
-            return here + (self._in_other_releases(item) if number <= _RELEASES_FOR else "")
-        except Exception:  # noqa: BLE001 -- a plugin's default may fail in any way; that the file is missing stays true
-            return ""
+        told = ""
+        # A plugin's default may fail in any way; that the file is missing stays true.
+        with contextlib.suppress(Exception):
+            told += self._in_its_folders(item.urls) if number <= _FOLDERS_FOR else ""
+        with contextlib.suppress(Exception):
+            told += self._in_other_releases(item) if number <= _RELEASES_FOR else ""
+        return told
 
     def _in_its_folders(self, urls: tuple[str, ...]) -> str:
         for url in urls:
@@ -101,9 +104,9 @@ def _elsewhere(product: Any, *, public: bool) -> Iterator[tuple[str, list[str]]]
         if release == product.release or (public and not is_out(release)):
             continue
         locations: dict[str, None] = {}
-        for variant in _variants(product):
+        for versions in (_own_versions(product, release), {}):
             try:
-                there = variant.clone(release=release)
+                there = product.clone(release=release, **versions)
                 locations |= dict.fromkeys((there.location, *there.further_locations))
             except AstraRegistryError:
                 continue
@@ -112,13 +115,13 @@ def _elsewhere(product: Any, *, public: bool) -> Iterator[tuple[str, list[str]]]
             yield release, list(locations)
 
 
-def _variants(product: Any) -> Iterator[Any]:
-    parameters = {p.name: p for p in product.product_parameters().values()}
-    given = {name: value for name, value in product.param_kwargs.items() if product.param_origins.get(name) == "given"}
-    kept = {n: v for n, v in given.items() if n not in parameters or not isinstance(parameters[n].default, Mapping)}
-    if len(kept) < len(given):
-        yield type(product)(**kept)
-    yield product
+def _own_versions(product: Any, release: str) -> dict[str, Any]:
+    """Return the parameters that were given, and of which another release has a version of its own."""
+    return {
+        p.name: p.default[release]
+        for p in product.product_parameters().values()
+        if isinstance(p.default, Mapping) and release in p.default and product.param_origins.get(p.name) == "given"
+    }
 
 
 def _at_the_same_server(url: str, location: str) -> str:
