@@ -19,9 +19,9 @@ from astra_registry.cli.products import ProductGroup, existing, made
 from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
-from astra_registry.fetching.fetcher import Options
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import LockedFile, Locking, read_lock
+from astra_registry.fetching.options import Options
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES

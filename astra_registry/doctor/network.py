@@ -23,7 +23,7 @@ def login() -> Seen:
     host = "data.sdss5.org"
     base = setting("remote_base")
     if base is not None:
-        from astra_registry.fetching.fetcher import configured_origin
+        from astra_registry.fetching.origin import configured_origin
 
         server = configured_origin(base)
         if server.scheme not in ("https", "rsync") and not server.is_loopback:
@@ -163,7 +163,7 @@ def _call(url: str) -> str | None:
     """Return why a server of rsync does not take a connection, None when it does."""
     import socket
 
-    from astra_registry.fetching.fetcher import configured_origin
+    from astra_registry.fetching.origin import configured_origin
 
     server = configured_origin(url)
     try:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from astra_registry.fetching.credentials import Login
-from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import Progress, ProgressLine
 from astra_registry.fetching.report import FetchReport, FetchResult
 from astra_registry.fetching.transport import Fetched, Transport

@@ -6,15 +6,12 @@ import os
 import queue
 import threading
 import time
-import urllib.parse
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import attrs
-
-from astra_registry.errors import BadSetting, TransferFailed
+from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
@@ -23,11 +20,11 @@ from astra_registry.fetching.http import HttpTransport
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.line import Line
 from astra_registry.fetching.listings import Listings
-from astra_registry.fetching.origin import PORTS, Origin, split, without_password
-from astra_registry.fetching.progress import Progress
+from astra_registry.fetching.options import Options, transport_of
+from astra_registry.fetching.origin import configured_origin
+from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Stopped
-from astra_registry.fetching.transport import Transport
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
@@ -36,39 +33,9 @@ if TYPE_CHECKING:
 _AHEAD = 1000  # items that are looked at before others are fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
 _CHUNK = 250
-TRANSPORTS = ("http", "file", "rsync")
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
 _PROGRESS_EVERY = 0.2  # seconds
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How to fetch; the settings of the same names say more."""
-
-    jobs: int = 16
-    overwrite: bool = False
-    transport: str | Transport = "http"
-    timeout: float = 30.0
-    connect_timeout: float = 10.0
-    retries: int = 5
-    checksums: str = "auto"
-    ca_bundle: str | None = None
-    limit_rate: float | None = None
-    mirrors: tuple[str, ...] = ()
-    remote_base: str | None = None
-    link: bool = False
-    login: Login | None = None
-    ledger: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.checksums not in ("auto", "always", "never"):
-            raise BadSetting(f"checksums is {self.checksums!r}, and must be auto, always or never")
-        for name in ("jobs", "timeout", "connect_timeout"):
-            if not getattr(self, name) > 0:
-                raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
-        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
-            raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
 
 
 class Fetcher:
@@ -84,9 +51,9 @@ class Fetcher:
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
         self._comparing = Comparing(options.checksums, self._list_early)
-        self._tally = _Tally()
+        self._tally = Tally()
         self._courier = Courier(
-            _transport(options, self.http),
+            transport_of(options, self.http),
             self._hosts,
             self.listings,
             compares=self._comparing.compares,
@@ -317,38 +284,6 @@ class _Question:
         self.answered.set()
 
 
-class _Tally:
-    """The numbers of a run as they grow."""
-
-    def __init__(self) -> None:
-        self.total: int | None = None
-        self._started = time.monotonic()
-        self._received = 0
-        self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-
-    def receive(self, count: int) -> None:
-        with self._lock:
-            self._received += count
-
-    def note(self, result: FetchResult) -> None:
-        self._counts[result.status] += 1
-
-    def progress(self) -> Progress:
-        counts = self._counts
-        done = counts.total()
-        fetched, present = counts["fetched"], counts["present"]
-        return Progress(
-            done=done,
-            total=self.total,
-            fetched=fetched,
-            present=present,
-            failed=done - fetched - present,
-            bytes=self._received,
-            seconds=time.monotonic() - self._started,
-        )
-
-
 def _still_there(item: Wanted, entry: Entry) -> bool:
     if item.sha1 is not None and entry.sha1 != item.sha1:
         return False
@@ -363,34 +298,3 @@ def _unusable(item: Wanted) -> FetchResult:
     return FetchResult(
         None, item.path or None, "failed", error=" ".join(str(error).split()), cause=error, source=item.product
     )
-
-
-def _is_http(url: str | None) -> bool:
-    return url is not None and url.startswith(("http://", "https://"))
-
-
-def _transport(options: Options, http: HttpTransport) -> Transport:
-    chosen = options.transport
-    if not isinstance(chosen, str):
-        return chosen
-    if chosen == "file":
-        from astra_registry.fetching.mounted import FileTransport
-
-        return FileTransport(link=options.link)
-    if chosen not in TRANSPORTS:
-        from astra_registry.fetching.brought import brought_transport
-
-        given = ("timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
-        return brought_transport(chosen, TRANSPORTS, **{name: getattr(options, name) for name in given})
-    return http
-
-
-def configured_origin(base: str) -> Origin:
-    """Return the host that a remote base names, for credentials."""
-    if _is_http(base):
-        try:
-            return split(base)[0]
-        except TransferFailed as error:
-            raise BadSetting(f"remote_base is {without_password(base)!r}: {error}") from None
-    parts = urllib.parse.urlsplit(base)
-    return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0))

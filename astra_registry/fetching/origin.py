@@ -7,7 +7,7 @@ import ipaddress
 import urllib.parse
 from typing import NamedTuple
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import BadSetting, TransferFailed
 
 PORTS = {"http": 80, "https": 443, "rsync": 873}
 
@@ -74,3 +74,14 @@ def without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     netloc, slash, path = rest.partition("/")
     return f"{scheme}{separator}{netloc.rpartition('@')[2]}{slash}{path}" if "@" in netloc else url
+
+
+def configured_origin(base: str) -> Origin:
+    """Return the host that a remote base names, for credentials."""
+    if base.startswith(("http://", "https://")):
+        try:
+            return split(base)[0]
+        except TransferFailed as error:
+            raise BadSetting(f"remote_base is {without_password(base)!r}: {error}") from None
+    parts = urllib.parse.urlsplit(base)
+    return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0))

@@ -13,8 +13,9 @@ import attrs
 
 from astra_registry.errors import FileFailed, FileMissing
 from astra_registry.fetching.credentials import is_public
-from astra_registry.fetching.fetcher import Fetcher, Options
+from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.mounted import path_of
+from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.wanted import Seen, Wanted
 from astra_registry.fetching.wire import number

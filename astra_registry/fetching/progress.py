@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from typing import TextIO
+from collections import Counter
+from typing import TYPE_CHECKING, TextIO
 
 import attrs
+
+if TYPE_CHECKING:
+    from astra_registry.fetching.report import FetchResult
 
 
 @attrs.frozen
@@ -33,6 +38,41 @@ class Progress:
         if self.total is None or brought < 1:
             return None
         return (self.total - self.done) * self.seconds / brought
+
+
+class Tally:
+    """The numbers of a run as they grow."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self._started = time.monotonic()
+        self._received = 0
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def receive(self, count: int) -> None:
+        """Note that bytes came; called from many threads."""
+        with self._lock:
+            self._received += count
+
+    def note(self, result: FetchResult) -> None:
+        """Note what came of a file."""
+        self._counts[result.status] += 1
+
+    def progress(self) -> Progress:
+        """Return how far the run is now."""
+        counts = self._counts
+        done = counts.total()
+        fetched, present = counts["fetched"], counts["present"]
+        return Progress(
+            done=done,
+            total=self.total,
+            fetched=fetched,
+            present=present,
+            failed=done - fetched - present,
+            bytes=self._received,
+            seconds=time.monotonic() - self._started,
+        )
 
 
 class ProgressLine:

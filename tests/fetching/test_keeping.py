@@ -19,9 +19,9 @@ from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
-from astra_registry.fetching.fetcher import Options
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.options import Options
 from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify

@@ -1,0 +1,60 @@
+"""How to fetch: what a run is told, and what follows for its transport and its credentials."""
+
+from __future__ import annotations
+
+import os
+
+import attrs
+
+from astra_registry.errors import BadSetting
+from astra_registry.fetching.credentials import Login
+from astra_registry.fetching.http import HttpTransport
+from astra_registry.fetching.transport import Transport
+
+TRANSPORTS = ("http", "file", "rsync")
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How to fetch; the settings of the same names say more."""
+
+    jobs: int = 16
+    overwrite: bool = False
+    transport: str | Transport = "http"
+    timeout: float = 30.0
+    connect_timeout: float = 10.0
+    retries: int = 5
+    checksums: str = "auto"
+    ca_bundle: str | None = None
+    limit_rate: float | None = None
+    mirrors: tuple[str, ...] = ()
+    remote_base: str | None = None
+    link: bool = False
+    login: Login | None = None
+    ledger: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.checksums not in ("auto", "always", "never"):
+            raise BadSetting(f"checksums is {self.checksums!r}, and must be auto, always or never")
+        for name in ("jobs", "timeout", "connect_timeout"):
+            if not getattr(self, name) > 0:
+                raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
+        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+            raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
+
+
+def transport_of(options: Options, http: HttpTransport) -> Transport:
+    """Return the way to the servers that the options name."""
+    chosen = options.transport
+    if not isinstance(chosen, str):
+        return chosen
+    if chosen == "file":
+        from astra_registry.fetching.mounted import FileTransport
+
+        return FileTransport(link=options.link)
+    if chosen not in TRANSPORTS:
+        from astra_registry.fetching.brought import brought_transport
+
+        given = ("timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
+        return brought_transport(chosen, TRANSPORTS, **{name: getattr(options, name) for name in given})
+    return http
