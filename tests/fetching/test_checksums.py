@@ -91,7 +91,7 @@ def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_tr
     [result] = archive.fetch([archive.add("dr17/a.fits")], checksums="always", timeout=20, retries=0)
 
     assert result.status == "failed"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
 
 
 def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:
