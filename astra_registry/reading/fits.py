@@ -31,6 +31,14 @@ def opened(source: str | os.PathLike[str] | Any) -> Iterator[Any]:
             yield hdus
 
 
+def left_open(path: str) -> Any:
+    """Return the `HDUList` of a FITS file, for the caller to close; raises as `opened` does."""
+    from astropy.io import fits
+
+    with _told_as_ours(path):
+        return fits.open(path)
+
+
 @contextlib.contextmanager
 def _told_as_ours(path: str) -> Iterator[None]:
     try:

@@ -28,9 +28,9 @@ def read(
     when a file cannot be read, `BadValue` for a kind that the product has no reader of.
     """
     if kind is None:
-        from astropy.io import fits
+        from astra_registry.reading.fits import left_open
 
-        opened = [fits.open(path) for path in paths_of(product)]
+        opened = [left_open(path) for path in paths_of(product)]
         return opened if product.is_batch_mode else opened[0]
     if into not in (None, "list", "collection", "table"):
         raise BadValue(f"spectra are read into a 'list', a 'collection' or a 'table', not {into!r}")

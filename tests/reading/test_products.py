@@ -12,7 +12,7 @@ from astropy.io import fits
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from astra_registry import registry
-from astra_registry.errors import BadValue, FileMissing
+from astra_registry.errors import BadValue, CorruptFile, FileMissing
 from astra_registry.reading import paths_of, writer_of
 from astra_registry.settings import override
 
@@ -133,6 +133,17 @@ def test_what_is_not_here_says_what_to_do(tmp_path: Path) -> None:
         pytest.raises(FileMissing, match="fetch it, or ask with use_remote=True"),
     ):
         registry["apStar"](**STAR).read("spectrum")
+
+
+def test_a_file_that_is_no_fits_is_told_as_an_error_of_ours(tmp_path: Path) -> None:
+    with override(sas_base_dir=str(tmp_path)):
+        star = registry["apStar"](**STAR)
+        Path(star.local_path).parent.mkdir(parents=True)
+        Path(star.local_path).write_text("<html>Please log in</html>")
+
+        for kind in (None, "spectrum"):
+            with pytest.raises(CorruptFile, match="is not a whole FITS file"):
+                star.read(kind)
 
 
 def test_a_kind_that_the_product_does_not_have_is_told() -> None:
