@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import queue
 import time
 from collections.abc import Callable, Iterable
@@ -11,10 +12,14 @@ from typing import Any, Protocol
 from astra_registry.engines.plan import Node, Plan
 from astra_registry.engines.report import Outcome, Report
 from astra_registry.engines.work import Done
+from astra_registry.errors import InvalidParameter
 from astra_registry.settings import setting
 from astra_registry.store import StateStore, Status
+from astra_registry.task import Task
 from astra_registry.task.events import Event, EventName
 from astra_registry.task.life import flatten
+
+_log = logging.getLogger(__name__)
 
 #: For how many seconds of work tasks are claimed ahead: the store is asked seldom, and others find something to do too.
 AHEAD = 1.0
@@ -61,9 +66,14 @@ def run_plan(
 
 def _recorded(tasks: Iterable[Any], store: StateStore) -> list[Any]:
     """Return the single tasks of what was given, members of batches among them; batches get their rows."""
-    given: list[Any] = [tasks] if hasattr(tasks, "task_id") else list(tasks)
+    try:
+        given: list[Any] = [tasks] if isinstance(tasks, Task) else list(tasks)
+    except TypeError:
+        raise InvalidParameter(f"what is run is a task, a batch or any number of them, not {tasks!r}") from None
     members: list[Any] = []
     for item in given:
+        if not isinstance(item, Task):
+            raise InvalidParameter(f"what is run is a task, a batch or any number of them, and {item!r} is none")
         if item.is_batch_mode:
             store.create(item)
             members += item.get_batch_tasks()
@@ -94,13 +104,13 @@ class _Run:
             store.skip([node.task for node in plan.order if node.outcome and node.outcome.status is Status.SKIPPED])
         known = store.statuses([node.task for node in waiting])
         for node in waiting:
-            if node.task.disabled:
+            if node.is_disabled:
                 node.outcome = Outcome(node.task, Status.SKIPPED, "it is disabled")
             # What makes no file tells by its state alone that it is done.
             elif known.get(node.task.task_id) is Status.SUCCEEDED and not flatten(node.task.output()):
                 node.outcome = Outcome(node.task, Status.SKIPPED)
         for node in waiting:
-            if node.outcome is not None:
+            if node.outcome is not None and not node.is_disabled:
                 for above in node.frees:
                     above.waits_for.discard(node.task.task_id)
         broken = [node for node in plan.nodes.values() if node.outcome and node.outcome.status is Status.BROKEN]
@@ -182,7 +192,7 @@ class _Run:
         event = EventName.PROCESS_FAILURE if done.status is Status.DIED else EventName.FAILURE
         self._tell(node, event, done.error or "", node.task, done.exception or done.error)
         node.failures += 1
-        if node.failures <= (node.task.retry_count or 0):
+        if node.failures <= node.retries:
             wait = float(setting("retry_wait")) * 2 ** (node.failures - 1)
             self._again.append((time.monotonic() + wait, node))
         else:
@@ -205,15 +215,17 @@ class _Run:
     def _tell(self, node: Node, name: EventName, detail: str, *arguments: Any) -> None:
         event = node.task._announce(str(name), detail, *arguments)
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception:  # noqa: BLE001 - as of any handler: the tasks go on
+                _log.exception("the function for events failed for %r", node.task)
 
 
 def _alike(nodes: list[Node], size: int) -> Iterable[list[Node]]:
     """Yield the nodes in parts of at most that size, each of one priority and with the same resources."""
     groups: dict[tuple[float, tuple[tuple[str, float], ...]], list[Node]] = {}
     for node in nodes:
-        resources = tuple(sorted(node.task.process_resources().items()))
-        groups.setdefault((node.task.priority, resources), []).append(node)
+        groups.setdefault((node.priority, node.resources), []).append(node)
     for group in groups.values():
         for first in range(0, len(group), size):
             yield group[first : first + size]
