@@ -23,6 +23,8 @@ class Node:
     frees: list[Node] = attrs.field(factory=list)
     failures: int = 0
     attempts: int = 0
+    #: How often it had been begun, by whomever, when it was last looked at; -1 while somebody is at it.
+    begun: int = 0
     outcome: Outcome | None = None
     priority: float = 0.0
     retries: int = 0
@@ -59,7 +61,7 @@ class Plan:
         level = list(dict.fromkeys(level))
         seen = {node.task.task_id for node in level}
         while level:
-            self._skip_complete(level)
+            self.skip_complete(level)
             below: dict[str, Node] = {}
             for node in level:
                 if node.outcome is not None:
@@ -83,7 +85,8 @@ class Plan:
             node.waits_for = {task_id for task_id in node.waits_for if not self._is_done(self.nodes[task_id])}
         self._refuse_cycles()
 
-    def _skip_complete(self, level: list[Node]) -> None:
+    def skip_complete(self, level: list[Node]) -> None:
+        """Find out which of the tasks are complete: those have their outcome then."""
         by_class: dict[type, list[Node]] = {}
         for node in level:
             by_class.setdefault(type(node.task), []).append(node)

@@ -188,6 +188,37 @@ def test_what_somebody_else_is_at_is_left_to_them(store: StateStore, folder: str
         assert log(folder) == ["Square 2"]
 
 
+def test_what_another_run_does_meanwhile_is_not_done_twice(store: StateStore, folder: str) -> None:
+    """The other run comes when this one has begun two tasks of six."""
+    batch = Silent(folder=folder, number=range(6))
+    others: list[object] = []
+
+    def let_others_run(event: Event) -> None:
+        if not others:
+            with StateStore(store.database.url) as second:
+                others.append(run(batch, store=second))
+
+    report = run(batch, store=store, on_event=let_others_run)
+
+    assert sorted(log(folder)) == [f"Silent {i}" for i in range(6)]
+    assert sorted(statuses(report)) == [Status.SUCCEEDED] * 2 + [Status.SKIPPED] * 4
+    assert sorted(statuses(others[0])) == [Status.SUCCEEDED] * 4 + [Status.RUNNING] * 2
+    assert {row.attempt for row in store.session_query().filter_by(is_batch=False)} == {1}
+
+
+def test_what_another_run_does_while_this_one_plans_is_not_done_twice(store: StateStore, folder: str) -> None:
+    class Slow(Square):
+        def requires(self) -> object:
+            with StateStore(store.database.url) as second:
+                run(Square(folder=folder, number=1), store=second)
+            return []
+
+    report = run([Square(folder=folder, number=1), Slow(folder=folder, number=2)], store=store)
+
+    assert statuses(report) == [Status.SKIPPED, Status.SUCCEEDED]
+    assert log(folder) == ["Square 1", "Slow 2"]
+
+
 def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -> None:
     seen: list[tuple[str, str, Status | None]] = []
     handled: list[object] = []
