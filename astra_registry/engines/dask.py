@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from astra_registry.engines.work import Done, perform_all
-from astra_registry.errors import MissingExtra
+from astra_registry.errors import InvalidParameter, MissingExtra
 
 #: Tasks that one future stands for, at most: a scheduler is calm with thousands of futures, not with many more.
 MOST = 1000
@@ -24,6 +24,8 @@ class Cluster:
             import distributed
         except ModuleNotFoundError:
             raise MissingExtra("a Dask cluster", "dask") from None
+        if not isinstance(client, distributed.Client):
+            raise InvalidParameter(f"client is a distributed.Client, not {type(client).__name__}")
         self._distributed = distributed
         self._client = client
         workers = max(sum(client.nthreads().values()), 1)

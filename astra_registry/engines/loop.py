@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import queue
 import time
 from collections.abc import Callable, Iterable
@@ -11,10 +12,14 @@ from typing import Any, Protocol
 from astra_registry.engines.plan import Node, Plan
 from astra_registry.engines.report import Outcome, Report
 from astra_registry.engines.work import Done
+from astra_registry.errors import InvalidParameter
 from astra_registry.settings import setting
 from astra_registry.store import StateStore, Status
+from astra_registry.task import Task
 from astra_registry.task.events import Event, EventName
 from astra_registry.task.life import flatten
+
+_log = logging.getLogger(__name__)
 
 #: For how many seconds of work tasks are claimed ahead: the store is asked seldom, and others find something to do too.
 AHEAD = 1.0
@@ -61,9 +66,14 @@ def run_plan(
 
 def _recorded(tasks: Iterable[Any], store: StateStore) -> list[Any]:
     """Return the single tasks of what was given, members of batches among them; batches get their rows."""
-    given: list[Any] = [tasks] if hasattr(tasks, "task_id") else list(tasks)
+    try:
+        given: list[Any] = [tasks] if isinstance(tasks, Task) else list(tasks)
+    except TypeError:
+        raise InvalidParameter(f"what is run is a task, a batch or any number of them, not {tasks!r}") from None
     members: list[Any] = []
     for item in given:
+        if not isinstance(item, Task):
+            raise InvalidParameter(f"what is run is a task, a batch or any number of them, and {item!r} is none")
         if item.is_batch_mode:
             store.create(item)
             members += item.get_batch_tasks()
@@ -88,22 +98,35 @@ class _Run:
     def prepare(self) -> None:
         """Record the tasks, tell those that were complete, and find out which are done as far as the store knows."""
         plan, store = self._plan, self._store
-        waiting, complete = plan.waiting(), [node.task for node in plan.order if node.outcome is not None]
-        store.create_all([node.task for node in waiting] + complete)
-        if complete:
+        waiting = plan.waiting()
+        broken = [node for node in plan.nodes.values() if node.outcome and node.outcome.status is Status.BROKEN]
+        recorded = list(dict.fromkeys([*waiting, *broken, *plan.order]))
+        store.create_all([node.task for node in recorded])
+        if len(waiting) < len(recorded):
             store.skip([node.task for node in plan.order if node.outcome and node.outcome.status is Status.SKIPPED])
-        known = store.statuses([node.task for node in waiting])
+        known = store.standing([node.task for node in recorded])
+        for node in recorded:
+            status, attempts = known.get(node.task.task_id, (Status.CREATED, 0))
+            node.begun = -1 if status is Status.RUNNING else attempts
+        done: list[Node] = []
         for node in waiting:
-            if node.task.disabled:
+            status, _ = known.get(node.task.task_id, (Status.CREATED, 0))
+            if node.is_disabled:
                 node.outcome = Outcome(node.task, Status.SKIPPED, "it is disabled")
+            elif status is not Status.SUCCEEDED:
+                continue
             # What makes no file tells by its state alone that it is done.
-            elif known.get(node.task.task_id) is Status.SUCCEEDED and not flatten(node.task.output()):
+            elif not flatten(node.task.output()):
                 node.outcome = Outcome(node.task, Status.SKIPPED)
+            else:
+                done.append(node)
+        # Another run may have made the files since they were looked for.
+        plan.skip_complete(done)
         for node in waiting:
-            if node.outcome is not None:
+            if node.outcome is not None and not node.is_disabled:
                 for above in node.frees:
                     above.waits_for.discard(node.task.task_id)
-        broken = [node for node in plan.nodes.values() if node.outcome and node.outcome.status is Status.BROKEN]
+        broken += [node for node in done if node.outcome and node.outcome.status is Status.BROKEN]
         plan.begin()
         for node in plan.nodes.values():
             if node.outcome is not None and node.outcome.status in (Status.BROKEN, Status.MISSING):
@@ -139,18 +162,31 @@ class _Run:
         nodes = list(self._plan.take(enough - busy))
         if not nodes:
             return 0
-        got = self._store.claim_these([node.task for node in nodes])
+        got = self._store.claim_these({node.task.task_id: node.begun for node in nodes})
         mine = [node for node in nodes if node.task.task_id in got]
-        for node in nodes:
-            if node.task.task_id not in got:
-                self._end(node, Outcome(node.task, Status.RUNNING, "somebody else is at it"))
+        self._leave([node for node in nodes if node.task.task_id not in got])
         for node in mine:
             node.attempts += 1
+            node.begun = got[node.task.task_id]
             self._tell(node, EventName.START, "", node.task)
         for chunk in _alike(mine, pool.chunk):
             future = pool.submit([node.task for node in chunk])
             future.add_done_callback(functools.partial(self._note, chunk))
         return len(mine)
+
+    def _leave(self, nodes: list[Node]) -> None:
+        """Leave tasks to those who are at them, or have been since one looked; what they did is done."""
+        if not nodes:
+            return
+        standing = self._store.standing([node.task for node in nodes])
+        for node in nodes:
+            status, _ = standing.get(node.task.task_id, (Status.RUNNING, 0))
+            if status in (Status.SUCCEEDED, Status.SKIPPED):
+                self._end(node, Outcome(node.task, Status.SKIPPED))
+            elif status.is_failure:
+                self._end(node, Outcome(node.task, status, f"it is {status.name.lower()} since another run tried it"))
+            else:
+                self._end(node, Outcome(node.task, Status.RUNNING, "somebody else is at it"))
 
     def _note(self, chunk: list[Node], future: Any) -> None:
         self._ended.put((chunk, future))
@@ -182,7 +218,7 @@ class _Run:
         event = EventName.PROCESS_FAILURE if done.status is Status.DIED else EventName.FAILURE
         self._tell(node, event, done.error or "", node.task, done.exception or done.error)
         node.failures += 1
-        if node.failures <= (node.task.retry_count or 0):
+        if node.failures <= node.retries:
             wait = float(setting("retry_wait")) * 2 ** (node.failures - 1)
             self._again.append((time.monotonic() + wait, node))
         else:
@@ -194,7 +230,7 @@ class _Run:
 
     def _settle(self, node: Node, event: EventName, outcome: Outcome | None) -> None:
         """Record a task that was never begun, unless somebody else is at it."""
-        if node.task.task_id in self._store.claim_these([node.task]):
+        if self._store.claim_these({node.task.task_id: node.begun}):
             status = Status.BROKEN if event is EventName.BROKEN_TASK else Status.MISSING
             error = outcome.error if outcome else None
             state = {"status_code": status, "error_message": error, "traceback": outcome.traceback if outcome else None}
@@ -205,15 +241,17 @@ class _Run:
     def _tell(self, node: Node, name: EventName, detail: str, *arguments: Any) -> None:
         event = node.task._announce(str(name), detail, *arguments)
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception:  # noqa: BLE001 - as of any handler: the tasks go on
+                _log.exception("the function for events failed for %r", node.task)
 
 
 def _alike(nodes: list[Node], size: int) -> Iterable[list[Node]]:
     """Yield the nodes in parts of at most that size, each of one priority and with the same resources."""
     groups: dict[tuple[float, tuple[tuple[str, float], ...]], list[Node]] = {}
     for node in nodes:
-        resources = tuple(sorted(node.task.process_resources().items()))
-        groups.setdefault((node.task.priority, resources), []).append(node)
+        groups.setdefault((node.priority, node.resources), []).append(node)
     for group in groups.values():
         for first in range(0, len(group), size):
             yield group[first : first + size]

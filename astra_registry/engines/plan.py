@@ -23,7 +23,20 @@ class Node:
     frees: list[Node] = attrs.field(factory=list)
     failures: int = 0
     attempts: int = 0
+    #: How often it had been begun, by whomever, when it was last looked at; -1 while somebody is at it.
+    begun: int = 0
     outcome: Outcome | None = None
+    priority: float = 0.0
+    retries: int = 0
+    resources: tuple[tuple[str, float], ...] = ()
+    is_disabled: bool = False
+
+    def note_settings(self) -> None:
+        """Ask the task for its settings for a scheduler; raises whatever one of them raises, or is."""
+        self.priority = float(self.task.priority)
+        self.retries = int(self.task.retry_count or 0)
+        self.resources = tuple(sorted(self.task.process_resources().items()))
+        self.is_disabled = bool(self.task.disabled)
 
 
 class Plan:
@@ -48,14 +61,15 @@ class Plan:
         level = list(dict.fromkeys(level))
         seen = {node.task.task_id for node in level}
         while level:
-            self._skip_complete(level)
+            self.skip_complete(level)
             below: dict[str, Node] = {}
             for node in level:
                 if node.outcome is not None:
                     continue
                 try:
+                    node.note_settings()
                     required = list(_members(node.task.deps()))
-                except Exception as error:  # noqa: BLE001 - a task whose requirements cannot be told is broken
+                except Exception as error:  # noqa: BLE001 - a task whose requirements or settings cannot be told is broken
                     self._end(node, error)
                     continue
                 for task in required:
@@ -71,7 +85,8 @@ class Plan:
             node.waits_for = {task_id for task_id in node.waits_for if not self._is_done(self.nodes[task_id])}
         self._refuse_cycles()
 
-    def _skip_complete(self, level: list[Node]) -> None:
+    def skip_complete(self, level: list[Node]) -> None:
+        """Find out which of the tasks are complete: those have their outcome then."""
         by_class: dict[type, list[Node]] = {}
         for node in level:
             by_class.setdefault(type(node.task), []).append(node)
@@ -94,7 +109,8 @@ class Plan:
         node.outcome = Outcome(node.task, done.status, done.error, traceback=done.traceback)
 
     def _is_done(self, node: Node) -> bool:
-        return node.outcome is not None and node.outcome.ok
+        # One that is skipped for it is disabled was not done before.
+        return node.outcome is not None and node.outcome.ok and not node.is_disabled
 
     def _refuse_cycles(self) -> None:
         left = {task_id: len(node.waits_for) for task_id, node in self.nodes.items()}
@@ -130,7 +146,7 @@ class Plan:
     def begin(self) -> None:
         """Make ready what waits for nothing, and let fail what waits for what has failed already."""
         for node in list(self.nodes.values()):
-            if node.outcome is not None and not node.outcome.ok:
+            if node.outcome is not None and not self._is_done(node):
                 self._spread(node)
         for node in self.nodes.values():
             if node.outcome is None and not node.waits_for:
@@ -138,7 +154,7 @@ class Plan:
 
     def make_ready(self, node: Node) -> None:
         """Let a task begin: one of higher priority before others, else in the order in which they came."""
-        heapq.heappush(self._ready, (-float(node.task.priority), next(self._serial), node))
+        heapq.heappush(self._ready, (-node.priority, next(self._serial), node))
 
     def take(self, number: int) -> Iterator[Node]:
         """Yield up to so many tasks that may begin."""
@@ -165,7 +181,8 @@ class Plan:
         while ahead:
             above, below = ahead.pop()
             if above.outcome is None:
-                reason = f"what it requires is {below.outcome.status.name.lower() if below.outcome else 'missing'}"
+                became = "disabled" if below.is_disabled else below.outcome.status.name.lower() if below.outcome else ""
+                reason = f"what it requires is {became or 'missing'}"
                 above.outcome = Outcome(above.task, Status.MISSING, f"{reason}: {below.task.task_id}")
                 missing.append(above)
                 ahead += [(further, above) for further in above.frees]

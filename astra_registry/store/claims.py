@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -51,6 +51,8 @@ class Claimed(NamedTuple):
     task_id: str
     reference: str
     parameters: str
+    #: How often it had been begun before.
+    attempt: int
 
 
 class Among(NamedTuple):
@@ -60,10 +62,11 @@ class Among(NamedTuple):
     batch_pk: int | None = None
     family: str | None = None
     where: ColumnElement[bool] | None = None
-    #: With identifiers, tasks in any state at which nobody works: who names a task wants it done again.
-    ids: tuple[str, ...] | None = None
+    #: Named tasks, also those that ended, unless they were begun since they had so many attempts.
+    attempts: Mapping[str, int] | None = None
 
 
+_CLAIMED = (task.c.pk, task.c.task_id, task.c.reference, task.c.parameters, task.c.attempt)
 _BY_NAME = select(lease.c.pk).where(lease.c.name == bindparam("of_name", type_=Text))
 
 
@@ -77,7 +80,7 @@ def _other_leases(dialect: str) -> Select[Any]:
 def _candidates(of_batch: bool, of_family: bool, where: ColumnElement[bool] | None, stretch: str) -> Select[Any]:
     """Return the query for what may be claimed next: from the beginning, or before or beyond where one was last."""
     status = task.c.status_code
-    found = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters).where(
+    found = select(*_CLAIMED).where(
         task.c.is_batch.is_(False),
         status != int(Status.RUNNING) if stretch == "again" else status == int(Status.CREATED),
         task.c.reference.not_in(bindparam("unknown", expanding=True)),
@@ -96,7 +99,7 @@ def _candidates(of_batch: bool, of_family: bool, where: ColumnElement[bool] | No
         found = found.where(tuple_(*order) > last)
     elif stretch == "before":
         found = found.where(tuple_(*order) <= last)
-    found = found.add_columns(*(column.label(f"order_{i}") for i, column in enumerate(order)))
+    found = found.add_columns(status, *(column.label(f"order_{i}") for i, column in enumerate(order)))
     found = found.order_by(*order).limit(bindparam("n", type_=Integer))
     return found.with_for_update(of=task, skip_locked=True, key_share=True)
 
@@ -133,7 +136,7 @@ class Claims:
             key = connection.execute(_BY_NAME, {"of_name": name}).scalar()
             if key is not None:
                 # The commit of an earlier try had succeeded; only its answer was lost.
-                held = select(task.c.pk, task.c.task_id, task.c.reference, task.c.parameters)
+                held = select(*_CLAIMED[:-1], task.c.attempt - 1)
                 return [Claimed(*row) for row in connection.execute(held.where(task.c.lease_pk == key))]
             taken = self._pick(connection, n, of, can_load)
             if taken:
@@ -152,7 +155,7 @@ class Claims:
             strange = {row.reference for row in rows if not can_load(row.reference)}
             if not strange:
                 # A member that a batch has twice is found twice.
-                return list({row.pk: Claimed(*row[:4]) for row in rows}.values())
+                return list({row.pk: Claimed(*row[:5]) for row in rows}.values())
             # Their plugin is not installed here: they stay for those who have it.
             unknown |= strange
 
@@ -161,17 +164,19 @@ class Claims:
         last = self._cursors.get(of.name)
         given |= {f"last_{i}": value for i, value in enumerate(last or ())}
         rows: list[Any] = []
-        if of.ids is not None:
-            dialect = connection.dialect.name
-            given |= {"of_ids": ids_for(dialect, of.ids), "n": n}
-            return list(connection.execute(_candidates(False, False, named(dialect), "again"), given))
+        if of.attempts is not None:
+            dialect, created = connection.dialect.name, int(Status.CREATED)
+            given |= {"of_ids": ids_for(dialect, list(of.attempts)), "n": n}
+            found = connection.execute(_candidates(False, False, named(dialect), "again"), given)
+            # What somebody else has done since it was last looked at is not to be done once more.
+            return [row for row in found if row.status_code == created or row.attempt == of.attempts[row.task_id]]
         # Tasks that returned may be further up than the last claim.
         for stretch in ("from the beginning",) if last is None else ("beyond", "before"):
             if len(rows) < n:
                 asked = _candidates(of.batch_pk is not None, of.family is not None, of.where, stretch)
                 rows += connection.execute(asked, given | {"n": n - len(rows)})
         if rows and of.name is not None:
-            self._cursors[of.name] = tuple(rows[-1][4:])
+            self._cursors[of.name] = tuple(rows[-1][6:])
         return rows
 
     # -- leases ------------------------------------------------------------------------------------------------------

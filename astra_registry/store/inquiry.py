@@ -36,16 +36,16 @@ class Inquiry:
             raise _unknown(task_id)
         return Status(code)
 
-    def statuses(self, items: Iterable[Record]) -> dict[str, Status]:
-        """Return the states of many single tasks by identifier; what has no row is not among them."""
+    def standing(self, items: Iterable[Record]) -> dict[str, tuple[Status, int]]:
+        """Return the states and attempts of many single tasks by identifier; what has no row is not among them."""
         ids = [item.task_id for item in items]
 
         def work(connection: Connection) -> list[Any]:
             dialect = connection.dialect.name
-            asked = select(task.c.task_id, task.c.status_code).where(named(dialect))
+            asked = select(task.c.task_id, task.c.status_code, task.c.attempt).where(named(dialect))
             return list(connection.execute(asked, {"of_ids": ids_for(dialect, ids)}))
 
-        return {task_id: Status(code) for task_id, code in self.database.read(work)}
+        return {task_id: (Status(code), attempt) for task_id, code, attempt in self.database.read(work)}
 
     def counts(self) -> Counter[Status]:
         """Return how many tasks are in each state that any is in; batches, which follow their members, do not count."""

@@ -238,16 +238,19 @@ class StateStore(Inquiry):
                 self.finish(claimed.task_id, Status.BROKEN, error)
         return loaded
 
-    def claim_these(self, items: Iterable[Record], *, owner: str | None = None, lease: float = 60.0) -> set[str]:
-        """Claim the given tasks, whatever became of them before, and return the identifiers of those that one got.
+    def claim_these(
+        self, attempts: Mapping[str, int], *, owner: str | None = None, lease: float = 60.0
+    ) -> dict[str, int]:
+        """Claim the tasks of those identifiers; return those that one got, each with its attempts, this one included.
 
-        The others somebody else is working at, or they have no row.
+        They may have ended in any state; but those that were begun since they had the given number of attempts, and
+        are not waiting to be done, are left as they are. The others somebody else is working at, or they have no row.
         """
-        ids = tuple({item.task_id for item in items})
-        if not ids:
-            return set()
-        taken = self._claims.claim(len(ids), Among(None, ids=ids), owner, lease, lambda reference: True)
-        return {claimed.task_id for claimed in taken}
+        if not attempts:
+            return {}
+        among = Among(None, attempts=attempts)
+        taken = self._claims.claim(len(attempts), among, owner, lease, lambda reference: True)
+        return {claimed.task_id: claimed.attempt + 1 for claimed in taken}
 
     def finish_claimed(self, ends: Iterable[tuple[str, Mapping[str, object]]]) -> None:
         """Put many tasks that this process has claimed into the states in which they ended, with a few statements.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from astra_registry.errors import InvalidParameter
 from astra_registry.task.life import Living
 
 if TYPE_CHECKING:
@@ -89,8 +90,10 @@ class Stateful(Living):
 
 def opened(store: StateStore | None) -> StateStore:
     """Return the store that was given, else the default one."""
-    if store is not None:
-        return store
     from astra_registry.store import StateStore  # SQLAlchemy is for those who ask for a state
 
+    if isinstance(store, StateStore):
+        return store
+    if store is not None:
+        raise InvalidParameter(f"store is a StateStore, made with StateStore(URL), not {type(store).__name__}")
     return StateStore.default()

@@ -136,6 +136,49 @@ def test_urgent_tasks_come_first_and_disabled_ones_do_not(store: StateStore, fol
     assert store.status(tasks[1]) is Status.CREATED
 
 
+def test_what_requires_a_disabled_task_is_not_begun(store: StateStore, folder: str) -> None:
+    class Above(Square):
+        def requires(self) -> object:
+            return Idle(folder=self.folder, number=2)
+
+    report = run(Above(folder=folder, number=1), store=store)
+
+    assert statuses(report) == [Status.MISSING]
+    assert "what it requires is disabled: Idle_" in (report[0].error or "")
+    assert log(folder) == []
+
+    Idle(folder=folder, number=2).run()
+    assert run(Above(folder=folder, number=1), store=store).ok
+
+
+@pytest.mark.parametrize(("name", "value"), [("priority", None), ("retry_count", "often"), ("resources", 3)])
+def test_a_setting_that_is_none_breaks_its_task_only(store: StateStore, folder: str, name: str, value: object) -> None:
+    odd = type("Odd", (Square,), {name: value})
+
+    report = run([odd(folder=folder, number=1), Square(folder=folder, number=2)], store=store)
+
+    assert statuses(report) == [Status.BROKEN, Status.SUCCEEDED]
+
+
+def test_a_function_for_events_that_fails_stops_nothing(store: StateStore, folder: str) -> None:
+    def refuse(event: Event) -> None:
+        raise ZeroDivisionError
+
+    assert run(Square(folder=folder, number=[1, 2]), store=store, on_event=refuse).ok
+
+
+@pytest.mark.parametrize("tasks", [None, 1, [1], "Square", Square])
+def test_what_is_no_task_is_refused(store: StateStore, tasks: object) -> None:
+    with pytest.raises(InvalidParameter, match="what is run is a task"):
+        run(tasks, store=store)
+
+
+@pytest.mark.parametrize("given", [{"store": "sqlite://"}, {"client": object()}])
+def test_what_is_no_store_or_client_is_refused(store: StateStore, folder: str, given: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameter, match="is a StateStore|is a distributed.Client"):
+        run(Square(folder=folder, number=1), **{"store": store, **given})  # type: ignore[arg-type]
+
+
 def test_what_is_yielded_is_seen_to_and_sent_back(store: StateStore, folder: str) -> None:
     assert run(Asking(folder=folder, number=4), store=store).ok
     assert Path(folder, "Asking-4").read_text().startswith("25 ")
@@ -160,6 +203,37 @@ def test_what_somebody_else_is_at_is_left_to_them(store: StateStore, folder: str
 
         assert statuses(report) == [Status.RUNNING, Status.SUCCEEDED]
         assert log(folder) == ["Square 2"]
+
+
+def test_what_another_run_does_meanwhile_is_not_done_twice(store: StateStore, folder: str) -> None:
+    """The other run comes when this one has begun two tasks of six."""
+    batch = Silent(folder=folder, number=range(6))
+    others: list[object] = []
+
+    def let_others_run(event: Event) -> None:
+        if not others:
+            with StateStore(store.database.url) as second:
+                others.append(run(batch, store=second))
+
+    report = run(batch, store=store, on_event=let_others_run)
+
+    assert sorted(log(folder)) == [f"Silent {i}" for i in range(6)]
+    assert sorted(statuses(report)) == [Status.SUCCEEDED] * 2 + [Status.SKIPPED] * 4
+    assert sorted(statuses(others[0])) == [Status.SUCCEEDED] * 4 + [Status.RUNNING] * 2
+    assert {row.attempt for row in store.session_query().filter_by(is_batch=False)} == {1}
+
+
+def test_what_another_run_does_while_this_one_plans_is_not_done_twice(store: StateStore, folder: str) -> None:
+    class Slow(Square):
+        def requires(self) -> object:
+            with StateStore(store.database.url) as second:
+                run(Square(folder=folder, number=1), store=second)
+            return []
+
+    report = run([Square(folder=folder, number=1), Slow(folder=folder, number=2)], store=store)
+
+    assert statuses(report) == [Status.SKIPPED, Status.SUCCEEDED]
+    assert log(folder) == ["Square 1", "Slow 2"]
 
 
 def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -> None:
