@@ -4,7 +4,7 @@
 
 `list` of all products is timed against ``import sdss_access``, both as processes of their own, one after the other; the
 medians are compared. Paths of every product are made first, and each must come back to itself before it is timed; a
-path's cost is processor time, the best of the rounds.
+path's cost is that of the best round, by the clock on the wall. Exits with 1 when an aim is missed.
 """
 
 from __future__ import annotations
@@ -73,20 +73,30 @@ def paths_of(known: Registry, seed: int = 1) -> list[str]:
 
 
 def rate(known: Registry, paths: list[str], rounds: int) -> float:
-    """How many paths are identified in a second of processor time, at best; every one is checked first."""
+    """How many paths are identified in a second, at best; every one is checked first."""
     for path in paths:
         found = identify(known, path)
         assert found.local_path == path, (path, found)
     best = 0.0
     for _ in range(rounds):
-        start = time.process_time()
+        start = time.perf_counter()
         for path in paths:
             known.identify(path)
-        best = max(best, len(paths) / (time.process_time() - start))
+        best = max(best, len(paths) / (time.perf_counter() - start))
     return best
 
 
-def main() -> None:
+def aims(result: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """Return each aim: what, how much it took of what it may take, and how much it may at most."""
+    costs = list(result["microseconds_by_products"].values())
+    return [
+        ("list to import sdss_access", result["list_seconds"] / result["import_sdss_access_seconds"], 1.0),
+        ("identify, of 50 µs a path", 1e6 / result["paths_per_second"] / 50, 1.0),
+        ("identify among all products to among 50", costs[-1] / costs[0], 2.0),
+    ]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
@@ -114,16 +124,20 @@ def main() -> None:
         "paths": len(paths),
         "microseconds_by_products": by_size,
     }
+    missed = [what for what, ratio, most in aims(result) if ratio > most]
     if given.json:
         print(json.dumps(result))
-        return
+        return 1 if missed else 0
     print("| what | took |\n|---|---|")
     print(f"| `astra-registry list` of all {len(registry)} products, a process | {ours:.2f} s |")
     print(f"| `import sdss_access`, a process | {theirs:.2f} s |")
     print(f"| `identify` of {len(paths)} paths, warm | {everything:,.0f} paths/s |")
     for size, cost in by_size.items():
         print(f"| `identify` of a path among {size} products | {cost:.0f} µs |")
+    for what in missed:
+        print(f"missed: {what}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
