@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import threading
 import time
 import urllib.parse
@@ -59,7 +58,9 @@ class Advice:
         for spelling in _spellings(name)[1:]:
             if spelling in there.names:
                 return f"; it has {spelling}"
-        close = difflib.get_close_matches(name, there.names[:_NAMES_COMPARED], n=3, cutoff=0.6)
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, there.names[:_NAMES_COMPARED], n=3, cutoff=0.6)
         files = sum(not n.endswith("/") for n in there.names)
         among = f", among them {', '.join(close)}" if close else ""
         return f"; its folder holds {files:,} file{'' if files == 1 else 's'}{among}"

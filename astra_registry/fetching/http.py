@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import math
 import time
 import urllib.parse
@@ -205,8 +204,10 @@ def retry_after(text: str | None) -> float | None:
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return float(text)
+    from email.utils import parsedate_to_datetime
+
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -216,8 +217,10 @@ def modified(headers: dict[str, str]) -> float | None:
     text = headers.get("last-modified")
     if not text:
         return None
+    from email.utils import mktime_tz, parsedate_tz  # not before there is an answer: the line is silent meanwhile
+
     try:
-        seconds = email.utils.mktime_tz(email.utils.parsedate_tz(text) or (0,) * 10)
+        seconds = mktime_tz(parsedate_tz(text) or (0,) * 10)
     except (TypeError, ValueError, OverflowError):
         return None
     return float(seconds) if 0 < seconds < math.inf else None

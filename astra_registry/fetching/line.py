@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import ssl
 import threading
+from typing import TYPE_CHECKING
 
 from astra_registry.errors import BadSetting, TransferFailed
 from astra_registry.fetching.origin import Origin
 from astra_registry.fetching.proxies import Proxy, tunnel
 from astra_registry.fetching.setbacks import Setback, Stopped
+
+if TYPE_CHECKING:
+    import ssl
 
 # Where people who use requests or curl have named their certificates.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -88,6 +91,8 @@ class Line:
             return self._tls
 
     def _secured(self, plain: socket.socket, origin: Origin) -> socket.socket:
+        import ssl  # a server without TLS does without it
+
         context = self._context()
         try:
             return context.wrap_socket(plain, server_hostname=origin.host)
@@ -107,6 +112,8 @@ def bundle_in_force(ca_bundle: str | None) -> str | None:
 
 def tls_context(bundle: str | None) -> ssl.SSLContext:
     """Return a context that trusts these certificates. Raises BadSetting when they cannot be read."""
+    import ssl
+
     try:
         if bundle and os.path.isdir(bundle):
             return ssl.create_default_context(capath=bundle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import posixpath
 import re
 import threading
@@ -35,6 +34,8 @@ class Folder:
 
 def index_names(page: bytes) -> tuple[str, ...]:
     """Return the names that the index page of a folder links to (folders end in a slash)."""
+    import html
+
     names: dict[str, None] = {}
     for link in _LINK.findall(page):
         text = html.unescape(link.decode("utf-8", "replace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import Counter
@@ -94,6 +93,8 @@ class ProgressLine:
         self._write(line_of(progress))
 
     def _write(self, text: str) -> None:
+        import shutil
+
         text = text[: max(20, shutil.get_terminal_size().columns - 1)]
         self._stream.write("\r" + text.ljust(self._width))
         self._stream.flush()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Iterable
@@ -39,7 +38,7 @@ class Connection:
         self._line = line
         self._proxy = proxy
         self._socket: socket.socket = line.open(origin, proxy, patience)
-        self._encrypted = isinstance(self._socket, ssl.SSLSocket)
+        self._encrypted = origin.scheme == "https"
         self._buffer = memoryview(b"")
         self._patience = line.timeout
         self.asked = 0
@@ -70,10 +69,10 @@ class Connection:
         try:
             self._socket.sendall(request)
             first = self._some()
-        except (ConnectionError, ssl.SSLError) as error:
-            self._stale_or(error)
         except (TimeoutError, BlockingIOError):
             raise self._silent() from None
+        except OSError as error:
+            self._stale_or(error)
         if not first:
             self._stale_or(None)
         return self._answer(method, first)
