@@ -1,8 +1,9 @@
 """Runs every suite of this folder and writes what it printed into benchmarks/latest.md, which the documentation shows.
 
-    python -m benchmarks [SUITE…]
+    python -m benchmarks [SUITE…] [-- OPTION…]
 
-A suite is a script here that prints its table. Named suites replace their own part of the last table.
+A suite is a script here that prints its table. Named suites replace their own part of the last table; options behind
+``--`` are the suites' own.
 """
 
 from __future__ import annotations
@@ -54,9 +55,13 @@ def main() -> None:
     known = {file.stem: file for file in sorted(HERE.glob("*.py")) if not file.stem.startswith("_")}
     table = {name: text for name, text in parts().items() if name in known}
     failed = []
-    for name in sys.argv[1:] or known:
+    given = sys.argv[1:]
+    behind = given.index("--") if "--" in given else len(given)
+    named, options = given[:behind], given[behind + 1 :]
+    for name in named or known:
         print(f"{name} …", flush=True)
-        done = subprocess.run([sys.executable, known[name]], stdout=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, known[name], *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         print(done.stdout, flush=True)
         # A suite that misses an aim says so in its table and exits with 1; one that breaks prints none.
         if done.returncode:

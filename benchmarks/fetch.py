@@ -206,7 +206,7 @@ def main() -> None:
                     for kind in sets:
                         one_round(line, kind, sets[kind], here, environment, results)
         told = again(folder, sets, here, environment)
-    report(results, told, as_json=chosen.json)
+    report(results, told, chosen.rounds, as_json=chosen.json)
 
 
 def one_round(
@@ -271,14 +271,15 @@ def again(
 
 
 def report(
-    results: dict[tuple[str, str, str], list[dict[str, float]]], told: dict[str, float], *, as_json: bool
+    results: dict[tuple[str, str, str], list[dict[str, float]]], told: dict[str, float], rounds: int, *, as_json: bool
 ) -> None:
     rows = {}
-    for key, rounds in results.items():
-        rows[key] = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    for key, measured_rounds in results.items():
+        rows[key] = {name: statistics.median(one[name] for one in measured_rounds) for name in measured_rounds[0]}
     if as_json:
         print(json.dumps({"rows": [{"line": a, "set": b, "client": c, **v} for (a, b, c), v in rows.items()], **told}))
         return
+    print(f"medians of {rounds} interleaved rounds; each client fetches the same files from the same server")
     heads = ("line", "what", "client", "MB/s", "files/s", "ms CPU/file", "peak MB", "ours ÷ it")
     print(f"{heads[0]:24}{heads[1]:16}{heads[2]:16}" + "".join(f"{head:>13}" for head in heads[3:]))
     for (line, kind, client), row in rows.items():

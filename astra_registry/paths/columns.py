@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # Rows that are worked on together: few enough for what is made on the way to stay small and in the cache.
 CHUNK = 32_768
 
-# A column of few distinct numbers is better written out once for each.
-FEW, SAMPLE = 4096, 4096
+# A column of few distinct numbers is better written out once for each; of many, finding the text again in a table that
+# is larger than the cache costs more than making it.
+FEW, SAMPLE, SHARED = 4096, 4096, 16_384
 
 # What has a meaning of its own in a URL, or no place there. sdss_access quotes nothing.
 UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/]")
@@ -164,7 +165,7 @@ class Columns:
         values = columns[field.key]
         if not field.spec and (isinstance(values[0], str) or self._distinct(field.key) > FEW):
             return values
-        if 3 * self._distinct(field.key) <= self.size:
+        if self._is_shared(field.key):
             return self._shared(field, values, lambda some: [field.text(value) for value in some])
         return [field.text(value) for value in values]
 
@@ -174,9 +175,13 @@ class Columns:
         if not varying:
             return part.text(self.template.name, self.fixed)
         key = varying[0]
-        if len(varying) == 1 and 3 * self._distinct(key) <= self.size:
+        if len(varying) == 1 and self._is_shared(key):
             return self._shared(part, columns[key], lambda some: self._derived_texts(part, {key: some}))
         return self._derived_texts(part, columns)
+
+    def _is_shared(self, key: str) -> bool:
+        """Whether to make the text of a column's values once for all rows that have it."""
+        return self._distinct(key) <= min(SHARED, self.size / 3)
 
     def _distinct(self, key: str) -> float:
         """Return about how many distinct values a column has, from how often a sample of it meets one again."""
