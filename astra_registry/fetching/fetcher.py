@@ -122,7 +122,10 @@ class Fetcher:
         ended = False
         while True:
             since = time.monotonic()
-            while not ended and len(ready) < _AHEAD and (not ready or time.monotonic() - since < _AHEAD_SECONDS):
+            while not ended and len(ready) < _AHEAD:
+                # A list that is made slowly keeps no result waiting.
+                if (ready or self._outstanding) and time.monotonic() - since >= _AHEAD_SECONDS:
+                    break
                 outcome = next(source, None)
                 if outcome is None:
                     ended = True

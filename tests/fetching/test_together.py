@@ -394,3 +394,19 @@ def test_a_rate_is_kept(archive: Archive) -> None:
 
     assert not archive.fetch(items, limit_rate=400_000).failed
     assert 0.7 < time.monotonic() - started < 10
+
+
+def test_results_come_while_a_slow_list_is_still_being_made(archive: Archive) -> None:
+    items = archive.add_some(8, size=3000)
+    made = []
+
+    def slowly() -> Iterator[Wanted]:
+        for item in items:
+            made.append(item)
+            yield item
+            time.sleep(0.3)
+
+    first, *others = ((result, len(made)) for result in iter_fetch(slowly(), remote_base=archive.sas.url))
+
+    assert {result.status for result, _ in (first, *others)} == {"fetched"}
+    assert first[1] < len(items)
