@@ -184,6 +184,11 @@ def test_the_page_is_ready_in_less_than_two_seconds(page: Any) -> None:
     assert page.inner_text("#count") == f"{len(whole_registry())} products"
 
 
+def wait_for_result(page: Any, text: str) -> None:
+    """Wait until the results say so; the text that is shown is empty while a busy browser lays the page out."""
+    page.wait_for_function("text => document.querySelector('#results').textContent.includes(text)", arg=text)
+
+
 def test_searching_finds_products_by_name_words_parameters_and_roots_the_closest_first(page: Any) -> None:
     page.fill("#search", "apvisit")
     assert names(page)[0] == "apVisit"
@@ -196,10 +201,10 @@ def test_searching_finds_products_by_name_words_parameters_and_roots_the_closest
 
     page.fill("#search", "no such thing")
     assert names(page) == []
-    assert "No product fits all of that" in page.inner_text("#results")
+    wait_for_result(page, "No product fits all of that")
 
     page.fill("#search", "sas/dr17/apStar-dr17-2M19485057+5005279.fits")
-    assert "astra-registry identify sas/dr17/apStar-dr17-2M19485057+5005279.fits" in page.inner_text("#results")
+    wait_for_result(page, "astra-registry identify sas/dr17/apStar-dr17-2M19485057+5005279.fits")
 
 
 def test_search_finds_what_the_command_line_finds(page: Any) -> None:
