@@ -133,7 +133,7 @@ if RSYNC:
         report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, limit_rate=400_000, jobs=1)
 
         assert not report.failed
-        assert 1.0 < time.monotonic() - started < 8
+        assert 1.0 < time.monotonic() - started < 30
 
     def test_the_password_goes_by_the_environment(
         archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch

@@ -27,16 +27,16 @@ FETCH = """
 import signal, sys, json
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from astra_registry.fetching import Wanted, fetch
-base, jobs, *pairs = sys.argv[1:]
+base, jobs, timeout, *pairs = sys.argv[1:]
 items = [Wanted((url,), path) for url, path in zip(pairs[::2], pairs[1::2])]
-report = fetch(items, jobs=int(jobs), timeout=5, remote_base=base, checksums="never")
+report = fetch(items, jobs=int(jobs), timeout=float(timeout), remote_base=base, checksums="never")
 print(json.dumps([[r.status, r.attempts, r.error] for r in report]))
 """
 
 
-def start(archive: Archive, items: list[Wanted], jobs: int = 4) -> subprocess.Popen[str]:
+def start(archive: Archive, items: list[Wanted], jobs: int = 4, timeout: float = 5.0) -> subprocess.Popen[str]:
     pairs = [text for item in items for text in (item.urls[0], item.path)]
-    command = [sys.executable, "-c", FETCH, archive.sas.url, str(jobs), *pairs]
+    command = [sys.executable, "-c", FETCH, archive.sas.url, str(jobs), str(timeout), *pairs]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -157,19 +157,16 @@ def test_after_kill_minus_nine_the_ranges_of_a_large_file_are_gone_on_with(
 
 def test_an_interrupt_ends_a_run_promptly(make_archive: Callable[..., Archive]) -> None:
     archive = make_archive(faults=lambda request: Fault(stall_after=1000))
-    process = start(archive, archive.add_some(20))
+    process = start(archive, archive.add_some(20), timeout=120.0)
     while len(archive.sas.requests) < 4:
         time.sleep(0.01)
     time.sleep(0.2)
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
     try:
-        process.communicate(timeout=60)
+        process.communicate(timeout=60)  # half of the silence after which a transfer would have been given up
     finally:
         process.kill()
 
-    # Well before the 5 s of silence after which a transfer would have been given up; a busy machine needs some of it.
-    assert time.monotonic() - started < 4
     assert process.returncode != 0
     assert archive.here_now() == []
 
@@ -393,7 +390,7 @@ def test_a_rate_is_kept(archive: Archive) -> None:
     started = time.monotonic()
 
     assert not archive.fetch(items, limit_rate=400_000).failed
-    assert 0.7 < time.monotonic() - started < 10
+    assert 0.7 < time.monotonic() - started < 30
 
 
 def test_results_come_while_a_slow_list_is_still_being_made(archive: Archive) -> None:
