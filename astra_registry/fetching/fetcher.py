@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -103,8 +103,6 @@ class Fetcher:
         self._tally.total = total
         try:
             for result in self._stream(items, on_progress):
-                if result is None:
-                    continue
                 self._tally.note(result)
                 if on_result is not None:
                     on_result(result)
@@ -114,53 +112,56 @@ class Fetcher:
         finally:
             self.close()
 
-    def _stream(
-        self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None
-    ) -> Iterator[FetchResult | None]:
+    def _stream(self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None) -> Iterator[FetchResult]:
         source = self._sorted_out(items)
         ready: deque[Wanted] = deque()
-        ended = False
-        while True:
-            since = time.monotonic()
-            while not ended and len(ready) < _AHEAD:
-                # A list that is made slowly keeps no result waiting.
-                if (ready or self._outstanding) and time.monotonic() - since >= _AHEAD_SECONDS:
-                    break
-                outcome = next(source, None)
-                if outcome is None:
-                    ended = True
-                elif isinstance(outcome, Wanted):
-                    ready.append(outcome)
-                    self._dispatch_single(ready)
-                else:
-                    yield outcome
+        more = True
+        while more or ready or self._outstanding:
+            if more:
+                more = yield from self._look_ahead(source, ready)
             self._comparing.surveyed()
             if self._convoy is not None and self._by_rsync:
                 self._dispatch_groups(ready, self._convoy)
             self._dispatch_single(ready)
             if not self._outstanding:
-                if ended and not ready:
-                    return
                 continue
             try:
-                delivery = self._done.get(timeout=_PROGRESS_EVERY if on_progress is not None else None)
+                done = self._done.get(timeout=_PROGRESS_EVERY if on_progress is not None else None)
             except queue.Empty:
                 if on_progress is not None:
                     on_progress(self._tally.progress())
                 continue
-            if isinstance(delivery, Exception):  # of the machinery: what a file meets is its result
-                raise delivery
-            if isinstance(delivery, _Question):
-                delivery.put_to(self._options.login)
-                continue
-            if isinstance(delivery, Wanted):  # rsync did not get through: each by itself, over https
-                self._outstanding -= 1
-                ready.appendleft(delivery)
+            if isinstance(done, Exception):  # of the machinery: what a file meets is its result
+                raise done
+            if isinstance(done, _Question):
+                done.put_to(self._options.login)
                 continue
             self._outstanding -= 1
-            if delivery.entry is not None:
-                self._ledger.remember(delivery.entry)
-            yield delivery.result
+            if isinstance(done, Wanted):  # rsync did not get through: each by itself, over https
+                ready.appendleft(done)
+                continue
+            if done.entry is not None:
+                self._ledger.remember(done.entry)
+            yield done.result
+
+    def _look_ahead(
+        self, source: Iterator[Wanted | FetchResult], ready: deque[Wanted]
+    ) -> Generator[FetchResult, None, bool]:
+        """Make some items ready, and hand out the first of them at once; return whether there may be more."""
+        since = time.monotonic()
+        while len(ready) < _AHEAD:
+            # A list that is made slowly keeps no result waiting.
+            if (ready or self._outstanding) and time.monotonic() - since >= _AHEAD_SECONDS:
+                break
+            outcome = next(source, None)
+            if outcome is None:
+                return False
+            if isinstance(outcome, Wanted):
+                ready.append(outcome)
+                self._dispatch_single(ready)
+            else:
+                yield outcome
+        return True
 
     def _sorted_out(self, items: Iterator[Wanted]) -> Iterator[Wanted | FetchResult]:
         """Give what has to be fetched, and results for what has not: doubles once, in neither."""
