@@ -14,10 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
-import email.utils
 import gzip
-import hashlib
-import html
 import http.server
 import os
 import signal
@@ -27,57 +24,16 @@ import ssl
 import struct
 import sys
 import threading
-import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
-import attrs
+from astra_registry.testing.faults import Fault, Faults, Request, disturbed
+from astra_registry.testing.replies import Reply, file_reply, index, page, part_of, virtual_listing
 
-_PIECE = 1 << 18
-
-
-@attrs.define
-class Request:
-    """One request that was made: what was asked, and how many bytes of body went out for it so far."""
-
-    method: str
-    path: str  # decoded, without the query: "/sas/dr17/…"
-    headers: Mapping[str, str]  # names in lower case
-    number: int = 1  # the how-manieth for this path
-    client: tuple[str, int] = ("", 0)
-    status: int = 0
-    sent: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Fault:
-    """What goes wrong with one answer; each field alone, or several together. Positions count bytes of the body."""
-
-    status: int | None = None  # answer this, with ``headers`` and ``body``, in place of the file
-    headers: Mapping[str, str] = attrs.field(factory=dict)  # added to (or replacing) the proper ones
-    body: bytes | None = None
-    cut_after: int | None = None  # hang up there
-    reset_after: int | None = None  # hang up there with a RST
-    stall_after: int | None = None  # fall silent there
-    stall_seconds: float = 3600.0
-    drip: tuple[int, float] | None = None  # so many bytes at a time, so many seconds apart
-    promise: int | None = None  # a Content-Length that is not true
-    surplus: bytes = b""  # sent after the end of the body
-    other_bytes: bool = False  # the right number of bytes, but not the file's
-    ignore_range: bool = False  # 200 to a request for a range
-    content_range: str | None = None  # in place of the true one
-    compress: bool = False  # gzip on the fly
-    chunked: bool = False
-    no_length: bool = False  # neither Content-Length nor chunks: the end of the connection ends the body
-    hang_up: bool = False  # close the connection without an answer
-    close_after: bool = False  # close it after the answer, without saying so
-    before: Callable[[], None] | None = None  # called before the file is looked at: change it, remove it, wait
-
-
-Faults = Callable[[Request], Fault | None]
+__all__ = ["EmbeddedSas", "Fault", "Faults", "Request", "main"]
 
 
 class EmbeddedSas:
@@ -258,34 +214,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with contextlib.ExitStack() as stack:
             body: Iterator[bytes]
             if not isinstance(reply.body, bytes):
-                body = _part_of(stack.enter_context(reply.body), reply.first, reply.size)
+                body = part_of(stack.enter_context(reply.body), reply.first, reply.size)
             else:
                 body = iter([reply.body] if reply.body else [])
             if fault.other_bytes:
                 body = (bytes(byte ^ 0x55 for byte in piece) for piece in body)
             self._send(reply, body if with_body else iter(()), fault, request)
 
-    def _reply(self, path: str, headers: Mapping[str, str], fault: Fault) -> _Reply:
+    def _reply(self, path: str, headers: Mapping[str, str], fault: Fault) -> Reply:
         if fault.status is not None:
-            return _Reply(fault.status, {"Content-Type": "text/html"}, fault.body or b"")
+            return Reply(fault.status, {"Content-Type": "text/html"}, fault.body or b"")
         if fault.body is not None:
-            return _Reply(200, {"Content-Type": "application/octet-stream"}, fault.body)
+            return Reply(200, {"Content-Type": "application/octet-stream"}, fault.body)
         sas = self.server.sas
         file = self._file(path)
         if file is None:
-            return _page(404, "404 Not Found")
+            return page(404, "404 Not Found")
         if sas.users and (sas.private is None or sas.private(path.removeprefix("/sas/"))) and not self._may(headers):
-            return _page(401, "401 Authorization Required", {"WWW-Authenticate": 'Basic realm="SDSS"'})
+            return page(401, "401 Authorization Required", {"WWW-Authenticate": 'Basic realm="SDSS"'})
         if os.path.isdir(file):
             if not path.endswith("/"):
-                return _page(301, "301 Moved Permanently", {"Location": urllib.parse.quote(path) + "/"})
-            return _Reply(200, {"Content-Type": "text/html"}, _index(path, file, sas.sha1sums))
+                return page(301, "301 Moved Permanently", {"Location": urllib.parse.quote(path) + "/"})
+            return Reply(200, {"Content-Type": "text/html"}, index(path, file, sas.sha1sums))
         if not os.path.exists(file):
-            listing = _virtual_listing(file) if sas.sha1sums else None
+            listing = virtual_listing(file) if sas.sha1sums else None
             if listing is None:
-                return _page(404, "404 Not Found")
-            return _Reply(200, {"Content-Type": "text/plain"}, listing)
-        return _file_reply(file, headers, fault)
+                return page(404, "404 Not Found")
+            return Reply(200, {"Content-Type": "text/plain"}, listing)
+        return file_reply(file, {} if fault.ignore_range else headers)
 
     def _file(self, path: str) -> str | None:
         if not (path == "/sas" or path.startswith("/sas/")):
@@ -301,7 +257,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         name, _, password = base64.b64decode(coded).decode().partition(":")
         return self.server.sas.users.get(name) == password
 
-    def _send(self, reply: _Reply, body: Iterator[bytes], fault: Fault, request: Request) -> None:
+    def _send(self, reply: Reply, body: Iterator[bytes], fault: Fault, request: Request) -> None:
         head = dict(reply.headers)
         chunked = fault.chunked or fault.compress
         if fault.compress:
@@ -321,7 +277,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         held = b""
-        for piece in _disturbed(body, fault, self):
+        for piece in disturbed(body, fault, self):
             request.sent += len(piece)  # before it leaves: whoever has it may look at this number
             if fault.surplus and not chunked:
                 piece, held = held + piece[:-1], piece[-1:]  # so that the last byte and what is too much leave together
@@ -333,6 +289,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault.no_length or fault.close_after or (fault.promise or 0) > reply.size:
             self.close_connection = True
 
+    # What a fault does to the line.
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        self.wfile.flush()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, and return whether the server is being closed."""
+        return self.server.sas.closing.wait(seconds)
+
     def hang_up(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer."""
         self._hung_up = True
@@ -341,126 +307,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-
-
-@attrs.frozen
-class _Reply:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes | BinaryIO  # or the file that holds it
-    first: int = 0
-    length: int | None = None
-
-    @property
-    def size(self) -> int:
-        return self.length if self.length is not None else len(self.body) if isinstance(self.body, bytes) else 0
-
-
-def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> _Reply:
-    body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n".encode()
-    return _Reply(status, {"Content-Type": "text/html", **(headers or {})}, body)
-
-
-def _file_reply(file: str, headers: Mapping[str, str], fault: Fault) -> _Reply:
-    # Opened first: a file that is replaced meanwhile must not be sent with the validators of the one before.
-    stream = open(file, "rb")  # noqa: SIM115 -- whoever sends the reply closes it
-    status = os.fstat(stream.fileno())
-    etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-    changed = email.utils.formatdate(status.st_mtime, usegmt=True)
-    head = {
-        "Content-Type": "text/plain" if file.endswith((".sha1sum", ".txt")) else "application/octet-stream",
-        "Accept-Ranges": "bytes",
-        "ETag": etag,
-        "Last-Modified": changed,
-    }
-    wanted = headers.get("range", "")
-    if fault.ignore_range or not wanted.startswith("bytes=") or headers.get("if-range", etag) not in (etag, changed):
-        return _Reply(200, head, stream, 0, status.st_size)
-    first_text, _, last_text = wanted[6:].partition("-")
-    first = int(first_text) if first_text else max(0, status.st_size - int(last_text))
-    last = min(int(last_text), status.st_size - 1) if first_text and last_text else status.st_size - 1
-    if first > last:
-        stream.close()
-        return _Reply(416, {"Content-Range": f"bytes */{status.st_size}"}, b"")
-    head["Content-Range"] = f"bytes {first}-{last}/{status.st_size}"
-    return _Reply(206, head, stream, first, last - first + 1)
-
-
-def _part_of(stream: Any, first: int, size: int) -> Iterator[bytes]:
-    stream.seek(first)
-    while size > 0:
-        piece = stream.read(min(_PIECE, size))
-        if not piece:
-            return
-        size -= len(piece)
-        yield piece
-
-
-def _disturbed(body: Iterator[bytes], fault: Fault, handler: _Handler) -> Iterator[bytes]:
-    """Give the body's pieces as the fault wants them: cut, in drips, with a pause."""
-    marks = {at for at in (fault.cut_after, fault.reset_after, fault.stall_after) if at is not None}
-    closing = handler.server.sas.closing
-    done = 0
-    for whole in body:
-        piece = memoryview(whole)
-        while True:
-            if done == fault.stall_after and done in marks:
-                marks.discard(done)
-                handler.wfile.flush()
-                closing.wait(fault.stall_seconds)
-            if done in (fault.cut_after, fault.reset_after):
-                handler.hang_up(reset=done == fault.reset_after)
-                return
-            if not piece:
-                break
-            step = min([len(piece), *(mark - done for mark in marks if mark > done)])
-            if fault.drip is not None:
-                step = min(step, fault.drip[0])
-            yield bytes(piece[:step])
-            done += step
-            piece = piece[step:]
-            if fault.drip is not None:
-                handler.wfile.flush()
-                if closing.wait(fault.drip[1]):
-                    handler.hang_up(reset=False)
-                    return
-
-
-def _index(path: str, folder: str, sha1sums: bool) -> bytes:
-    """Return the folder's index, in the words of nginx."""
-    rows = ['<a href="../">../</a>\n']
-    names = sorted(os.listdir(folder))
-    virtual = os.path.basename(folder) + ".sha1sum"
-    if sha1sums and virtual not in names and any(os.path.isfile(os.path.join(folder, name)) for name in names):
-        names.append(virtual)
-    for name in names:
-        status = (
-            os.stat(os.path.join(folder, name))
-            if name != virtual or os.path.exists(os.path.join(folder, name))
-            else None
-        )
-        is_folder = status is not None and os.path.isdir(os.path.join(folder, name))
-        shown = name + ("/" if is_folder else "")
-        date = time.strftime("%d-%b-%Y %H:%M", time.gmtime(status.st_mtime if status else 0))
-        size = "-" if status is None or is_folder else str(status.st_size)
-        rows.append(f'<a href="{urllib.parse.quote(shown)}">{html.escape(shown)}</a>  {date}  {size:>19}\n')
-    title = html.escape(f"Index of {path}")
-    head = f"<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1><hr><pre>"
-    return f"{head}{''.join(rows)}</pre><hr></body>\n</html>\n".encode()
-
-
-def _virtual_listing(file: str) -> bytes | None:
-    """Return the sha1 listing of the folder that holds ``file``, if that is its name."""
-    folder = os.path.dirname(file)
-    if os.path.basename(file) != os.path.basename(folder) + ".sha1sum" or not os.path.isdir(folder):
-        return None
-    lines = []
-    for name in sorted(os.listdir(folder)):
-        member = os.path.join(folder, name)
-        if os.path.isfile(member):
-            with open(member, "rb") as stream:
-                lines.append(f"{hashlib.file_digest(stream, 'sha1').hexdigest()}  {name}\n")
-    return "".join(lines).encode()
 
 
 def main(arguments: list[str] | None = None) -> None:
