@@ -219,7 +219,7 @@ def _mappings(plugin: Plugin, sources: list[Any]) -> Iterator[Mapping[str, Decla
 
 
 def _read_file(plugin: Plugin, path: str) -> list[Any]:
-    from astra_registry.product_files import read_product_file
+    from astra_registry.product_files.reading import read_product_file
 
     try:
         return list(read_product_file(path))

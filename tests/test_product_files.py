@@ -14,7 +14,8 @@ from astra_registry.declarations import Declaration
 from astra_registry.errors import BadValue, InvalidParameter, MissingParameter
 from astra_registry.installed import BrokenPluginWarning
 from astra_registry.parameters import REQUIRED
-from astra_registry.product_files import as_toml, read_product_file
+from astra_registry.product_files.reading import read_product_file
+from astra_registry.product_files.writing import as_toml
 
 GOOD = """
 # What a lab keeps beside the survey's own.

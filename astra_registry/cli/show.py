@@ -25,7 +25,7 @@ def command(product: str, release: str | None, diff: tuple[str, str] | None, in_
     """Show a product's parameters (type, unit, choices, default), and its template in every release."""
     declaration = registry.declaration(product)
     if in_toml:
-        from astra_registry.product_files import as_toml
+        from astra_registry.product_files.writing import as_toml
 
         click.echo(as_toml(declaration), nl=False)
         return
