@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from astra_registry.cli.output import as_json, table
+from astra_registry.cli.output import JSON, as_json, table
 from astra_registry.settings import SETTINGS, config_file, explain
 from astra_registry.settings.passwords import without_passwords
 
 
 @click.command("config")
 @click.option("--path", "only_path", is_flag=True, help="Only the path of the configuration file.")
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 def command(only_path: bool, in_json: bool) -> None:
     """Show every setting: its value, and whether that comes from an option, a variable, the file, or the default."""
     if only_path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
-from astra_registry.cli.output import as_json
+from astra_registry.cli.output import JSON, as_json
 from astra_registry.cli.state import database_option
 from astra_registry.store import StateStore
-
-JSON = click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 
 
 @click.group("db")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import click
 
-from astra_registry.cli.output import as_json
+from astra_registry.cli.output import JSON, as_json
 from astra_registry.doctor import NOTE, OK, WRONG, examine
 
 _MARKS = {OK: ("ok   ", "green"), NOTE: ("note ", "yellow"), WRONG: ("WRONG", "red")}
@@ -13,7 +13,7 @@ _MARKS = {OK: ("ok   ", "green"), NOTE: ("note ", "yellow"), WRONG: ("WRONG", "r
 
 @click.command("doctor")
 @click.option("--offline", is_flag=True, help="Ask no server.")
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 @click.pass_context
 def command(ctx: click.Context, offline: bool, in_json: bool) -> None:
     """Look for what is wrong with this machine, and say what to do about it; exits with 1 when something is."""

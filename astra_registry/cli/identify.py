@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from astra_registry.cli.output import as_json, in_one_line
+from astra_registry.cli.output import JSON, as_json, in_one_line
 from astra_registry.errors import AstraRegistryError
 from astra_registry.identification import Identification, identify
 from astra_registry.registries import registry
@@ -18,7 +18,7 @@ from astra_registry.registries import registry
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--all", "every", is_flag=True, help="Every candidate, the best first, with the reason.")
 @click.option("--header", is_flag=True, help="Ask the files' FITS cards, wherever they lie.")
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 @click.pass_context
 def command(ctx: click.Context, *, paths: tuple[str, ...], every: bool, header: bool, in_json: bool) -> None:
     """Tell product, release and parameters of any path or URL; - reads them from the standard input.

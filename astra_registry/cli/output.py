@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+JSON = click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 NARROWEST = 12  # characters of a column, when a terminal is narrow
 
 

@@ -11,7 +11,7 @@ import attrs
 import click
 
 from astra_registry.cli import new_plugin
-from astra_registry.cli.output import as_json, table
+from astra_registry.cli.output import JSON, as_json, table
 from astra_registry.cli.products import plugin_names, product_names
 from astra_registry.errors import BadValue, did_you_mean
 from astra_registry.installed import BrokenPluginWarning, distributions, normal
@@ -21,7 +21,7 @@ from astra_registry.settings import override, setting
 
 
 @click.group("plugins", invoke_without_command=True)
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 @click.pass_context
 def command(ctx: click.Context, in_json: bool) -> None:
     """List the installed plugins and how they are; check, install and begin plugins."""
@@ -30,7 +30,7 @@ def command(ctx: click.Context, in_json: bool) -> None:
 
 
 @command.command("list")
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 def list_plugins(in_json: bool) -> None:
     """List the installed plugins: distribution, version, health, and the products they bring."""
     print_plugins(in_json=in_json)

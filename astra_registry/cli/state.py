@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from astra_registry.cli.output import as_json, table
+from astra_registry.cli.output import JSON, as_json, table
 from astra_registry.settings import override
 from astra_registry.store import StateStore, Status
 
 STATES = click.Choice([status.name.lower() for status in Status], case_sensitive=False)
-JSON = click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 STATUS = click.option("--status", type=STATES, metavar="STATE", help="Those in that state.")
 FAMILY = click.option("--family", metavar="NAME", help="Those of that family, as `summary` lists them.")
 Function = TypeVar("Function", bound=Callable[..., Any])
