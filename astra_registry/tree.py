@@ -6,23 +6,23 @@ import glob
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from astra_registry import notebook
 from astra_registry import release as releases
-from astra_registry.errors import BadValue, NotOnSas, UnknownPath, UnresolvedRoot, did_you_mean
+from astra_registry.errors import BadValue, UnknownPath, UnresolvedRoot, did_you_mean
 from astra_registry.paths import on_disk, roots
-from astra_registry.paths.columns import UNSAFE, Columns
+from astra_registry.paths.archive import Archive
+from astra_registry.paths.columns import Columns
 from astra_registry.paths.compiled import Maker
 from astra_registry.paths.derived import GAPS, DerivedGap
 from astra_registry.paths.matching import match
+from astra_registry.paths.quoting import quoted
 from astra_registry.paths.template import PathTemplate, parse
 from astra_registry.settings import SETTINGS, setting
-
-_NETLOC = {"sdss": "data.sdss.org", "sdss5": "data.sdss5.org", "mirror": "data.mirror.sdss.org"}
 
 
 class Tree:
@@ -38,11 +38,10 @@ class Tree:
     """
 
     __slots__ = (
+        "_archive",
         "_compiled",
         "_key",
         "_makers",
-        "_places",
-        "_remote",
         "_texts",
         "mirror",
         "netloc",
@@ -63,11 +62,10 @@ class Tree:
     mirror: bool
     netloc: str
     remote_base: str
+    _archive: Archive
     _compiled: dict[str, PathTemplate]
     _key: tuple[Any, ...]
     _makers: dict[str, Maker]  # of `full`, by name
-    _places: Mapping[str, str]
-    _remote: str
     _texts: Mapping[str, str]
 
     def __new__(
@@ -127,7 +125,7 @@ class Tree:
                 place, rest = roots.resolve(text, self._texts)
             except UnresolvedRoot:
                 continue
-            folders[name] = os.path.normpath(self._places[place] + rest)
+            folders[name] = os.path.normpath(self._archive.tops[place] + rest)
         return MappingProxyType(folders)
 
     # ------------------------------------------------------------ names and templates
@@ -214,7 +212,7 @@ class Tree:
 
     def _maker(self, name: str) -> Maker:
         template = self.path_template(name)
-        make = template.maker(self._places[template.place], lambda faster: self._makers.update({name: faster}))
+        make = template.maker(self._archive.tops[template.place], lambda faster: self._makers.update({name: faster}))
         return self._makers.setdefault(name, make)
 
     def location(self, name: str, /, *, full: str | None = None, **parameters: Any) -> str:
@@ -224,10 +222,7 @@ class Tree:
         """
         if full is None:
             return self.path_template(name).location(parameters)
-        top = self._places[roots.SAS]
-        if not full.startswith(top):
-            raise NotOnSas(f"{full} does not lie below {top}")
-        return os.path.normpath(full[len(top) :])
+        return self._archive.location(full)
 
     def url(self, name: str, /, *, full: str | None = None, **parameters: Any) -> str:
         """Return the URL of a product, or of the path *full*; raises as `location` does."""
@@ -245,11 +240,11 @@ class Tree:
 
     def local(self, location: str) -> str:
         """Return the path on this machine of a location on the SAS."""
-        return self._places[roots.SAS] + location
+        return self._archive.tops[roots.SAS] + location
 
     def remote(self, location: str) -> str:
         """Return the URL of a location on the SAS; what has a meaning of its own in a URL is quoted."""
-        return self._remote + _quoted(location)
+        return self._archive.url(location)
 
     def extract(self, name: str, path: str | os.PathLike[str], /) -> dict[str, str | int]:
         """Return the parameters of a path, as text as they stand in it; an empty dictionary when it is none of *name*.
@@ -262,7 +257,7 @@ class Tree:
         text = os.fspath(path)
         if not isinstance(text, str):
             raise BadValue(f"a path is text, not {text!r}")
-        for candidate in self._candidates(text, template):
+        for candidate in self._archive.locations(text, template):
             for spelling in on_disk.spellings(candidate):
                 values = match(template, spelling, padded=True)
                 if values is None:
@@ -270,30 +265,6 @@ class Tree:
                 is_piece = name.startswith("mos_target")
                 return {k: int(v) if is_piece and k == "num" and v.isdecimal() else v for k, v in values.items()}
         return {}
-
-    def _candidates(self, text: str, template: PathTemplate) -> Iterator[str]:
-        """Give the locations that a path or URL may mean, the likeliest first."""
-        place = self._places[template.place]
-        if text.startswith(self._remote):
-            yield _unquoted(text[len(self._remote) :])
-        elif "://" in text:
-            scheme, rest = text.split("://", 1)
-            path = _unquoted("/" + rest.partition("/")[2])
-            if scheme == "file":
-                yield from self._candidates(path, template)
-            elif "/sas/" in path:
-                yield path.split("/sas/", 1)[1]
-            else:  # rsync serves the top of the SAS
-                yield path[1:]
-        elif text.startswith(place):
-            yield os.path.normpath(text[len(place) :])
-        elif not text.startswith("/"):
-            yield text
-        elif template.prefix:  # below another top
-            path = os.path.normpath(text)
-            yield from (
-                path[found.start() + 1 :] for found in re.finditer("(?=/" + re.escape(template.prefix) + ")", path)
-            )
 
     # ------------------------------------------------------------ on disk, and on the server
 
@@ -327,7 +298,7 @@ class Tree:
         """
         if full is None:
             template = self.path_template(name)
-            full = glob.escape(self._places[template.place]) + on_disk.wild(template, parameters)
+            full = glob.escape(self._archive.tops[template.place]) + on_disk.wild(template, parameters)
         files = on_disk.expand(full)
         if as_url:
             files = [self.url(name, full=file) for file in files]
@@ -375,11 +346,11 @@ class Tree:
 
     def path_of(self, template: PathTemplate, values: Mapping[str, Any]) -> str:
         """Return the path on this machine that a template of this release gives; raises as `full` does."""
-        return self._places[template.place] + template.below(values)
+        return self._archive.tops[template.place] + template.below(values)
 
     def paths_of(self, template: PathTemplate, columns: Mapping[str, Any], size: int | None = None) -> list[str]:
         """Return the paths on this machine of many products, as `fulls` does."""
-        return Columns(template, columns, size).paths(self._places[template.place])
+        return Columns(template, columns, size).paths(self._archive.tops[template.place])
 
     def url_of(self, template: PathTemplate, values: Mapping[str, Any]) -> str:
         """Return the URL that a template of this release gives; raises as `url` does."""
@@ -387,11 +358,11 @@ class Tree:
 
     def urls_of(self, template: PathTemplate, columns: Mapping[str, Any], size: int | None = None) -> list[str]:
         """Return the URLs of many products, as `urls` does."""
-        return template.locations(columns, size, before=self._remote, escape=_quoted)
+        return template.locations(columns, size, before=self._archive.remote, escape=quoted)
 
     def locals(self, locations: Iterable[str]) -> list[str]:
         """Return the paths on this machine of many locations on the SAS."""
-        before = self._places[roots.SAS]
+        before = self._archive.tops[roots.SAS]
         return [before + location for location in locations]
 
     def remotes(self, locations: Iterable[str]) -> list[str]:
@@ -402,30 +373,6 @@ class Tree:
 def _given(name: str, value: object) -> Any:
     """Return what was given in the place of a setting, or raise BadSetting."""
     return SETTINGS[name].convert(value, "the tree")
-
-
-def _unquoted(text: str) -> str:
-    if "%" not in text:
-        return text
-    from urllib.parse import unquote
-
-    return unquote(text)
-
-
-def _below_a_place(folder: str, top: str, software: str) -> str:
-    """Return an overriding root as the release files would write it, when it lies below the SAS or the software."""
-    for place, variable in ((top, roots.FILESYSTEM), (software, "$PRODUCT_ROOT")):
-        if folder == place or folder.startswith(place.rstrip("/") + "/"):
-            return variable + folder[len(place.rstrip("/")) :]
-    return folder
-
-
-def _quoted(location: str) -> str:
-    if not UNSAFE.search(location):
-        return location
-    from urllib.parse import quote
-
-    return quote(location, safe="/-._~!$&'()*+,;=:@")
 
 
 @cache
@@ -455,35 +402,24 @@ def _tree(
     overrides: tuple[tuple[str, str], ...],
 ) -> Tree:
     definition = roots.definition(release)
-    top = os.path.normpath(sas_base_dir)
-    software = os.path.normpath(product_root) if product_root else os.path.dirname(top)
-    # As sdss_access decides: a data release that is not out yet lives with the collaboration's.
-    is_sdss5 = release.startswith(("sdss", "ipl")) or not public
-    netloc = _NETLOC["mirror"] if mirror else _NETLOC["sdss5" if is_sdss5 else "sdss"]
-    base = f"https://{netloc}"
-    if remote_base:
-        base = remote_base.rstrip("/")
-        netloc = base.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
-
+    archive = Archive.of(release, sas_base_dir, product_root, public=public, mirror=mirror, remote_base=remote_base)
     texts: dict[str, str] = dict(definition.roots)
     for name, value in overrides:
-        texts[name] = _below_a_place(posixpath.normpath(value), top, software)
-    places = {roots.SAS: os.path.join(top, ""), roots.PRODUCT: os.path.join(software, ""), roots.ELSEWHERE: ""}
+        texts[name] = archive.root(posixpath.normpath(value))
 
     tree = object.__new__(Tree)
     fields = {
         "release": release,
         "templates": definition.templates,
-        "sas_base_dir": top,
-        "product_root": software,
+        "sas_base_dir": archive.sas_base_dir,
+        "product_root": archive.product_root,
         "public": public,
         "mirror": mirror,
-        "netloc": netloc,
-        "remote_base": base,
+        "netloc": archive.netloc,
+        "remote_base": archive.remote_base,
         "_key": (release, sas_base_dir, product_root, public, mirror, remote_base, overrides),
         "_texts": MappingProxyType(texts),
-        "_places": places,
-        "_remote": f"{base}/sas/",
+        "_archive": archive,
         "_compiled": {} if overrides else _shared(release),
         "_makers": {},
     }

@@ -12,6 +12,7 @@ import attrs
 from astra_registry.errors import BadValue, NotOnSas
 from astra_registry.identification.places import Place, Places, owns
 from astra_registry.paths import on_disk
+from astra_registry.paths.quoting import unquoted
 from astra_registry.product import DataProduct
 
 if TYPE_CHECKING:
@@ -153,23 +154,17 @@ def _readings(text: str) -> Iterator[str]:
     """Yield the plain paths that a path or URL may mean, the likeliest first."""
     if ":/" in text and _URL.match(text):
         text = re.split("[?#]", text, maxsplit=1)[0].partition(":")[2]
-        yield _tidy(_unquoted(text))
+        yield _tidy(unquoted(text))
         return
     yield _tidy(text)
     if "%" in text:
-        yield _tidy(_unquoted(text))
+        yield _tidy(unquoted(text))
     if not text.startswith("/"):
         yield os.path.abspath(text)
 
 
 def _tidy(path: str) -> str:
     return os.path.normpath(path) if ("/." in path or "//" in path or path[:1] == ".") and _MESSY.search(path) else path
-
-
-def _unquoted(text: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(text) if "%" in text else text
 
 
 def _on_sas(known: Places, segments: list[str], start: int, owner: str, every: bool) -> list[tuple[DataProduct, Place]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -13,6 +12,7 @@ from astra_registry.errors import AstraRegistryError, UnequalLengths
 from astra_registry.parameters import is_column, plain_column
 from astra_registry.paths import values as path_values
 from astra_registry.paths.parts import Derived, Field, Part
+from astra_registry.paths.quoting import UNSAFE
 
 if TYPE_CHECKING:
     from astra_registry.paths.template import PathTemplate
@@ -23,9 +23,6 @@ CHUNK = 32_768
 # A column of few distinct numbers is better written out once for each; of many, finding the text again in a table that
 # is larger than the cache costs more than making it.
 FEW, SAMPLE, SHARED = 4096, 4096, 16_384
-
-# What has a meaning of its own in a URL, or no place there. sdss_access quotes nothing.
-UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/]")
 
 Values = list[Any]
 
