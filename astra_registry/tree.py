@@ -20,8 +20,9 @@ from astra_registry.paths.columns import Columns
 from astra_registry.paths.compiled import Maker
 from astra_registry.paths.derived import GAPS, DerivedGap
 from astra_registry.paths.matching import match
+from astra_registry.paths.notation import parse
 from astra_registry.paths.quoting import quoted
-from astra_registry.paths.template import PathTemplate, parse
+from astra_registry.paths.template import PathTemplate
 from astra_registry.settings import SETTINGS, setting
 
 
