@@ -13,10 +13,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from astra_registry.declarations import Declaration
-from astra_registry.errors import BadTable, BadValue
-from astra_registry.parameters import Parameter
+from astra_registry.errors import BadTable, BadValue, NotOnSas
+from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
+from astra_registry.release import releases
 from astra_registry.settings import override
 
 # Settings that may be given after the product too.
@@ -33,8 +34,6 @@ class ReleaseType(click.ParamType):  # type: ignore[type-arg]  # an older click 
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the releases that begin with what was typed."""
-        from astra_registry.release import releases
-
         command = ctx.command
         known = command.declaration.releases if isinstance(command, ProductCommand) else releases()
         return [CompletionItem(release) for release in known if release.startswith(incomplete.lower())]
@@ -177,8 +176,6 @@ def parameter_option(declared: Parameter, taken: set[str]) -> click.Option:
 
 def default_in_words(declared: Parameter) -> str:
     """Return what a parameter is when it is not given: ``from telescope``, ``the release's own``, or a value."""
-    from astra_registry.parameters import REQUIRED
-
     default = declared.default
     if default is REQUIRED or default is None:
         return ""
@@ -217,8 +214,6 @@ def existing(file: str, what: str = "table") -> str:
 
 def described(product: DataProduct) -> Iterator[dict[str, Any]]:
     """Yield what `resolve --json` says of each member: product, release, parameters, origins, path, URL, location."""
-    from astra_registry.errors import NotOnSas
-
     names = {p.name for p in product.product_parameters().values()}
     origins = {name: origin for name, origin in product.param_origins.items() if name in names}
     paths = product.local_paths

@@ -12,6 +12,7 @@ from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import registry
 from astra_registry.release import canonical
+from astra_registry.released import releases_in_words
 from astra_registry.tree import Tree
 
 
@@ -118,8 +119,6 @@ def templates_of(cls: Any, release: str) -> list[str]:
 
 def grouped(cls: Any, releases: tuple[str, ...]) -> list[tuple[list[str], str]]:
     """Return the distinct templates, each with the releases that share it, in words."""
-    from astra_registry.released import releases_in_words
-
     sharing: dict[tuple[str, ...], list[str]] = {}
     for release in releases:
         sharing.setdefault(tuple(templates_of(cls, release)), []).append(release)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import attrs
 
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileMissing, MissingParameter, NotIdentified
 from astra_registry.fetching.origin import without_password
+from astra_registry.identification.answer import Identification
 from astra_registry.identification.places import Place, Places
 from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
@@ -18,9 +19,6 @@ from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.product import DataProduct
 from astra_registry.release import configuration, default_version, is_public, releases
 from astra_registry.task.parameterised import DEFAULT
-
-if TYPE_CHECKING:
-    from astra_registry.identification import Identification
 
 # Parameter → the cards that may hold it, the likeliest first; a product's own aliases come besides.
 CARDS: Mapping[str, tuple[str, ...]] = {
@@ -66,8 +64,6 @@ def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> D
     *header*: the file has to be there; its cards then count more than its folders. Raises NotIdentified, which names
     what the best guess still needs; FileMissing and CorruptFile when the header is asked for.
     """
-    from astra_registry.identification import Identification
-
     path = re.sub("^file:(//[^/]*)?(?=/)", "", text)
     if not header and any(folder in known.folders for folder in path.split("/")[:-1]):
         raise NotIdentified(_unknown(text, known, [], asked=False))  # its folders say where it is: not at our products'

@@ -16,7 +16,7 @@ from astra_registry.paths.template import PathTemplate
 _NETLOC = {"sdss": "data.sdss.org", "sdss5": "data.sdss5.org", "mirror": "data.mirror.sdss.org"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Archive:
     """The SAS of one release, as one machine and one server have it."""
 
@@ -25,9 +25,9 @@ class Archive:
     """The folder of software products on this machine."""
     netloc: str
     remote_base: str
-    tops: Mapping[str, str] = attrs.field(init=False, eq=False)
+    tops: Mapping[str, str] = attrs.field(init=False)
     """What a template's location is relative to → that folder on this machine, with its slash."""
-    remote: str = attrs.field(init=False, eq=False)
+    remote: str = attrs.field(init=False)
     """The URL of the top of the SAS, with its slash."""
 
     @tops.default

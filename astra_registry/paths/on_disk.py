@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.errors import AstraRegistryError, BadValue, TransferFailed, Unauthorized
 from astra_registry.paths.parts import Field
 from astra_registry.paths.template import PathTemplate
 
@@ -80,7 +80,6 @@ def is_on_server(url: str) -> bool:
     import urllib.error
     import urllib.request
 
-    from astra_registry.errors import TransferFailed, Unauthorized
     from astra_registry.settings import setting
 
     context = ssl.create_default_context(cafile=setting("ca_bundle")) if url.startswith("https:") else None

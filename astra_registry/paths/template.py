@@ -22,7 +22,9 @@ from astra_registry.errors import (
     UnresolvedRoot,
     did_you_mean,
 )
+from astra_registry.paths import matching
 from astra_registry.paths import values as path_values
+from astra_registry.paths.columns import Columns
 from astra_registry.paths.compiled import Maker, maker
 from astra_registry.paths.derived import DerivedGap
 from astra_registry.paths.parts import Derived, Field, Part
@@ -92,9 +94,7 @@ class PathTemplate:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """A regular expression that every location matches; what else matches it, `match` sorts out."""
-        from astra_registry.paths.matching import pattern
-
-        return pattern(self)
+        return matching.pattern(self)
 
     @cached_property
     def _gaps(self) -> tuple[DerivedGap, ...]:
@@ -204,14 +204,10 @@ class PathTemplate:
         those that hold what a URL may not. Raises as `location` does, naming the row, and UnequalLengths.
         """
         self._demand_sas()
-        from astra_registry.paths.columns import Columns
-
         return Columns(self, columns, size).paths(before, escape)
 
     # ------------------------------------------------------------ location → values
 
     def match(self, location: str) -> dict[str, str] | None:
         """Return the values, as text without padding, that give this location, or None when none do."""
-        from astra_registry.paths.matching import match
-
-        return match(self, location)
+        return matching.match(self, location)
