@@ -79,7 +79,10 @@ class Courier:
         """Return what comes of ``bring``, whatever it is."""
 
         def outcome(status: str, url: str | None = None, error: Exception | None = None, **known: Any) -> FetchResult:
-            told = _one_line(error) if error is not None else None
+            told = None
+            if error is not None:
+                told = _one_line(error)
+                _forget_frames(error)
             return FetchResult(
                 without_password(url or item.urls[0]),
                 item.path,
@@ -197,6 +200,7 @@ class Courier:
                     patience.progress(0)
             except Setback as error:
                 setback = error
+                _forget_frames(setback)
                 reached = _size(part)
                 patience.progress(reached - size_before)
                 if setback.unreachable and host is not None:
@@ -241,7 +245,10 @@ class Courier:
             if host is not None:
                 host.answered()
             return self._verified(url, item, part, fetched), url
-        raise missing or FileMissing("there is no URL for it")
+        try:
+            raise missing or FileMissing("there is no URL for it")
+        finally:
+            missing = None  # else the error and this frame hold each other, and with them a whole batch
 
     def _ask(self, url: str, part: parts.Part, errand: Errand) -> Fetched:
         if getattr(self.transport, "takes_errands", False):
@@ -337,6 +344,11 @@ def _sha1(path: str) -> Any:
 
 def _is_no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def _forget_frames(error: Exception) -> None:
+    """Take from an error the frames that it came through: they hold the item, its whole batch and each other."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _one_line(error: Exception) -> str:

@@ -39,7 +39,8 @@ class Connection:
         self._proxy = proxy
         self._socket: socket.socket = line.open(origin, proxy, patience)
         self._encrypted = origin.scheme == "https"
-        self._buffer = memoryview(b"")
+        self._room = memoryview(bytearray(_HEAD_LIMIT))
+        self._buffer = memoryview(b"")  # what came with a head, and belongs to its body
         self._patience = line.timeout
         self.asked = 0
         if not self._encrypted:
@@ -118,8 +119,7 @@ class Connection:
 
     def _some(self) -> bytes:
         """Return what has come, waiting for it; b"" at the end of the connection."""
-        room = memoryview(bytearray(_HEAD_LIMIT))
-        return bytes(room[: self._fill(room)])
+        return bytes(self._room[: self._fill(self._room)])
 
     def _fill(self, view: memoryview, flags: int = 0) -> int:
         """Receive into ``view``; return how many bytes, or raise TimeoutError when none came for too long."""

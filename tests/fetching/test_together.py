@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import resource
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -407,3 +409,19 @@ def test_results_come_while_a_slow_list_is_still_being_made(archive: Archive) ->
 
     assert {result.status for result, _ in (first, *others)} == {"fetched"}
     assert first[1] < len(items)
+
+
+def test_nothing_that_a_run_made_waits_for_the_garbage_collector(make_archive: Callable[..., Archive]) -> None:
+    """A file's end would else keep its whole batch: a million rows took a fifth more memory."""
+    archive = make_archive(faults=lambda request: Fault(status=500) if "broken" in request.path else None)
+    items = [*archive.add_some(5), archive.wanted("dr17/none.fits"), archive.add("dr17/broken.fits")]
+    gc.collect()
+    gc.disable()
+    try:
+        report = archive.fetch(iter(items), retries=1)
+        assert Counter(result.status for result in report) == {"fetched": 5, "missing": 1, "failed": 1}
+        items.clear()
+        del report
+        assert [thing for thing in gc.get_objects() if isinstance(thing, Wanted)] == []
+    finally:
+        gc.enable()
