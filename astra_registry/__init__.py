@@ -4,12 +4,16 @@
 >>> star = registry.create("apStar", release="dr17", telescope="apo25m", field="000+14", obj="2M16544175-2148453")
 >>> star.local_path  # doctest: +SKIP
 '~/sas/dr17/apogee/spectro/redux/dr17/stars/apo25m/000+14/apStar-dr17-2M16544175-2148453.fits'
+
+Importing it costs nothing, and makes ``Spectrum.read(path, format="apStar")`` of specutils work, whenever that comes.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from astra_registry.introduction import introduce
 
 __version__ = "1.0.0"
 
@@ -70,3 +74,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+# ``Spectrum.read(path, format="apStar")`` is to work wherever both packages are.
+introduce()

@@ -61,6 +61,10 @@ def astra_registry_readers() -> Mapping[tuple[str, str], str]:
     The function takes the path of the file (of a batch, is called for each) and keyword options, and returns the
     content, a `specutils.Spectrum` for the kind ``"spectrum"``.
 
+    A distribution that names a module in the entry-point group ``astra_registry.formats`` has it imported together
+    with specutils, where `register_formats` of `astra_registry.reading.formats` makes the readers formats of
+    ``Spectrum.read``.
+
     Used by: ``plugins/spec``, for ``spec-lite``, ``specLite`` and ``specFull``.
     """
     raise NotImplementedError

@@ -19,6 +19,7 @@ from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, P
 from astra_registry.settings import config_file, setting
 
 PRODUCT_GROUP = "astra_registry.products"
+FORMAT_GROUP = "astra_registry.formats"
 THE_REST = "*"  # the name, in that group, of a plugin to ask for what no other plugin names
 PREFIX = "astra_registry_"
 
@@ -74,6 +75,7 @@ class Plugin:
     load: Callable[[], Any]
     product_points: dict[str, Point] = attrs.field(factory=dict)  # named in `astra_registry.products`
     brings_the_rest: bool = False  # asked only for products that no plugin names
+    format_modules: tuple[str, ...] = ()  # named in `astra_registry.formats`: they bring formats of specutils
     enabled: bool = True
     error: str | None = None
     conflict: str | None = None
@@ -222,6 +224,7 @@ def _installed() -> list[Plugin]:
     for distribution in distributions():
         named = {point.name: point for point in distribution.points.get(PRODUCT_GROUP, ())}
         rest = named.pop(THE_REST, None)
+        formats = tuple(point.module for point in distribution.points.get(FORMAT_GROUP, ()))
         own = distribution.points.get(GROUP)
         if own is None:
             if not named:
@@ -231,7 +234,9 @@ def _installed() -> list[Plugin]:
             own = (Point(module.removeprefix(PREFIX), module),)
         for point in own:
             is_toml = point.attribute.endswith(".toml")
-            plugin = Plugin(point.name, point.value, point.load, named, rest is not None, installed=distribution)
+            plugin = Plugin(
+                point.name, point.value, point.load, named, rest is not None, formats, installed=distribution
+            )
             plugin.toml = point.beside() if is_toml else None
             plugins.append(plugin)
     plugins.sort(key=lambda plugin: (plugin.name, plugin.value, plugin.installed.key if plugin.installed else ""))

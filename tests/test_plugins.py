@@ -48,7 +48,11 @@ def test_help_imports_click_and_none_of_the_commands() -> None:
     loaded = loaded_by("--help")
 
     assert "click" in loaded
-    assert {name for name in loaded if name.startswith("astra_registry")} <= {"astra_registry", "astra_registry.cli"}
+    assert {name for name in loaded if name.startswith("astra_registry")} <= {
+        "astra_registry",
+        "astra_registry.cli",
+        "astra_registry.introduction",
+    }
     assert not loaded & {*HEAVY, "attr", "pluggy", "hypothesis", "pytest", "importlib.metadata"}
 
 
@@ -78,6 +82,7 @@ def test_pytest_of_other_projects_loads_our_plugin_and_nothing_else(tmp_path: Pa
 
     assert set(done.stdout.splitlines()[0].rstrip(".").split()) == {
         "astra_registry",
+        "astra_registry.introduction",
         "astra_registry.testing",
         "astra_registry.testing.pytest_plugin",
     }
@@ -98,7 +103,7 @@ def test_what_we_read_of_metadata_is_what_importlib_reads() -> None:
 
     theirs = {
         (point.group, point.name, point.value)
-        for group in ("astra_registry", "astra_registry.products")
+        for group in ("astra_registry", "astra_registry.products", "astra_registry.formats")
         for point in metadata.entry_points(group=group)
     }
     ours = {

@@ -120,6 +120,9 @@ def troubles(info: PluginInfo) -> Iterator[str]:
             # Readers may count on an extra that only those need who read.
             if isinstance(target, str) and (error := not_there(target, imported=False)):
                 yield f"{hook.removeprefix('astra_registry_')[:-1]} {name!r}: {error}; {plugin.way_out}"
+    for module in plugin.format_modules:
+        if error := not_there(module, imported=False):
+            yield f"the module of formats '{module}': {error}; {plugin.way_out}"
     plugin.call("astra_registry_settings")
     if plugin.error is not None:
         yield plugin.error

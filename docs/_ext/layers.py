@@ -19,7 +19,7 @@ SAYS = {
     "fetching": "files, states, spectra and tables; none knows products",
     "tree": "one release",
     "paths": "templates and values; pure",
-    "plugins": "other people's code, loaded one by one",
+    "introduction": "other people's code, loaded one by one",
     "settings": "what a user may configure; writing files whole",
     "errors": "one tree of exceptions",
 }

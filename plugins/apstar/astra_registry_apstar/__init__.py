@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -90,8 +89,3 @@ def astra_registry_readers() -> Mapping[tuple[str, str], str]:
 def astra_registry_writers() -> Mapping[tuple[str, str], str]:
     """Write `apStar-1m` as well."""
     return {(SAME_LAYOUT, kind): target for kind, target in ApStarFile.writers.items()}
-
-
-# Where specutils is there already, Spectrum.read(path, format="apStar") is to work without more ado.
-if sys.modules.get("specutils") is not None:
-    import astra_registry_apstar.spectrum  # noqa: F401

@@ -14,10 +14,13 @@ from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
 from astra_registry.reading.formats import register_formats
 from astra_registry.reading.spectra import cards, spectrum
 from astra_registry.reading.wavelengths import log_linear
+from astra_registry_apstar import SAME_LAYOUT
 
+_KINDS = {"spectrum": f"{__name__}:read_spectrum", "visits": f"{__name__}:read_visits"}
+_NAMES = ("apStar", SAME_LAYOUT)
 register_formats(
-    {("apStar", "spectrum"): f"{__name__}:read_spectrum", ("apStar", "visits"): f"{__name__}:read_visits"},
-    {"apStar": "astra_registry_apstar.writing:write_spectrum"},
+    {(product, kind): reference for product in _NAMES for kind, reference in _KINDS.items()},
+    dict.fromkeys(_NAMES, "astra_registry_apstar.writing:write_spectrum"),
 )
 
 # The name in ``meta``, and the card of the primary header.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from astra_registry import SDSS5DataModelTask, hookimpl, parameter
 from astra_registry.release import versions_by_release
 
@@ -49,8 +47,3 @@ class ApVisitFile(SDSS5DataModelTask):
 def astra_registry_products() -> list[type[SDSS5DataModelTask]]:
     """Bring `apVisit`."""
     return [ApVisitFile]
-
-
-# Where specutils is there already, Spectrum.read(path, format="apVisit") is to work without more ado.
-if sys.modules.get("specutils") is not None:
-    import astra_registry_apvisit.spectrum  # noqa: F401

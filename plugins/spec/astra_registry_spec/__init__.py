@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 from astra_registry import SDSS5DataModelTask, hookimpl, parameter
@@ -69,8 +68,3 @@ def astra_registry_readers() -> Mapping[tuple[str, str], str]:
     """Read the kin of `spec` as well: the same layout under other names."""
     kin = ("spec-lite", "specLite", "specFull")
     return {(name, kind): target for name in kin for kind, target in SpecFile.readers.items()}
-
-
-# Where specutils is there already, Spectrum.read(path, format="spec") is to work without more ado.
-if sys.modules.get("specutils") is not None:
-    import astra_registry_spec.spectrum  # noqa: F401
