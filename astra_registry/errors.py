@@ -187,7 +187,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'apVisit'?"`` for the closest known names, or an empty string."""
     import difflib  # only where there is something to suggest
 
-    by_folded = {candidate.casefold(): candidate for candidate in known}
+    by_folded: dict[str, str] = {}
+    for candidate in known:
+        by_folded.setdefault(candidate.casefold(), candidate)  # a name stands before its aliases
     close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)
     if not close:
         return ""

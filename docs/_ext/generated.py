@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING
 import layers
 import pictures
 import program
-from pages import commands, errors, hooks, products, python_api, settings
+from pages import commands, errors, hooks, measurements, products, python_api, settings
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-
-
-def measurements() -> str:
-    """What `make bench` measured last."""
-    latest = Path(__file__).parents[2] / "benchmarks/latest.md"
-    return latest.read_text() if latest.exists() else "Nothing has been measured on this copy yet: `make bench`.\n"
 
 
 PAGES = {
@@ -32,7 +26,7 @@ PAGES = {
     "commands.md": commands.page,
     "hooks.md": hooks.page,
     "python.md": python_api.page,
-    "measurements.md": measurements,
+    "measurements.md": measurements.page,
     "layers.html": layers.picture,
 }
 

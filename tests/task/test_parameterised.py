@@ -91,6 +91,8 @@ def test_errors_name_the_parameter_and_what_would_have_worked() -> None:
         Snr()
     with pytest.raises(UnknownParameter, match="no parameter 'ordr'; did you mean 'order'"):
         Snr(name="vega", ordr=1)
+    with pytest.raises(UnknownParameter, match="no parameter 'nam'; did you mean 'name'"):  # and not its alias 'NAME'
+        Snr(nam="vega")
     with pytest.raises(InvalidParameter, match="order = 'oops': it takes an integer"):
         Snr(name="vega", order="oops")
     with pytest.raises(BadValue, match="'name' and 'label' are the same"):

@@ -84,7 +84,7 @@ def page() -> str:
         also = "" if builtin == "Exception" else f"also a `{builtin}`; "
         parts.append(f"## {error.__name__}\n")
         if error.__name__ in said:
-            parts.append(markdown.code(said[error.__name__][1]))
+            parts.append(f"{{.message}}\n{markdown.code(said[error.__name__][1])}")
         parts.append(
             f"Cause\n: {markdown.docstring(error)}\n\nRemedy\n: {REMEDIES[error.__name__]}\n\n"
             f"*{also}exit code {error.exit_code}*\n".replace("*also", "*Also").replace("*exit", "*Exit")

@@ -27,6 +27,10 @@ def every() -> list[str]:
 # What is public besides, by module: what it is for, and its names.
 ELSEWHERE = {
     "astra_registry.settings": ("Configuration from Python.", ("setting", "override")),
+    "astra_registry.reading.formats": (
+        "For plugins that [bring readers](../how-to/write-a-reader.md).",
+        ("register_formats",),
+    ),
     "astra_registry.engines.luigi": ("The extra `luigi`.", ("as_luigi",)),
     "astra_registry.testing": ("For the tests of a plugin, or of a program that fetches.", tuple(testing.__all__)),
 }
