@@ -233,8 +233,12 @@ def changes(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, Any]])
             yield f"{title} brings {brought}", True
         elif was["version"] != now["version"]:
             yield f"{title} (it was {was['version']}) brings {brought}", True
-        else:
-            yield f"{title} now brings {brought}", True
+        else:  # what it brings depends on what the others do
+            gained = [name for name in now["products"] if name not in was["products"]]
+            lost = [name for name in was["products"] if name not in now["products"]]
+            told = [f"now brings {in_brief(gained)}"] if gained else []
+            told += [f"no longer brings {in_brief(lost)}"] if lost else []
+            yield f"{title} {' and '.join(told) or f'now brings {brought}'}", True
     for key, was in before.items():
         if key not in after:
             gone = in_brief(was["products"])

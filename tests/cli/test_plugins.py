@@ -84,6 +84,22 @@ def test_freeze_pins_every_distribution_once() -> None:
     assert any(line.startswith("astra-registry-spec==1.0.0") for line in lines)
 
 
+def test_a_plugin_whose_products_another_takes_over_is_told_by_the_difference() -> None:
+    """The tree's plugin brings 853 products, and all but the one are no news."""
+    from astra_registry.cli.plugins import changes
+
+    def state(*products: str) -> dict[str, Any]:
+        return {"distribution": "tree", "version": "1.0", "error": None, "status": "ok", "products": products}
+
+    def told(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+        return [line for line, _ in changes({"tree": before}, {"tree": after})]
+
+    assert told(state("a", "b", "c"), state("a", "c")) == ["tree 1.0 no longer brings b"]
+    assert told(state("a", "c"), state("a", "b", "c")) == ["tree 1.0 now brings b"]
+    assert told(state("a", "b"), state("a", "c")) == ["tree 1.0 now brings c and no longer brings b"]
+    assert told({**state("a"), "error": "it fell"}, state("a")) == ["tree 1.0 now brings a"]
+
+
 def test_a_preference_for_who_does_not_bring_it_names_who_does() -> None:
     done = run("plugins", "prefer", "apStar", "astra-registry-spec")
 
