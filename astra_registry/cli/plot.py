@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import click
 
 from astra_registry.cli.files import FilesOrProduct, kind_of_file
 from astra_registry.cli.products import made
-from astra_registry.errors import BadValue
+from astra_registry.errors import BadValue, MissingExtra
 from astra_registry.plugins import installed_plugins
 from astra_registry.reading.products import read_file
 from astra_registry.reading.terminal import escape_sequences, protocol
@@ -44,6 +45,8 @@ def _somewhere_to_draw(output: str | None) -> None:
     """Refuse before anything is read."""
     if output is None and protocol(sys.stdout) is None:
         raise BadValue("this terminal shows no pictures: say where to write one, -o spectrum.png")
+    if find_spec("matplotlib") is None:  # the extra that brings what reads spectra too
+        raise MissingExtra("plotting", "plot")
 
 
 def _draw(

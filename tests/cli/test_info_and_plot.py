@@ -142,3 +142,15 @@ def test_a_terminal_that_can_shows_the_picture(tmp_path: Path) -> None:
     assert process.returncode == 0, said
     assert received.startswith(b"\x1b]1337;File=inline=1;")
     assert b"iVBORw0KGgo" in received
+
+
+def test_where_nothing_is_installed_that_reads_or_draws_plot_names_the_extra_that_brings_both() -> None:
+    code = f"""
+import sys
+sys.modules["specutils"] = sys.modules["matplotlib"] = None  # what Python finds when packages are not there
+from astra_registry.cli import main
+main(["plot", {str(SAS / STAR)!r}, "-o", "star.png"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "pip install 'astra-registry[plot]'" in done.stderr
