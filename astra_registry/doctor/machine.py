@@ -24,6 +24,7 @@ def python() -> Seen:
 def packages() -> Seen:
     """Look at what the core requires: all there, none too old; and that no package of an extra is too old."""
     good = True
+    old: set[str] = set()
     for text in importlib.metadata.requires("astra-registry") or ():
         requirement, _, marker = text.partition(";")
         found = re.match(r"([\w.-]+)(?:\[\w+\])?\s*>=\s*([\d.]+)", requirement)
@@ -38,8 +39,9 @@ def packages() -> Seen:
                 good = False
                 yield WRONG, f"{name} is not installed", f"pip install '{requirement.strip()}'"
             continue
-        if _numbers(version) < _numbers(least):
+        if _numbers(version) < _numbers(least) and requirement not in old:  # two extras may want the same
             good = False
+            old.add(requirement)
             yield WRONG, f"{name} {version} is older than {least}", f"pip install --upgrade '{requirement.strip()}'"
     if good:
         tree, access = (importlib.metadata.version(name) for name in ("sdss-tree", "sdss-access"))
