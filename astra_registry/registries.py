@@ -153,7 +153,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         for claim in self._claims.of(plugin):
             try:
                 product = self._class_of(claim.name, claim.brought)
-                for release in product.releases():
+                for release in product.templates or product.releases():
                     product.plan(release)
             except (AstraRegistryError, ValueError) as error:
                 yield f"its product '{claim.name}' cannot be resolved: {error}; {plugin.way_out}"
