@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from astra_registry.conversion import holds_mappings
-from astra_registry.errors import BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
+from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
 from astra_registry.parameters import Parameter, parameter, shown
 from astra_registry.release import canonical, releases
 from astra_registry.task import Task
@@ -19,6 +19,7 @@ from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
     from astra_registry.paths.template import PathTemplate
+    from astra_registry.tables import Columns
 
 Templates = Mapping[str, "str | Sequence[str]"]
 
@@ -177,6 +178,23 @@ class Released(Task):
             return own
         return cls._spellings.get(key)
 
+    # -- tables --------------------------------------------------------------------------------------
+
+    @classmethod
+    def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
+        """Return a table's columns and the constants: the release is one of them, when a column tells it."""
+        from astra_registry.tables import read_columns
+
+        fixed = cls._by_attribute(constants)
+        if "release" in fixed:
+            return super()._read(table, constants)
+        batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
+        read = read_columns(table, columns={**batch, "release": ()})
+        if read.get("release"):
+            constants = {**constants, "release": _only_release(read["release"], read.origin)}
+        wanted = cls.wanted_columns(constants)
+        return attrs.evolve(read, values_by_name={n: read[n] for n in read if n in wanted}), constants
+
     # -- binding -------------------------------------------------------------------------------------
 
     @classmethod
@@ -235,6 +253,22 @@ class Released(Task):
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
         default = " (the release when none is given)" if "release" not in values else ""
         return MissingParameter(f"{cls._label()} in {release}{default} needs {names}")
+
+
+def _only_release(told: Sequence[Any], origin: str) -> str:
+    """Return the release that all rows of a table tell. Raises BadTable when there is none, or another."""
+    found = set()
+    for name in dict.fromkeys(told):
+        try:
+            found.add(canonical(name))
+        except UnknownRelease as error:
+            raise BadTable(f"{origin}: row {list(told).index(name)}: {error}") from None
+    if len(found) > 1:
+        raise BadTable(
+            f"{origin} has rows of several releases ({', '.join(sorted(found))}); a batch is of one: name it, or give "
+            "the rows of one release"
+        )
+    return found.pop()
 
 
 def _check_shape(cls: type[Released]) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
+from astra_registry.parameters import REQUIRED
 from astra_registry.task.identity import SCALARS, Identified, as_text
+
+if TYPE_CHECKING:
+    from astra_registry.tables import Columns
 
 INFINITY = float("inf")
 
@@ -116,7 +120,7 @@ class Batched(Identified):
         """Return the batch of members given in their text form (mappings, or the same as JSON), in order."""
         parsed = [json.loads(member) if isinstance(member, str) else member for member in members]
         if not parsed:
-            empty: dict[str, Any] = dict.fromkeys(cls.batch_param_names()[:1], ())
+            empty: dict[str, Any] = dict.fromkeys(cls._needed_columns({}) or cls.batch_param_names()[:1], ())
             return cls(**empty)
         constants: dict[str, Any] = {}
         columns: dict[str, list[str]] = {}
@@ -147,18 +151,24 @@ class Batched(Identified):
             An astropy Table, a mapping of columns, or the path of a CSV, ECSV, FITS, VOTable, Parquet, Feather or ORC
             file, or of another table of text that astropy reads.
             Columns are matched to parameters by name, then without case, then by alias (``APOGEE_ID`` is ``obj``).
+            A list without rows is a batch of none.
         constants
-            Values for all rows, the release among them; they win over columns.
+            Values for all rows, the release among them; they win over columns. Without a release, a column of that
+            name tells it, when it is the same in all rows.
 
-        Raises BadTable when a needed column lacks, InvalidParameter (naming the row) for a cell that cannot be used.
+        Raises BadTable when a needed column lacks, or when the rows are of several releases; InvalidParameter (naming
+        the row) for a cell that cannot be used.
 
         """
-        from astra_registry.tables import column_names, read_columns
+        from astra_registry.tables import column_names
 
+        columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
-        columns = read_columns(table, columns=cls.wanted_columns(constants))
         given = {**{name: columns[name] for name in columns if cls._spellings[name] not in fixed}, **constants}
-        if not columns:  # constants alone: as many equal rows as the table has
+        # Of the rows of a query that found none, nobody knows the columns.
+        needed = cls._needed_columns(constants) if isinstance(table, (list, tuple)) and not table else []
+        given |= dict.fromkeys(needed, ())
+        if not columns and not needed:  # constants alone: as many equal rows as the table has
             for attribute in fixed:
                 if cls._parameters[attribute].batch:
                     name = next(name for name in given if cls._spellings[name] == attribute)
@@ -167,6 +177,24 @@ class Batched(Identified):
             return cls(**given)
         except MissingParameter as error:
             raise BadTable(f"{columns.origin}: {error}; its columns are {', '.join(column_names(table))}") from None
+
+    @classmethod
+    def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
+        """Return the columns that a table gives besides these constants, and the constants."""
+        from astra_registry.tables import read_columns
+
+        return read_columns(table, columns=cls.wanted_columns(constants)), constants
+
+    @classmethod
+    def _needed_columns(cls, constants: Mapping[str, Any]) -> list[str]:
+        """Return the parameters without which there is no batch, whatever the table."""
+        values = cls._converted(cls._by_attribute(constants))
+        defaults = {name: cls._default(cls._spellings[name], values) for name in cls.wanted_columns(constants)}
+        return [
+            name
+            for name, default in defaults.items()
+            if default is REQUIRED or (default is None and cls._lacks(cls._spellings[name], values))
+        ]
 
     @classmethod
     def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
