@@ -175,14 +175,14 @@ def _integer(value: object) -> int:
         pass
     # Tables with gaps hold integers as 59146.0; 59146.5 is no integer.
     try:
-        whole, number = int(value), float(value)  # type: ignore[call-overload, arg-type]
+        whole, number = int(value), float(value)  # type: ignore[call-overload,arg-type]
     except (TypeError, ValueError, OverflowError):
         raise ValueError("it takes an integer") from None
     if whole != value or not number.is_integer():
         raise ValueError("it takes an integer")
     if abs(whole) >= _EXACT and _type_name(value) not in ("Decimal", "Fraction"):
         raise ValueError("a float of that size has lost digits; give it as an integer or as text")
-    return whole
+    return int(whole)
 
 
 def _number(value: object) -> float:
