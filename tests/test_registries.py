@@ -211,6 +211,13 @@ def test_a_hidden_product_is_not_listed() -> None:
     assert mine["hidden"] is hidden
 
 
+def test_what_is_no_plugin_is_refused_and_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(BadValue, match=r"plugins are several, in a list: \['apstar'\]"):
+        Registry(plugins="apstar")
+    with pytest.raises(BadValue, match=r"Product is a class without hooks; a plugin's astra_registry_products\(\)"):
+        list(Registry(plugins=[product("aStar")]))
+
+
 def test_an_isolated_registry_has_what_it_was_given_and_nothing_else() -> None:
     assert Registry(plugins=["astra_registry_apvisit"]).names() == ["apVisit"]
     assert {info.name for info in Registry(plugins=["astra_registry_apvisit"]).plugins} == {"apvisit"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
-from astra_registry.parameters import REQUIRED
+from astra_registry.parameters import REQUIRED, is_column, plain_column
 from astra_registry.task.identity import SCALARS, Identified, as_text
 
 if TYPE_CHECKING:
@@ -85,18 +86,24 @@ class Batched(Identified):
     @overload
     def __getitem__(self, index: int) -> Self: ...
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Self:
+    def __getitem__(self, index: slice | Sequence[Any]) -> Self: ...
+    def __getitem__(self, index: int | slice | Sequence[Any]) -> Self:
+        """Return a member, or the batch of several: of a slice, of a mask of truth values, of a sequence of places."""
         if self._size is None:
             raise TypeError(f"{self!r} is no batch: it has no members to index")
         values = dict(self.__dict__)
         for name in [name for name in values if name not in self._parameters]:
             del values[name]  # what is cached belongs to the batch
+        rows = _places(index, self._size)
         for attribute in self._columns():
-            part = values[attribute][index]
-            values[attribute] = Column(part) if type(part) is tuple and isinstance(index, slice) else part
+            column = values[attribute]
+            if isinstance(rows, list):
+                part = column[rows] if type(column) is not Column else [column[row] for row in rows]
+            else:
+                part = column[rows]
+            values[attribute] = Column(part) if type(column) is Column and not isinstance(rows, int) else part
         member = type(self).__new__(type(self))
-        size = len(range(self._size)[index]) if isinstance(index, slice) else None
+        size = None if isinstance(rows, int) else len(range(self._size)[rows] if isinstance(rows, slice) else rows)
         member.__dict__.update(values, _origins=self._origins, _size=size)
         return member
 
@@ -222,3 +229,28 @@ class Batched(Identified):
             if declaration.unit:
                 table[declaration.name].unit = declaration.unit
         return table
+
+
+def _places(index: Any, size: int) -> int | slice | list[int]:
+    """Return which members of a batch are meant. Raises IndexError when there are none such, TypeError for junk."""
+    if isinstance(index, slice) or (type(index) is int and 0 <= index < size):
+        return index
+    if not is_column(index):
+        return _place(index, size)
+    given = plain_column(index)
+    if given and all(isinstance(item, bool) for item in given):
+        if len(given) != size:
+            raise IndexError(f"the mask has {len(given)} values, and the batch {size} members")
+        return [row for row, wanted in enumerate(given) if wanted]
+    return [_place(item, size) for item in given]
+
+
+def _place(index: Any, size: int) -> int:
+    if isinstance(index, bool) or type(index).__name__ in ("bool", "bool_"):
+        raise TypeError(
+            "a member of a batch is told by its place, a slice, a mask or several places, not by one truth value"
+        )
+    place = operator.index(index)
+    if not -size <= place < size:
+        raise IndexError(f"the batch has {size} members, and none at {place}")
+    return place
