@@ -14,7 +14,7 @@ import attrs
 import pluggy
 
 from astra_registry import hooks, notebook
-from astra_registry.errors import BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
+from astra_registry.errors import BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
 from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
 from astra_registry.settings import config_file, setting
 
@@ -240,10 +240,10 @@ def _installed() -> list[Plugin]:
 
 def _files() -> list[Plugin]:
     """Return a Plugin for each file in the folder ``products.d`` beside the user's configuration."""
-    folder = os.path.join(os.path.dirname(config_file()), "products.d")
     try:
+        folder = os.path.join(os.path.dirname(config_file()), "products.d")
         names = sorted(os.listdir(folder))
-    except OSError:
+    except (OSError, BadSetting):  # there is none, or no home for it
         return []
     return [_file(os.path.join(folder, name)) for name in names if name.endswith(".toml")]
 

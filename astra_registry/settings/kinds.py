@@ -27,6 +27,8 @@ def path(value: object, folder: str) -> str:
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         raise ValueError("a path")
     expanded = os.path.expanduser(given.strip())
+    if expanded.startswith("~"):  # it would become a folder of that name
+        raise ValueError("a path; there is no such home folder")
     return os.path.join(folder, expanded).rstrip("/") or "/"
 
 
