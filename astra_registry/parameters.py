@@ -161,6 +161,11 @@ def parameter(
     """
     if visibility not in VISIBILITIES:
         raise BadValue(f"the visibility of a parameter is {', '.join(VISIBILITIES)}, not {visibility!r}")
+    if not isinstance(doc, str):
+        raise BadValue(f"what a parameter is, is told in text, not by {shown(doc)}")
+    for name, given in (("aliases", aliases), ("choices", choices)):
+        if isinstance(given, (str, bytes)):  # its letters would be taken one by one
+            raise BadValue(f"{name} are several, in a tuple: {name}=({given!r},)")
     return attrs.field(
         kw_only=True,
         default=attrs.NOTHING if default is REQUIRED else default,

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry.conversion import MASKED
-from astra_registry.errors import InvalidParameter
-from astra_registry.parameters import Parameter, is_column, plain_column
+from astra_registry.errors import BadValue, InvalidParameter
+from astra_registry.parameters import Parameter, is_column, parameter, plain_column
 
 MJD = Parameter(name="mjd", attribute="mjd", type=int, doc="", in_path=True)
 PLATE = Parameter(name="plate", attribute="plate", type=str, doc="", in_path=True)
@@ -227,3 +227,16 @@ def test_a_masked_cell_of_a_column_is_named_by_its_row() -> None:
 )
 def test_sequences_of_values_are_columns_and_text_is_not(value: Any, expected: bool) -> None:
     assert is_column(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("declaration", "told"),
+    [
+        ({"doc": "The star.", "aliases": "SDSS_ID"}, r"aliases are several, in a tuple: aliases=\('SDSS_ID',\)"),
+        ({"doc": "The arm.", "choices": "blue"}, r"choices are several, in a tuple: choices=\('blue',\)"),
+        ({"doc": 7}, "is told in text, not by 7"),
+    ],
+)
+def test_a_slip_in_a_declaration_is_told_where_it_is_made(declaration: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadValue, match=told):
+        parameter(**declaration)
