@@ -276,6 +276,10 @@ def _check_shape(cls: type[Released]) -> None:
     name, templates = cls.__dict__.get("sdss_data_model_name"), cls.__dict__.get("templates")
     if not isinstance(name, (str, type(None))):
         raise BadValue(f"{cls.__name__}: sdss_data_model_name is text, not {name!r}")
+    for several in ("examples", "readers", "writers", "subpaths"):
+        value = cls.__dict__.get(several)
+        if isinstance(value, (str, bytes, int, float)):
+            raise BadValue(f"{cls.__name__}: {several} are several, and not {shown(value)}")
     if templates is None:
         return
     if not isinstance(templates, Mapping):

@@ -184,6 +184,9 @@ def test_a_product_of_a_release_that_the_tree_does_not_know_harms_nobody() -> No
         ({"templates": {"dr19": ()}}, "templates has 'dr19': ()"),
         ({"templates": {"dr19": ["$MWM_ASTRA/x.fits", None]}}, "templates has 'dr19': ["),
         ({"templates": {19: "$MWM_ASTRA/x.fits"}}, "templates has 19: "),
+        ({"subpaths": "folder"}, "subpaths are several, and not 'folder'"),
+        ({"examples": 3}, "examples are several, and not 3"),
+        ({"readers": "mine:read"}, "readers are several, and not 'mine:read'"),
     ],
     ids=lambda value: str(value)[:40],
 )
