@@ -11,7 +11,7 @@ import attrs
 import click
 
 from astra_registry.cli.files import product_of
-from astra_registry.cli.output import as_json
+from astra_registry.cli.output import JSON, as_json
 from astra_registry.cli.products import places
 from astra_registry.errors import FileMissing
 from astra_registry.fetching.verify import Finding, verify
@@ -25,7 +25,7 @@ from astra_registry.settings import setting
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many files at once (16).")
 @click.option("--sas-base-dir", metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR.")
 @click.option("--remote-base", metavar="URL", help="A server in the place of the SDSS one.")
-@click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
+@JSON
 def command(
     paths: tuple[str, ...],
     remote: bool,
