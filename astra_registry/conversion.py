@@ -13,6 +13,7 @@ from typing import Any
 
 from astra_registry.errors import BadValue
 
+_EXACT = 2**53  # from here on a double stands for several integers
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _TYPE_NAMES = {
     int: "an integer", str: "text", float: "a number", bool: "true or false", type(None): "nothing"
@@ -120,16 +121,23 @@ def cell(value: Any) -> Any:
     return MASKED if bool(getattr(value, "mask", False)) else value.item()
 
 
+def is_time(value: Any) -> bool:
+    """Whether a value or column is of numpy's dates or durations."""
+    return getattr(value.dtype, "kind", None) in ("M", "m")
+
+
 def convert(value: object, wanted: Any, *, keep_blanks: bool = True) -> Any:
     """Return a value as the wanted type; ValueError says what would do."""
     if hasattr(value, "dtype"):
+        if is_time(value):  # as a number it would count nanoseconds, or days, or anything
+            raise ValueError("it takes no date and no duration")
         value = cell(value)
     if value is None:
         raise ValueError("it has no value")
     if _is_missing(value):
         raise ValueError("it is masked or not a number")
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", errors="strict").rstrip("\0 ")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode("utf-8", errors="strict").rstrip("\0 ")
     if isinstance(value, str) and not keep_blanks:
         value = value.strip(" ")
     if wanted is str:
@@ -167,12 +175,14 @@ def _integer(value: object) -> int:
         pass
     # Tables with gaps hold integers as 59146.0; 59146.5 is no integer.
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        whole, number = int(value), float(value)  # type: ignore[call-overload,arg-type]
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("it takes an integer") from None
-    if not number.is_integer():
+    if whole != value or not number.is_integer():
         raise ValueError("it takes an integer")
-    return int(number)
+    if abs(whole) >= _EXACT and _type_name(value) not in ("Decimal", "Fraction"):
+        raise ValueError("a float of that size has lost digits; give it as an integer or as text")
+    return int(whole)
 
 
 def _number(value: object) -> float:

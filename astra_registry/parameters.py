@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.conversion import MASKED, Column, Sentinel, convert
+from astra_registry.conversion import MASKED, Column, Sentinel, convert, is_time
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -53,7 +53,10 @@ class Parameter:
 
     def convert(self, value: object) -> Any:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""
+        given = value
         try:
+            if self.unit is not None and hasattr(value, "to_value"):  # an astropy Quantity, in any unit that will do
+                value = value.to_value(self.unit)
             converted = convert(value, self.type, keep_blanks=not self.in_path)
             for function in self.refine:
                 converted = function(converted)
@@ -61,7 +64,7 @@ class Parameter:
         except InvalidParameter:
             raise
         except (TypeError, ValueError) as error:
-            raise InvalidParameter(f"{self.name} = {shown(value)}: {error}") from None
+            raise InvalidParameter(f"{self.name} = {shown(given)}: {error}") from None
         return converted
 
     def convert_column(self, values: Sequence[object]) -> Column:
@@ -158,6 +161,11 @@ def parameter(
     """
     if visibility not in VISIBILITIES:
         raise BadValue(f"the visibility of a parameter is {', '.join(VISIBILITIES)}, not {visibility!r}")
+    if not isinstance(doc, str):
+        raise BadValue(f"what a parameter is, is told in text, not by {shown(doc)}")
+    for name, given in (("aliases", aliases), ("choices", choices)):
+        if isinstance(given, (str, bytes)):  # its letters would be taken one by one
+            raise BadValue(f"{name} are several, in a tuple: {name}=({given!r},)")
     return attrs.field(
         kw_only=True,
         default=attrs.NOTHING if default is REQUIRED else default,
@@ -185,7 +193,7 @@ def columnwise(function: Callable[..., Sequence[Any]]) -> Callable[..., Sequence
 
 def is_column(value: object) -> bool:
     """Whether a value given for a parameter is a sequence of values: a list, a tuple, an array, a table's column."""
-    if isinstance(value, (str, bytes, Mapping, set, frozenset)) or not hasattr(value, "__len__"):
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping, set, frozenset)) or not hasattr(value, "__len__"):
         return False
     if hasattr(value, "is_batch_mode"):
         return bool(value.is_batch_mode)  # a single task has a length and members, like a batch, and is one value
@@ -195,7 +203,9 @@ def is_column(value: object) -> bool:
 def plain_column(values: Any) -> Sequence[object]:
     """Return a column as a list or tuple of plain Python values; masked cells become `MASKED`."""
     mask = getattr(values, "mask", None)
-    column = values.tolist() if hasattr(values, "tolist") else values
+    # Of dates tolist() makes plain numbers, and of an astropy Quantity nothing.
+    as_they_are = hasattr(values, "to_value") or (hasattr(values, "dtype") and is_time(values))
+    column = values.tolist() if hasattr(values, "tolist") and not as_they_are else values
     if mask is not None and hasattr(mask, "tolist") and getattr(mask, "ndim", 0) == 1:
         column = [MASKED if masked else value for value, masked in zip(column, mask.tolist(), strict=True)]
     return column if isinstance(column, (list, tuple, range)) else list(column)

@@ -14,7 +14,7 @@ import attrs
 import pluggy
 
 from astra_registry import hooks, notebook
-from astra_registry.errors import BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
+from astra_registry.errors import BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
 from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
 from astra_registry.settings import config_file, setting
 
@@ -245,10 +245,10 @@ def _installed() -> list[Plugin]:
 
 def _files() -> list[Plugin]:
     """Return a Plugin for each file in the folder ``products.d`` beside the user's configuration."""
-    folder = os.path.join(os.path.dirname(config_file()), "products.d")
     try:
+        folder = os.path.join(os.path.dirname(config_file()), "products.d")
         names = sorted(os.listdir(folder))
-    except OSError:
+    except (OSError, BadSetting):  # there is none, or no home for it
         return []
     return [_file(os.path.join(folder, name)) for name in names if name.endswith(".toml")]
 
@@ -280,6 +280,10 @@ def _given(plugin: Any) -> Plugin:
         name = plugin.rpartition("/")[2].removesuffix(".toml").removeprefix(PREFIX)
         toml = plugin if plugin.endswith(".toml") else None
         return Plugin(name, plugin, lambda: importlib.import_module(plugin), toml=toml)
+    if isinstance(plugin, type) and not any(name.startswith(PREFIX) for name in dir(plugin)):
+        raise BadValue(
+            f"{plugin.__name__} is a class without hooks; a plugin's astra_registry_products() returns products"
+        )
     name = getattr(plugin, "__name__", type(plugin).__name__)
     return Plugin(name.rpartition(".")[2].removeprefix(PREFIX), name, lambda: plugin)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from astra_registry import notebook
 from astra_registry.claims import Claims
 from astra_registry.declarations import Declaration
-from astra_registry.errors import AstraRegistryError, PluginConflict, UnknownProduct
+from astra_registry.errors import AstraRegistryError, BadValue, PluginConflict, UnknownProduct
 from astra_registry.plugins import (
     BROKEN,
     CONFLICT,
@@ -37,6 +37,8 @@ class Registry(Mapping[str, type[DataProduct]]):
     """
 
     def __init__(self, plugins: Iterable[Any] | None = None) -> None:
+        if isinstance(plugins, str):  # its letters would be the names of modules
+            raise BadValue(f"plugins are several, in a list: [{plugins!r}]")
         self._given = None if plugins is None else list(plugins)
         # Held while plugins are asked: one that is still at it is not one that brings nothing, for another thread.
         self._asking = threading.RLock()
@@ -153,7 +155,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         for claim in self._claims.of(plugin):
             try:
                 product = self._class_of(claim.name, claim.brought)
-                for release in product.releases():
+                for release in product.templates or product.releases():
                     product.plan(release)
             except (AstraRegistryError, ValueError) as error:
                 yield f"its product '{claim.name}' cannot be resolved: {error}; {plugin.way_out}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from astra_registry.conversion import holds_mappings
-from astra_registry.errors import BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
-from astra_registry.parameters import Parameter, parameter
+from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
+from astra_registry.parameters import Parameter, parameter, shown
 from astra_registry.release import canonical, releases
 from astra_registry.task import Task
 from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
     from astra_registry.paths.template import PathTemplate
+    from astra_registry.tables import Columns
 
 Templates = Mapping[str, "str | Sequence[str]"]
 
@@ -47,6 +49,7 @@ class Released(Task):
 
     def __init_subclass__(cls, *, common: bool = False, **kwargs: Any) -> None:
         cls._declares_common = common
+        _check_shape(cls)
         super().__init_subclass__(**kwargs)
         cls._plans = {}
         cls._in_paths = frozenset(a for a, p in cls._parameters.items() if p.in_path)
@@ -89,11 +92,21 @@ class Released(Task):
 
     @classmethod
     def releases(cls) -> tuple[str, ...]:
-        """Return the releases that have the product, oldest first."""
+        """Return the releases that have the product, oldest first; of its own, those that the tree knows."""
         if cls.templates is not None:
-            own = {canonical(release) for release in cls.templates}
+            own = cls._own_templates()
             return tuple(release for release in (*releases(), "sdss5") if release in own)
         return releases_of(cls._label())
+
+    @classmethod
+    def _own_templates(cls) -> dict[str, str | Sequence[str]]:
+        """Return the class's own templates by the canonical name of their release."""
+        own: dict[str, str | Sequence[str]] = {}
+        for spelled, value in (cls.templates or {}).items():
+            # A plugin may be ahead of the tree that is installed; `plugins check` tells.
+            with contextlib.suppress(UnknownRelease):
+                own.setdefault(canonical(spelled), value)
+        return own
 
     @classmethod
     def template_texts(cls, release: str) -> tuple[str, ...]:
@@ -104,10 +117,11 @@ class Released(Task):
             if not tree.has_name(cls._label()):
                 raise cls._no_release(release)
             return (tree.templates[cls._label()],)
-        for spelled, value in cls.templates.items():
-            if canonical(spelled) == release:
-                return (value,) if isinstance(value, str) else tuple(value)
-        raise cls._no_release(release)
+        try:
+            value = cls._own_templates()[release]
+        except KeyError:
+            raise cls._no_release(release) from None
+        return (value,) if isinstance(value, str) else tuple(value)
 
     @classmethod
     def _no_release(cls, release: str) -> UnknownRelease:
@@ -163,6 +177,23 @@ class Released(Task):
         if key in cls._common and own in cls._parameters:
             return own
         return cls._spellings.get(key)
+
+    # -- tables --------------------------------------------------------------------------------------
+
+    @classmethod
+    def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
+        """Return a table's columns and the constants: the release is one of them, when a column tells it."""
+        from astra_registry.tables import read_columns
+
+        fixed = cls._by_attribute(constants)
+        if "release" in fixed:
+            return super()._read(table, constants)
+        batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
+        read = read_columns(table, columns={**batch, "release": ()})
+        if read.get("release"):
+            constants = {**constants, "release": _only_release(read["release"], read.origin)}
+        wanted = cls.wanted_columns(constants)
+        return attrs.evolve(read, values_by_name={n: read[n] for n in read if n in wanted}), constants
 
     # -- binding -------------------------------------------------------------------------------------
 
@@ -222,6 +253,44 @@ class Released(Task):
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
         default = " (the release when none is given)" if "release" not in values else ""
         return MissingParameter(f"{cls._label()} in {release}{default} needs {names}")
+
+
+def _only_release(told: Sequence[Any], origin: str) -> str:
+    """Return the release that all rows of a table tell. Raises BadTable when there is none, or another."""
+    found = set()
+    for name in dict.fromkeys(told):
+        try:
+            found.add(canonical(name))
+        except UnknownRelease as error:
+            raise BadTable(f"{origin}: row {list(told).index(name)}: {error}") from None
+    if len(found) > 1:
+        raise BadTable(
+            f"{origin} has rows of several releases ({', '.join(sorted(found))}); a batch is of one: name it, or give "
+            "the rows of one release"
+        )
+    return found.pop()
+
+
+def _check_shape(cls: type[Released]) -> None:
+    """Raise BadValue when what a class body says of its name and templates is of no use, so that its plugin is told."""
+    name, templates = cls.__dict__.get("sdss_data_model_name"), cls.__dict__.get("templates")
+    if not isinstance(name, (str, type(None))):
+        raise BadValue(f"{cls.__name__}: sdss_data_model_name is text, not {name!r}")
+    for several in ("examples", "readers", "writers", "subpaths"):
+        value = cls.__dict__.get(several)
+        if isinstance(value, (str, bytes, int, float)):
+            raise BadValue(f"{cls.__name__}: {several} are several, and not {shown(value)}")
+    if templates is None:
+        return
+    if not isinstance(templates, Mapping):
+        raise BadValue(f"{cls.__name__}: templates maps releases to path templates, and is no {shown(templates)}")
+    for release, value in templates.items():
+        texts = [value] if isinstance(value, str) else value
+        if not (isinstance(texts, Sequence) and texts and all(isinstance(text, str) for text in (release, *texts))):
+            raise BadValue(
+                f"{cls.__name__}: templates has {shown(release)}: {shown(value)}; a release's template is text, or a "
+                "sequence of texts, under the release's name"
+            )
 
 
 @functools.cache

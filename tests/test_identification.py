@@ -387,3 +387,27 @@ def test_a_file_in_the_wrong_place_is_told_by_its_header(tmp_path: Path) -> None
     with pytest.raises(NotIdentified, match="in the release of dr12/"):
         registry.identify(str(wrong))
     assert identify(registry, str(wrong), header=True, every=True)[0].release == "dr12"
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("apVisit-dr17-5815-56396-212.fits", "apVisit in dr17 needs field, telescope"),
+        ("apVisit-r12-5095-55844-128.fits", "apVisit in dr16 needs field, telescope"),
+        ("apVisit-r6-5094-56643-088.fits", "apVisit in dr13 needs telescope"),
+        ("apVisit-1.3-apo25m-5094-56643-088.fits", "apVisit in dr20 needs field"),
+    ],
+)
+def test_a_name_with_the_version_of_a_release_is_of_no_other_release(name: str, needs: str) -> None:
+    """DR10 and DR11 have no version in their folders' names but one, and would take any."""
+    for every in (False, True):
+        with pytest.raises(NotIdentified, match=needs):
+            registry.identify(name, all=every)
+    with pytest.raises(NotIdentified, match=needs):
+        registry.identify(f"/home/me/{name}.gz")
+
+
+def test_a_name_with_the_version_of_a_release_that_needs_no_more_is_identified() -> None:
+    visit = registry.identify("apVisit-r4-5815-56396-212.fits")
+
+    assert (visit.release, visit.apred, visit.fiber) == ("dr11", "r4", 212)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units as u
 from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry.conversion import MASKED
-from astra_registry.errors import InvalidParameter
-from astra_registry.parameters import Parameter, is_column, plain_column
+from astra_registry.errors import BadValue, InvalidParameter
+from astra_registry.parameters import Parameter, is_column, parameter, plain_column
 
 MJD = Parameter(name="mjd", attribute="mjd", type=int, doc="", in_path=True)
 PLATE = Parameter(name="plate", attribute="plate", type=str, doc="", in_path=True)
@@ -21,7 +24,21 @@ EXPTIME = Parameter(name="exptime", attribute="exptime", type=float, doc="")
 
 
 @pytest.mark.parametrize(
-    "spelling", [59146, "59146", b"59146 ", " 59146", np.int32(59146), np.array(59146), 59146.0, "+59146"]
+    "spelling",
+    [
+        59146,
+        "59146",
+        b"59146 ",
+        bytearray(b"59146"),
+        memoryview(b"59146"),
+        " 59146",
+        np.int32(59146),
+        np.array(59146),
+        59146.0,
+        "+59146",
+        Decimal(59146),
+        Fraction(59146),
+    ],
 )
 def test_an_integer_is_the_same_in_every_spelling(spelling: Any) -> None:
     assert MJD.convert(spelling) == 59146
@@ -46,11 +63,51 @@ def test_an_integer_is_the_same_in_every_spelling(spelling: Any) -> None:
         "٣",
         [1],
         "1\n",
+        Decimal("59146.00000000000000000001"),
+        Fraction(59146 * 10**20 + 1, 10**20),
+        float("inf"),
+        1j,
+        np.datetime64("2020-10-24", "ns"),
+        np.array("2020-10-24", dtype="M8[ns]"),
+        np.timedelta64(59146, "ns"),
     ],
 )
 def test_what_is_no_integer_is_refused_by_name(junk: Any) -> None:
     with pytest.raises(InvalidParameter, match="mjd"):
         MJD.convert(junk)
+
+
+@pytest.mark.parametrize("number", [2.702159784267914e16, float(2**53), np.float64(2**60), -1e300])
+def test_a_float_that_may_have_lost_digits_is_no_integer(number: float) -> None:
+    """Tables with gaps hold integers as floats, and a catalogid has more digits than a float keeps."""
+    with pytest.raises(InvalidParameter, match="a float of that size has lost digits"):
+        MJD.convert(number)
+    assert MJD.convert(Decimal(27021597842679140)) == MJD.convert("27021597842679140") == 27021597842679140
+    assert MJD.convert(float(2**53 - 1)) == 2**53 - 1
+
+
+@pytest.mark.parametrize(
+    ("column", "kept"),
+    [
+        (np.array(["2020-10-24"], dtype="M8[ns]"), np.datetime64("2020-10-24", "ns")),
+        (np.array([1], dtype="m8[ns]"), np.timedelta64(1, "ns")),
+        ([1.5] * u.day, 1.5 * u.day),
+    ],
+)
+def test_a_column_of_dates_or_quantities_is_not_taken_for_plain_numbers(column: Any, kept: Any) -> None:
+    assert list(plain_column(column)) == [kept]
+    with pytest.raises(InvalidParameter, match="row 0: mjd"):
+        MJD.convert_column(plain_column(column))
+
+
+def test_a_quantity_is_taken_in_the_parameters_unit() -> None:
+    seconds = Parameter(name="exptime", attribute="exptime", type=float, doc="", unit="s")
+
+    assert seconds.convert(1.5 * u.min) == 90.0
+    assert list(seconds.convert_column(plain_column([1, 2] * u.min))) == [60.0, 120.0]
+    assert seconds.convert(7) == 7.0
+    with pytest.raises(InvalidParameter, match="exptime = <Quantity 1. m>: "):
+        seconds.convert(1 * u.m)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +218,8 @@ def test_a_masked_cell_of_a_column_is_named_by_its_row() -> None:
         (range(3), True),
         ("ab", False),
         (b"ab", False),
+        (bytearray(b"ab"), False),
+        (memoryview(b"ab"), False),
         (np.array(1), False),
         (7, False),
         ({"a": 1}, False),
@@ -168,3 +227,16 @@ def test_a_masked_cell_of_a_column_is_named_by_its_row() -> None:
 )
 def test_sequences_of_values_are_columns_and_text_is_not(value: Any, expected: bool) -> None:
     assert is_column(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("declaration", "told"),
+    [
+        ({"doc": "The star.", "aliases": "SDSS_ID"}, r"aliases are several, in a tuple: aliases=\('SDSS_ID',\)"),
+        ({"doc": "The arm.", "choices": "blue"}, r"choices are several, in a tuple: choices=\('blue',\)"),
+        ({"doc": 7}, "is told in text, not by 7"),
+    ],
+)
+def test_a_slip_in_a_declaration_is_told_where_it_is_made(declaration: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadValue, match=told):
+        parameter(**declaration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
 import pickle
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from astra_registry import DataProduct, SDSS5DataModelTask, Task, parameter, registry
 from astra_registry.errors import (
+    BadTable,
     BadValue,
     FileMissing,
     InvalidParameter,
@@ -48,6 +50,17 @@ class StarFile(SDSS5DataModelTask):
     v_astra: str = parameter("The version of Astra.", default={"dr19": "0.6.0", "dr20": "0.8.1"})
     version: str = parameter("The old version.", default=None)
     group: str = parameter("The folder.", batch=True, default=group_of)
+
+
+class Required(SDSS5DataModelTask):
+    """A product that needs several columns, and one that only some releases use."""
+
+    sdss_data_model_name = "required"
+    templates = {"sdss5": "$MWM_ASTRA/{plate}/{field}/{mjd}.fits"}  # noqa: RUF012
+
+    mjd: int = parameter("The date.", batch=True)
+    plate: str = parameter("The plate.", batch=True)
+    field: str = parameter("The field.", batch=True, default=None)
 
 
 STAR = {"release": "dr19", "sdss_id": 23326}
@@ -157,6 +170,38 @@ def test_a_batch_makes_its_paths_from_columns(tmp_path: Path) -> None:
     assert StarFile(release="dr19", sdss_id=[1, 2]).further_locations == [
         [where] for where in StarFile(release="dr19", sdss_id=[1, 2]).locations
     ]
+
+
+def test_a_column_of_a_table_tells_the_release_when_nobody_else_does() -> None:
+    rows = {"Release": ["DR19", "dr19"], "sdss_id": [1, 2], "version": ["no", "no"]}
+
+    assert StarFile.from_table(rows) == StarFile(release="dr19", sdss_id=[1, 2])
+    assert StarFile.from_table(rows, release="dr20") == StarFile(release="dr20", sdss_id=[1, 2])
+    assert StarFile.from_table(io.StringIO("release,sdss_id\ndr20,1\n")) == StarFile(release="dr20", sdss_id=[1])
+
+
+@pytest.mark.parametrize(
+    ("releases", "told"),
+    [
+        (["dr19", "dr20"], r"has rows of several releases \(dr19, dr20\)"),
+        (["dr19", ""], "row 1: no release ''"),
+        (["dr19", None], "row 1: a release is text"),
+        (["dr19", "dr99"], "row 1: no release 'dr99'"),
+    ],
+)
+def test_a_table_whose_rows_do_not_tell_one_release_is_refused(releases: list[Any], told: str) -> None:
+    with pytest.raises(BadTable, match=told):
+        StarFile.from_table({"release": releases, "sdss_id": [1, 2]})
+
+
+def test_a_query_that_finds_nothing_is_a_batch_of_none() -> None:
+    for release in ("dr19", "dr20"):
+        nothing = StarFile.from_table([], release=release)
+        assert (len(nothing), nothing.local_paths, nothing.release) == (0, [], release)
+    assert len(Required.from_table([])) == len(Required.from_members([])) == 0
+    assert Required.from_table([], plate="7").plate == "7"
+    with pytest.raises(UnknownParameter):
+        StarFile.from_table([], release="dr19", sdssid=1)
 
 
 def test_two_releases_in_one_process_do_not_disturb_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from astra_registry import (
+    BadValue,
     BrokenPlugin,
     PluginConflict,
     Registry,
     SDSS5DataModelTask,
     UnknownProduct,
+    UnknownRelease,
     hookimpl,
     parameter,
     registry,
@@ -155,6 +158,44 @@ def test_a_broken_plugin_is_listed_with_what_is_wrong() -> None:
         Registry(plugins=[bringing("junk", products=[3])]).names()
 
 
+def test_a_product_of_a_release_that_the_tree_does_not_know_harms_nobody() -> None:
+    """A plugin may be ahead of the sdss-tree that is installed."""
+    star = product("aStar")
+    star.templates = {"dr99": "$MWM_ASTRA/new-{sdss_id}.fits", **star.templates}
+    mine = Registry(plugins=[bringing("ahead", star), bringing("other", product("bStar"))])
+
+    assert [cls.releases() for cls in mine.search(release="dr19")] == [("dr19",), ("dr19",)]
+    assert mine.identify("dr19/spectro/astra/0.6.0/bStar-7.fits") == mine.bStar(release="dr19", sdss_id=7)
+    assert star(release="dr19", sdss_id=7).location == "dr19/spectro/astra/0.6.0/aStar-7.fits"
+    with pytest.raises(UnknownRelease, match="dr99"):
+        star(release="dr99", sdss_id=7)
+    ahead, other = mine.plugin_set
+    assert "no release 'dr99'" in "".join(mine.template_errors(ahead))
+    assert not list(mine.template_errors(other))
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"sdss_data_model_name": 3}, "sdss_data_model_name is text, not 3"),
+        ({"templates": "$MWM_ASTRA/x.fits"}, "templates maps releases to path templates, and is no '"),
+        ({"templates": ["dr19"]}, "templates maps releases to path templates, and is no ["),
+        ({"templates": {"dr19": 3}}, "templates has 'dr19': 3; a release's template is text"),
+        ({"templates": {"dr19": ()}}, "templates has 'dr19': ()"),
+        ({"templates": {"dr19": ["$MWM_ASTRA/x.fits", None]}}, "templates has 'dr19': ["),
+        ({"templates": {19: "$MWM_ASTRA/x.fits"}}, "templates has 19: "),
+        ({"subpaths": "folder"}, "subpaths are several, and not 'folder'"),
+        ({"examples": 3}, "examples are several, and not 3"),
+        ({"readers": "mine:read"}, "readers are several, and not 'mine:read'"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_class_that_no_registry_could_use_is_refused_where_it_is_written(members: dict[str, Any], told: str) -> None:
+    """So that its plugin is the one that is broken, and not whoever lists the products of all."""
+    with pytest.raises(BadValue, match=f"^Odd: {re.escape(told)}"):
+        types.new_class("Odd", (SDSS5DataModelTask,), exec_body=lambda body: body.update(members))
+
+
 def test_refresh_keeps_the_classes_of_what_is_still_there() -> None:
     kept = registry["apStar"], registry["mwmStar"]
 
@@ -171,6 +212,13 @@ def test_a_hidden_product_is_not_listed() -> None:
 
     assert mine.names() == ["seen"]
     assert mine["hidden"] is hidden
+
+
+def test_what_is_no_plugin_is_refused_and_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(BadValue, match=r"plugins are several, in a list: \['apstar'\]"):
+        Registry(plugins="apstar")
+    with pytest.raises(BadValue, match=r"Product is a class without hooks; a plugin's astra_registry_products\(\)"):
+        list(Registry(plugins=[product("aStar")]))
 
 
 def test_an_isolated_registry_has_what_it_was_given_and_nothing_else() -> None:

@@ -102,6 +102,8 @@ def test_relative_paths_start_at_the_file_or_at_the_current_folder(
         ("limit_rate", "500 kB/s", 500_000),
         ("limit_rate", "1000", 1000),
         ("remote_base", "http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("remote_base", "http://[::1]:8000/mirror/", "http://[::1]:8000/mirror"),
+        ("remote_base", "file:///mnt/mirror/", "file:///mnt/mirror"),
         ("mirrors", "https://a.example, https://b.example/", ("https://a.example", "https://b.example")),
         ("prefer", "spec=mine, apStar=theirs", {"spec": "mine", "apStar": "theirs"}),
         ("checksums", "always", "always"),
@@ -126,6 +128,12 @@ def test_text_from_the_environment_becomes_a_value(
         ("strict", "maybe", "true or false"),
         ("limit_rate", "fast", "bytes a second"),
         ("remote_base", "localhost:8000", "a URL such as"),
+        ("remote_base", "https://", "a URL such as"),
+        ("remote_base", "https:///sas", "a URL such as"),
+        ("remote_base", "https://data.example.org/?page=1", "a URL such as"),
+        ("remote_base", "https://data.example.org#top", "a URL such as"),
+        ("remote_base", "https://data.example.org:port", "a URL such as"),
+        ("remote_base", "https://data.example.org /x", "a URL such as"),
         ("prefer", "spec", "pairs such as"),
         ("checksums", "sometimes", "one of auto, always, never"),
     ],
@@ -292,3 +300,44 @@ print({answer.result() for answer in asked}, setting("jobs"))
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
     assert done.stdout == "{(4, '/observatory/sas')} 4\n", done.stderr
+
+
+HOMELESS = """
+import os, pwd, sys
+for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "ASTRA_REGISTRY_CONFIG"):
+    os.environ.pop(name, None)
+def nobody(uid):
+    raise KeyError(uid)
+pwd.getpwuid = nobody  # as for the user of a container whose number has no name
+from astra_registry.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_without_a_home_folder_it_says_what_to_set_and_works_when_that_is_set(tmp_path: Path) -> None:
+    resolve = ["resolve", "apVisit", "--release", "dr13", "--telescope", "apo25m", "--plate", "1", "--mjd", "2"]
+    environment = {name: value for name, value in os.environ.items() if name != "SAS_BASE_DIR"}
+
+    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", HOMELESS, *words], capture_output=True, text=True, check=False, cwd=tmp_path,
+            env={**environment, **variables},
+        )  # fmt: skip
+
+    told = run(*resolve, "--fiber", "3")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == (
+        "astra-registry: sas_base_dir has no default, as there is no home folder: set SAS_BASE_DIR, or HOME\n"
+    )
+    assert run(*resolve, "--fiber", "3", SAS_BASE_DIR="/data").stdout.startswith("/data/dr13/")
+    assert "there is no such home folder" in run(*resolve, "--fiber", "3", SAS_BASE_DIR="~/sas").stderr
+    assert "set ASTRA_REGISTRY_DATABASE" in run("state", "list", SAS_BASE_DIR="/data").stderr
+    variables = {"SAS_BASE_DIR": "/data", "ASTRA_REGISTRY_DATABASE": f"sqlite:///{tmp_path}/states.sqlite"}
+    assert run("state", "list", **variables).returncode == 0
+    configured = run("config", **variables)
+    assert configured.returncode == 0
+    assert (
+        "There is no file: there is no home folder for the user's config: set ASTRA_REGISTRY_CONFIG"
+        in configured.stderr
+    )
+    assert list(tmp_path.iterdir()) == []

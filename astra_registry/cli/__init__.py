@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import importlib
+import io
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -38,6 +42,7 @@ COMMANDS = {
     "completion": ("completion", "Print the shell's completion script."),
 }
 
+_WORK = ("fetch", "verify")  # they do something with each file, and print a line of it
 
 # Raised by click 8.2 and later; earlier ones print the help and exit.
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -57,6 +62,16 @@ class LazyGroup(click.Group):
             command: click.Command = module.command
             return command
         return _plugin_command(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; that the reader of a pipe (head, less) has seen enough is no failure, unless work remains."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            if not _reader_left():
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(1 if ctx.invoked_subcommand in _WORK else 0) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that begin with what was typed, without importing any."""
@@ -140,13 +155,10 @@ def main(arguments: list[str] | None = None) -> None:
     if debug:  # wherever it stands
         words.remove("--debug")
     as_before, warnings.showwarning = warnings.showwarning, _told_in_a_line
+    streams = _open_streams()
     try:
         code = command.main(words, prog_name="astra-registry", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except _NO_ARGUMENTS as error:
         error.show()
         code = error.exit_code
@@ -164,7 +176,51 @@ def main(arguments: list[str] | None = None) -> None:
         code = _told(error, debug=debug)
     finally:
         warnings.showwarning = as_before
+        for stream, as_it_was in streams:
+            with contextlib.suppress(OSError):
+                stream.reconfigure(**as_it_was)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> list[tuple[io.TextIOWrapper, Mapping[str, Any]]]:
+    """Let everything be printed, whatever the streams are: closed, or of an encoding that lacks a character.
+
+    Returns the streams with the encoding and the treatment of such a character that they had before.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # The next file to be opened would get the closed one's number, and what is printed.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    codecs.register_error("astra_registry", _as_it_is)
+    before: list[tuple[io.TextIOWrapper, Mapping[str, Any]]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            before.append((stream, {"encoding": stream.encoding, "errors": stream.errors or "strict"}))
+            # No terminal lacks all but ASCII; click thinks so too, and would print ? for a byte of a name.
+            ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if ascii_only else stream.encoding, errors="astra_registry")
+    return before
+
+
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return for what cannot be encoded the byte that it was in a file's name, or its escape, which JSON knows too."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    if all("\udc80" <= character <= "\udcff" for character in text):
+        return text.encode("ascii", "surrogateescape"), error.end
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4)), error.end
+
+
+def _reader_left() -> bool:
+    """Whether it is our own output that nobody reads any more, and not another pipe that broke."""
+    import select
+
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _told(error: Exception, *, debug: bool) -> int:
@@ -195,4 +251,6 @@ def _told_in_a_line(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    click.echo(f"warning: {message}", err=True)
+    from astra_registry.cli.output import in_one_line
+
+    click.echo(f"warning: {in_one_line(message)}", err=True)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from astra_registry.cli.output import JSON, as_json, table
+from astra_registry.errors import BadSetting
 from astra_registry.settings import SETTINGS, config_file, explain
 from astra_registry.settings.passwords import without_passwords
 
@@ -34,7 +35,10 @@ def command(only_path: bool, in_json: bool) -> None:
             [(name, origin, in_words(without_password(value))) for name, value, origin in explain()],
             ("setting", "from", "value"),
         )
-        click.echo(f"\nThe file is {config_file()}.", err=True)
+        try:
+            click.echo(f"\nThe file is {config_file()}.", err=True)
+        except BadSetting as error:
+            click.echo(f"\nThere is no file: {error}.", err=True)
 
 
 def without_password(value: Any) -> Any:

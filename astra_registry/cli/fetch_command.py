@@ -197,8 +197,8 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         return
     failures = sum(counts[status] for status in ("missing", "unauthorized", "failed"))
     if failures <= _TOLD:
-        where = f" {result.url or result.path}" if (result.url or result.path) else ""
-        click.echo(f"{result.status}:{where}: {result.error}", err=True)
+        where = result.url or result.path
+        click.echo(f"{result.status}: {f'{where}: ' if where else ''}{result.error}", err=True)
     elif failures == _TOLD + 1:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 

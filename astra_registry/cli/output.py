@@ -24,9 +24,20 @@ def as_json(data: Iterable[Any]) -> None:
     """Print an array; items are written as they come, so that a million of them need no memory."""
     separator = "["
     for item in data:
-        click.echo(f"{separator}{json.dumps(item, ensure_ascii=False, default=str)}", nl=False)
+        text = json.dumps(item, ensure_ascii=False, default=str)
+        if not _is_text(text):  # the name of a file that is none: JSON's escapes keep it
+            text = json.dumps(item, default=str)
+        click.echo(f"{separator}{text}", nl=False)
         separator = ",\n "
     click.echo("[]" if separator == "[" else "]")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def table(

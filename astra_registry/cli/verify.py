@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 import click
 
 from astra_registry.cli.files import product_of
+from astra_registry.cli.output import JSON, as_json
 from astra_registry.cli.products import places
 from astra_registry.errors import FileMissing
 from astra_registry.fetching.verify import Finding, verify
@@ -25,7 +25,7 @@ from astra_registry.settings import setting
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many files at once (16).")
 @click.option("--sas-base-dir", metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR.")
 @click.option("--remote-base", metavar="URL", help="A server in the place of the SDSS one.")
-@click.option("--json", "in_json", is_flag=True, help="A JSON line for each file.")
+@JSON
 def command(
     paths: tuple[str, ...],
     remote: bool,
@@ -47,17 +47,24 @@ def command(
             raise FileMissing(f"there is nothing to verify: no folder {wanted[0]}")
         counts: Counter[str] = Counter()
         found = verify(wanted, remote=remote, repair=repair, jobs=jobs, further_locations=_further_locations)
-        for finding in found:
-            counts[finding.status] += 1
-            if in_json:
-                click.echo(json.dumps({**attrs.asdict(finding), "checks": list(finding.checks)}, ensure_ascii=False))
-            elif finding.status != "whole":
-                _tell(finding)
+        counted = _counted(found, counts)
+        if in_json:
+            as_json({**attrs.asdict(finding), "checks": list(finding.checks)} for finding in counted)
+        else:
+            for finding in counted:
+                if finding.status != "whole":
+                    _tell(finding)
     if not in_json:
         listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), reverse=True))
         click.echo(listed or "no files", err=True)
     if any(status not in ("whole", "repaired") for status in counts):
         sys.exit(1)
+
+
+def _counted(found: Iterable[Finding], counts: Counter[str]) -> Iterator[Finding]:
+    for finding in found:
+        counts[finding.status] += 1
+        yield finding
 
 
 def _further_locations(path: str) -> Iterable[str]:

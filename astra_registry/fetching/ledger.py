@@ -61,7 +61,7 @@ class Ledger:
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(_SCHEMA)
             self._database.commit()
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error, RuntimeError):  # platformdirs raises that when there is no home
             self._forsake()
 
     def _forsake(self) -> None:

@@ -69,6 +69,9 @@ def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> D
         raise NotIdentified(_unknown(text, known, [], asked=False))  # its folders say where it is: not at our products'
     cards = cards_of(path, needed=header)
     guesses, lacking = _guesses(known, os.path.basename(path), cards)
+    # A version of a release that needs more than the name tells: no other release has a file of that version.
+    sure = max((lack.own_versions for lack in lacking), default=0)
+    guesses = [guess for guess in guesses if guess.own_versions >= sure]
     if not guesses:
         raise NotIdentified(_unknown(text, known, lacking, bool(cards)))
     if not every:
@@ -129,6 +132,13 @@ def _headers(path: str) -> Iterator[Mapping[str, Any]]:
                        if getattr(value, "ndim", 0) == 0}  # fmt: skip
 
 
+@attrs.frozen
+class _Lack:
+    place: Place
+    told: str  # what its product still needs
+    own_versions: int
+
+
 @attrs.frozen(eq=False)
 class _Guess:
     product: DataProduct
@@ -144,10 +154,10 @@ class _Guess:
         return cards + (f", {', '.join(self.assumed)} assumed" if self.assumed else "")
 
 
-def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_Guess], list[tuple[Place, str]]]:
+def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_Guess], list[_Lack]]:
     """Return the products that the file may be, the best first, and those for which something lacks."""
     guesses: dict[DataProduct, _Guess] = {}
-    lacking: list[tuple[Place, str]] = []
+    lacking: list[_Lack] = []
     for spelling in on_disk.spellings(name):
         for place in known.all():
             values = _values_of_name(place, spelling)
@@ -156,7 +166,7 @@ def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_
             try:
                 guess = _guess(place, values, cards, spelling)
             except MissingParameter as error:
-                lacking.append((place, str(error)))
+                lacking.append(_Lack(place, str(error), _own_versions(place, _told_by_name(place, values))))
                 continue
             except (AstraRegistryError, ValueError):
                 continue
@@ -245,8 +255,17 @@ def _guess(place: Place, values: Mapping[str, str], cards: Mapping[str, Any], na
     origins = product.param_origins
     used = {product_class._parameters[attribute].name for attribute, _ in place.fill.values()}
     assumed = tuple(name for name, origin in origins.items() if origin == DEFAULT and name in used)
-    own = sum(default_version(place.release, n) == v for n, v in given.items() if isinstance(v, str))
-    return _Guess(product, place, tuple(told), assumed, against, own)
+    return _Guess(product, place, tuple(told), assumed, against, _own_versions(place, given))
+
+
+def _told_by_name(place: Place, values: Mapping[str, str]) -> dict[str, Any]:
+    parameters = place.product._parameters
+    return {parameters[place.fill[key][0]].name: text for key, text in values.items() if key in place.fill}
+
+
+def _own_versions(place: Place, given: Mapping[str, Any]) -> int:
+    """Return how many of the values are the versions that belong to the place's release."""
+    return sum(default_version(place.release, n) == v for n, v in given.items() if isinstance(v, str))
 
 
 def _card(cards: Mapping[str, Any], name: str, aliases: tuple[str, ...], release: str) -> tuple[str, Any] | None:
@@ -270,15 +289,23 @@ def _agree(declared: Any, value: Any, stated: Any) -> bool:
         return False
 
 
-def _unknown(text: str, known: Places, lacking: list[tuple[Place, str]], asked: bool) -> str:
+def _unknown(text: str, known: Places, lacking: list[_Lack], asked: bool) -> str:
     """Return why nothing was found, and what would help."""
     text = without_password(text)
     if known.why_empty is not None:
         return f"{text}: no known product lives there: {known.why_empty}"
     if lacking:
-        first = min(lacking, key=lambda item: (not item[0].by_hand, -releases().index(configuration(item[0].release))))
+        first = min(
+            lacking,
+            key=lambda lack: (
+                -lack.own_versions,
+                not (lack.own_versions and is_public(lack.place.release)),
+                not lack.place.by_hand,
+                -releases().index(configuration(lack.place.release)),
+            ),
+        )
         help_ = "" if asked else "; `identify --header FILE` asks the file itself"
-        return f"{text}: by its name it may be {first[0].name}, but {first[1]} besides{help_}"
+        return f"{text}: by its name it may be {first.place.name}, but {first.told} besides{help_}"
     folders = [folder for folder in text.split("/") if folder in known.folders]
     if folders:
         return f"{text}: no known product lives there, in the release of {folders[0]}/"

@@ -56,13 +56,27 @@ class Setting:
 
 
 def _home_sas() -> str:
-    return os.path.expanduser("~/sas")
+    home = os.path.expanduser("~")
+    if home == "~":
+        raise BadSetting("sas_base_dir has no default, as there is no home folder: set SAS_BASE_DIR, or HOME")
+    return os.path.join(home, "sas")
 
 
 def _home_database() -> str:
+    return "sqlite:///" + os.path.join(_folder("data", "ASTRA_REGISTRY_DATABASE"), "states.sqlite")
+
+
+def _folder(kind: str, instead: str) -> str:
+    """Return our folder of the user's data or configuration. Raises BadSetting when there is no home."""
     import platformdirs
 
-    return "sqlite:///" + os.path.join(platformdirs.user_data_path(APPLICATION, appauthor=False), "states.sqlite")
+    try:
+        folder = str(getattr(platformdirs, f"user_{kind}_path")(APPLICATION, appauthor=False))
+    except RuntimeError:
+        folder = "~"
+    if folder.startswith("~"):
+        raise BadSetting(f"there is no home folder for the user's {kind}: set {instead}, or HOME")
+    return folder
 
 
 def _table(*settings: Setting) -> dict[str, Setting]:
@@ -169,13 +183,14 @@ _overrides: ContextVar[Mapping[str, tuple[Any, str]]] = ContextVar("astra_regist
 
 
 def config_file() -> str:
-    """Return the path of the TOML file, whether it is there or not: `ASTRA_REGISTRY_CONFIG` names another one."""
+    """Return the path of the TOML file, whether it is there or not: `ASTRA_REGISTRY_CONFIG` names another one.
+
+    Raises BadSetting when none is named and there is no home folder.
+    """
     named = os.environ.get("ASTRA_REGISTRY_CONFIG")
     if named:
         return kinds.path(named, os.getcwd())
-    import platformdirs
-
-    return os.path.join(platformdirs.user_config_path(APPLICATION, appauthor=False), "config.toml")
+    return os.path.join(_folder("config", "ASTRA_REGISTRY_CONFIG"), "config.toml")
 
 
 def _stamp(file: str) -> tuple[int, int, int] | None:
@@ -214,7 +229,10 @@ def _seen() -> _Seen:
     with _looking:
         if _last is not last and _last is not None:
             return _last  # another thread has looked meanwhile
-        file = config_file()
+        try:
+            file = config_file()
+        except BadSetting:  # no home, and so no file
+            file = ""
         stamp = _stamp(file)
         _last = _Seen(place, file, stamp, {} if stamp is None else _read(file), now)
         return _last

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[^/:?#\[\]\s]+)(:[0-9]+)?(/[^?#\s]*)?", re.ASCII)
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -26,14 +27,21 @@ def path(value: object, folder: str) -> str:
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         raise ValueError("a path")
     expanded = os.path.expanduser(given.strip())
+    if expanded.startswith("~"):  # it would become a folder of that name
+        raise ValueError("a path; there is no such home folder")
     return os.path.join(folder, expanded).rstrip("/") or "/"
 
 
 def url(value: object, folder: str) -> str:
-    """A URL with its scheme, without the slash at its end, and without a login: that would end up in messages."""
-    if not isinstance(value, str) or not re.match(r"[a-z][a-z0-9+.-]*:/", value.strip()):
+    """A URL with its scheme, without the slash at its end, and without a login: that would end up in messages.
+
+    Paths are put after it, so that it has neither query nor fragment; all but ``file:`` need a host.
+    """
+    given = value.strip() if isinstance(value, str) else ""
+    plain = re.sub(r"^([a-z0-9+.-]+://)[^/]*@", r"\1", given).rstrip("/")
+    if not _URL.fullmatch(plain) and not re.fullmatch(r"file:/[^?#\s]*", given):
         raise ValueError("a URL such as https://data.example.org")
-    return re.sub(r"^([a-z0-9+.-]+://)[^/]*@", r"\1", value.strip()).rstrip("/")
+    return plain
 
 
 def switch(value: object, folder: str) -> bool:

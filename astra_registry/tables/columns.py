@@ -131,6 +131,8 @@ def _listed(array: Any) -> list[Any]:
                 array = np.char.decode(array, "utf-8", "replace")
     elif array.dtype.kind == "O":
         return [MASKED if value is None else value for value in array.tolist()]
+    elif array.dtype.kind in "Mm":  # of nanoseconds numpy makes plain numbers
+        array = array.astype(f"{array.dtype.kind}8[us]")
     listed: list[Any] = array.tolist()
     return listed
 

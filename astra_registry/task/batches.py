@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
+from astra_registry.parameters import REQUIRED, is_column, plain_column
 from astra_registry.task.identity import SCALARS, Identified, as_text
+
+if TYPE_CHECKING:
+    from astra_registry.tables import Columns
 
 INFINITY = float("inf")
 
@@ -81,18 +86,24 @@ class Batched(Identified):
     @overload
     def __getitem__(self, index: int) -> Self: ...
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Self:
+    def __getitem__(self, index: slice | Sequence[Any]) -> Self: ...
+    def __getitem__(self, index: int | slice | Sequence[Any]) -> Self:
+        """Return a member, or the batch of several: of a slice, of a mask of truth values, of a sequence of places."""
         if self._size is None:
             raise TypeError(f"{self!r} is no batch: it has no members to index")
         values = dict(self.__dict__)
         for name in [name for name in values if name not in self._parameters]:
             del values[name]  # what is cached belongs to the batch
+        rows = _places(index, self._size)
         for attribute in self._columns():
-            part = values[attribute][index]
-            values[attribute] = Column(part) if type(part) is tuple and isinstance(index, slice) else part
+            column = values[attribute]
+            if isinstance(rows, list):
+                part = column[rows] if type(column) is not Column else [column[row] for row in rows]
+            else:
+                part = column[rows]
+            values[attribute] = Column(part) if type(column) is Column and not isinstance(rows, int) else part
         member = type(self).__new__(type(self))
-        size = len(range(self._size)[index]) if isinstance(index, slice) else None
+        size = None if isinstance(rows, int) else len(range(self._size)[rows] if isinstance(rows, slice) else rows)
         member.__dict__.update(values, _origins=self._origins, _size=size)
         return member
 
@@ -116,7 +127,7 @@ class Batched(Identified):
         """Return the batch of members given in their text form (mappings, or the same as JSON), in order."""
         parsed = [json.loads(member) if isinstance(member, str) else member for member in members]
         if not parsed:
-            empty: dict[str, Any] = dict.fromkeys(cls.batch_param_names()[:1], ())
+            empty: dict[str, Any] = dict.fromkeys(cls._needed_columns({}) or cls.batch_param_names()[:1], ())
             return cls(**empty)
         constants: dict[str, Any] = {}
         columns: dict[str, list[str]] = {}
@@ -147,18 +158,24 @@ class Batched(Identified):
             An astropy Table, a mapping of columns, or the path of a CSV, ECSV, FITS, VOTable, Parquet, Feather or ORC
             file, or of another table of text that astropy reads.
             Columns are matched to parameters by name, then without case, then by alias (``APOGEE_ID`` is ``obj``).
+            A list without rows is a batch of none.
         constants
-            Values for all rows, the release among them; they win over columns.
+            Values for all rows, the release among them; they win over columns. Without a release, a column of that
+            name tells it, when it is the same in all rows.
 
-        Raises BadTable when a needed column lacks, InvalidParameter (naming the row) for a cell that cannot be used.
+        Raises BadTable when a needed column lacks, or when the rows are of several releases; InvalidParameter (naming
+        the row) for a cell that cannot be used.
 
         """
-        from astra_registry.tables import column_names, read_columns
+        from astra_registry.tables import column_names
 
+        columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
-        columns = read_columns(table, columns=cls.wanted_columns(constants))
         given = {**{name: columns[name] for name in columns if cls._spellings[name] not in fixed}, **constants}
-        if not columns:  # constants alone: as many equal rows as the table has
+        # Of the rows of a query that found none, nobody knows the columns.
+        needed = cls._needed_columns(constants) if isinstance(table, (list, tuple)) and not table else []
+        given |= dict.fromkeys(needed, ())
+        if not columns and not needed:  # constants alone: as many equal rows as the table has
             for attribute in fixed:
                 if cls._parameters[attribute].batch:
                     name = next(name for name in given if cls._spellings[name] == attribute)
@@ -167,6 +184,24 @@ class Batched(Identified):
             return cls(**given)
         except MissingParameter as error:
             raise BadTable(f"{columns.origin}: {error}; its columns are {', '.join(column_names(table))}") from None
+
+    @classmethod
+    def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
+        """Return the columns that a table gives besides these constants, and the constants."""
+        from astra_registry.tables import read_columns
+
+        return read_columns(table, columns=cls.wanted_columns(constants)), constants
+
+    @classmethod
+    def _needed_columns(cls, constants: Mapping[str, Any]) -> list[str]:
+        """Return the parameters without which there is no batch, whatever the table."""
+        values = cls._converted(cls._by_attribute(constants))
+        defaults = {name: cls._default(cls._spellings[name], values) for name in cls.wanted_columns(constants)}
+        return [
+            name
+            for name, default in defaults.items()
+            if default is REQUIRED or (default is None and cls._lacks(cls._spellings[name], values))
+        ]
 
     @classmethod
     def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -194,3 +229,28 @@ class Batched(Identified):
             if declaration.unit:
                 table[declaration.name].unit = declaration.unit
         return table
+
+
+def _places(index: Any, size: int) -> int | slice | list[int]:
+    """Return which members of a batch are meant. Raises IndexError when there are none such, TypeError for junk."""
+    if isinstance(index, slice) or (type(index) is int and 0 <= index < size):
+        return index
+    if not is_column(index):
+        return _place(index, size)
+    given = plain_column(index)
+    if given and all(isinstance(item, bool) for item in given):
+        if len(given) != size:
+            raise IndexError(f"the mask has {len(given)} values, and the batch {size} members")
+        return [row for row, wanted in enumerate(given) if wanted]
+    return [_place(item, size) for item in given]
+
+
+def _place(index: Any, size: int) -> int:
+    if isinstance(index, bool) or type(index).__name__ in ("bool", "bool_"):
+        raise TypeError(
+            "a member of a batch is told by its place, a slice, a mask or several places, not by one truth value"
+        )
+    place = operator.index(index)
+    if not -size <= place < size:
+        raise IndexError(f"the batch has {size} members, and none at {place}")
+    return place

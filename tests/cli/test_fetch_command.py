@@ -82,6 +82,8 @@ def test_rows_that_cannot_be_used_are_reported_and_the_others_brought(
     failed = next(line for line in ran.json_lines if line["status"] == "failed")
     assert (failed["url"], failed["path"]) == (None, None)
     assert "row 1" in failed["error"]
+    told = cli("fetch", "apStar", "--from", table, "--release", "dr13").err
+    assert told.startswith("failed: row 1: apStar: obj = 'a/b")
 
 
 def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_whole_files_are_silent_and_counted(cli: Cli, fetched: list[Path]) -> No
 
     assert (ran.code, ran.out) == (0, "")
     assert "2 whole" in ran.err
-    assert [line["status"] for line in cli("verify", *fetched, "--json", "--remote").json_lines] == ["whole", "whole"]
+    assert [line["status"] for line in cli("verify", *fetched, "--json", "--remote").data] == ["whole", "whole"]
 
 
 def test_a_cut_file_is_named_and_repaired(cli: Cli, fetched: list[Path]) -> None:
@@ -49,7 +49,7 @@ def test_a_changed_byte_is_found_by_the_recorded_checksum(cli: Cli, fetched: lis
         file.seek(-5, os.SEEK_END)
         file.write(b"x")
 
-    (found,) = [line for line in cli("verify", "--json").json_lines if line["status"] != "whole"]
+    (found,) = [line for line in cli("verify", "--json").data if line["status"] != "whole"]
 
     assert (found["status"], found["path"]) == ("bad", str(fetched[0]))
     assert "sha1" in found["problem"]
@@ -60,7 +60,7 @@ def test_a_file_at_a_second_location_is_compared_and_repaired_from_there(cli: Cl
     [path] = cli("fetch", *legacy).lines
     shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]))  # as if another tool had brought it
 
-    [line] = cli("verify", "--remote", "--json").json_lines
+    [line] = cli("verify", "--remote", "--json").data
     assert (line["status"], "/spectra/0332/" in line["url"]) == ("whole", True)
 
     os.truncate(path, 100_000)

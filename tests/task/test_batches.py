@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,13 @@ class Visit(Task):
     mjd: int = parameter("The date.", batch=True, unit="d")
     telescope: str = parameter("The telescope.", batch=True, default="apo25m")
     order: int = parameter("The order.", default=3)
+
+
+class Nested(Task):
+    """What is made of a visit."""
+
+    inner: Visit = parameter("The visit.", batch=True)
+    number: int = parameter("A number.", batch=True)
 
 
 class Unbatchable(Task):
@@ -59,6 +67,57 @@ def test_an_empty_batch_is_a_batch_of_none() -> None:
     assert batch.get_batch_size() == 0
     assert list(batch.get_batch_tasks()) == list(batch.get_batch_task_kwds()) == []
     assert batch
+
+
+@pytest.mark.parametrize(
+    ("index", "fibers"),
+    [
+        ([2, 0, 2], [3, 1, 3]),
+        (np.array([-1, 0]), [3, 1]),
+        ([True, False, True], [1, 3]),
+        (np.array([False, True, False]), [2]),
+        (np.array([5, 6, 7]) > 9, []),
+        ([], []),
+        (slice(None, None, -1), [3, 2, 1]),
+    ],
+    ids=str,
+)
+def test_members_are_chosen_as_those_of_an_array_are(index: Any, fibers: list[int]) -> None:
+    batch = Visit(fiber=[1, 2, 3], mjd=[7, 8, 9], telescope="lco25m")
+
+    chosen = batch[index]
+
+    assert chosen == Visit(fiber=fibers, mjd=[fiber + 6 for fiber in fibers], telescope="lco25m")
+    assert (chosen.is_batch_mode, len(chosen)) == (True, len(fibers))
+    assert chosen.get_batch_size() == len(list(chosen))
+
+
+def test_a_batch_of_tasks_for_a_parameter_is_chosen_from_too() -> None:
+    batch = Nested(inner=Visit(fiber=[1, 2, 3], mjd=7), number=[1, 2, 3])
+
+    assert batch[[2, 0]] == Nested(inner=Visit(fiber=[3, 1], mjd=7), number=[3, 1])
+    assert batch[1].inner == Visit(fiber=2, mjd=7)
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "told"),
+    [
+        (3, IndexError, "the batch has 3 members, and none at 3"),
+        ([0, -4], IndexError, "none at -4"),
+        ([True, False], IndexError, "the mask has 2 values, and the batch 3 members"),
+        (True, TypeError, "by one truth value"),
+        (np.True_, TypeError, "by one truth value"),
+        ([0, True], TypeError, "by one truth value"),
+        (1.0, TypeError, "integer"),
+        ([0.5], TypeError, "integer"),
+        ("fiber", TypeError, "integer"),
+        (None, TypeError, "integer"),
+    ],
+    ids=str,
+)
+def test_what_is_no_place_of_a_member_is_refused(index: Any, error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told):
+        Visit(fiber=[1, 2, 3], mjd=7)[index]
 
 
 def test_a_single_task_is_its_own_only_member() -> None:
