@@ -103,7 +103,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._table = array("Q", bytes(8 * 1024))
+        self._table = array("Q", [0]) * 1024
         self._count = 0
 
     def add(self, path: str) -> bool:
@@ -128,7 +128,7 @@ class Seen:
         return True
 
     def _grow(self) -> None:
-        larger = array("Q", bytes(8 * 2 * len(self._table)))
+        larger = array("Q", [0]) * (2 * len(self._table))
         for value in self._table:
             if value:
                 self._place(larger, value)
