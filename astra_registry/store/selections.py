@@ -27,8 +27,6 @@ effective_status: ColumnElement[Any] = status_of(task)
 ONE = task.c.pk == OF_PK
 #: The members of a batch.
 OF_BATCH = task.c.pk.in_(MEMBERS)
-#: A batch and its members.
-BATCH_AND_MEMBERS = task.c.pk.in_(MEMBERS.union_all(select(OF_PK)))
 #: A lease of this process.
 OURS = lease.c.process == bindparam("this_process", type_=Text, callable_=lambda: this_process().token)
 #: A task that this process has claimed.
