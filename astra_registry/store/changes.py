@@ -41,6 +41,7 @@ from astra_registry.store.selections import (
     clock,
     effective_status,
     free,
+    give_room,
     ids_for,
     named,
 )
@@ -99,6 +100,7 @@ def hold(connection: Connection, where: ColumnElement[bool], parameters: Constan
     taken from somebody, by what was known of it a moment before. SQLite has one writer at a time, and nothing to hold.
     """
     if connection.dialect.name == "postgresql":
+        give_room(connection)
         connection.execute(_holding(where), parameters)
 
 

@@ -31,6 +31,7 @@ from astra_registry.errors import StoreError
 from astra_registry.store.process import this_process
 from astra_registry.store.record import Record
 from astra_registry.store.schema import data_product, event, membership, task
+from astra_registry.store.selections import give_room
 from astra_registry.store.states import Status
 
 #: Members that go to SQLite with one statement; PostgreSQL takes any number with one COPY.
@@ -41,7 +42,7 @@ MANY = 1000
 _staging = Table(
     "astra_registry_staging",
     MetaData(),
-    Column("position", Integer, primary_key=True),
+    Column("position", Integer),  # no key: nobody looks a row up by it, and PostgreSQL would keep an index
     Column("task_id", Text),
     Column("parameters", Text),
     prefixes=["TEMPORARY"],
@@ -154,6 +155,7 @@ def _record_members(
 def _stage(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
     """Bring the rows to the database, into a table of this connection's own."""
     if connection.dialect.name == "postgresql":
+        give_room(connection)
         _staging.create(connection)
         columns = ", ".join(column.name for column in _staging.columns)
         cursor = connection.connection.cursor()

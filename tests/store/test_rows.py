@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from astra_registry import __version__
 from astra_registry.errors import InvalidParameter, StoreError, UnknownParameter, UnknownTask
@@ -188,6 +188,34 @@ def test_the_server_plans_for_as_many_rows_as_a_batch_has(store: StateStore) -> 
 
     assert len(plans) >= 4
     assert [plan for plan in plans if "Nested Loop" in plan] == []
+
+
+@pytest.mark.parametrize(("given", "used"), [("4MB", "64MB"), ("1GB", "1GB")])
+def test_a_batch_is_sorted_in_memory_and_what_the_server_grants_besides_is_left(
+    store: StateStore, given: str, used: str
+) -> None:
+    if store.engine.name != "postgresql":
+        pytest.skip("a setting of PostgreSQL")
+    store.create(Star("Vega"))
+    rooms = set()
+
+    def ask(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+        if statement.startswith(("INSERT INTO membership", "UPDATE task")):
+            with connection.connection.cursor() as other:
+                rooms.update(other.execute("SHOW work_mem").fetchone())
+
+    with store.engine.begin() as connection:
+        name = connection.engine.url.database
+        connection.execute(text(f"ALTER DATABASE {name} SET work_mem = '{given}'"))
+    store.close()
+    sqlalchemy_event.listen(store.engine, "before_cursor_execute", ask)
+    store.create(stars(3))
+    store.update(stars(3), {"status_code": Status.RUNNING}, cascade=True)
+    sqlalchemy_event.remove(store.engine, "before_cursor_execute", ask)
+
+    assert rooms == {used}
+    with store.engine.connect() as connection:
+        assert connection.execute(text("SHOW work_mem")).scalar_one() == given
 
 
 def test_many_tasks_of_several_families_are_recorded_at_once(store: StateStore) -> None:
