@@ -13,7 +13,6 @@ from astra_registry.errors import AstraRegistryError, BadValue, FileFailed, File
 from astra_registry.parameters import parameter
 from astra_registry.plugins import installed_plugins
 from astra_registry.released import Released
-from astra_registry.settings import setting
 from astra_registry.target import Target, present
 from astra_registry.task.identity import MAJOR, MINOR
 from astra_registry.task.life import as_task
@@ -282,16 +281,6 @@ class DataProduct(Released, common=True):
         if not self.use_remote:
             raise FileMissing(f"{self._label()} is not here: {self.local_path}; use_remote=True brings it")
         self.get_remote()
-
-    @property
-    def output_base_dir(self) -> str:
-        """Where analysis tasks put outputs: ``$SAS_BASE_DIR/sdsswork/mwm/astra/VERSION/FAMILY`` unless configured."""
-        import os
-
-        if configured := setting("output_base_dir"):
-            return str(configured)
-        version = f"{self.astra_version_major}.{self.astra_version_minor}.{self.astra_version_micro}"
-        return os.path.join(setting("sas_base_dir"), "sdsswork", "mwm", "astra", version, self.get_task_family())
 
 
 class SDSS5DataModelTask(DataProduct, common=True):

@@ -117,6 +117,9 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
 
     def requires(self) -> Any:
         """Return what the task requires, as luigi's; of a batch that is done in parts, these."""
+        return self._parts or _as_luigi(self.wrapped.requires(), self._store)
+
+    def _requires(self) -> Any:
         return self._parts or _as_luigi(self.wrapped._requires(), self._store)
 
     def output(self) -> Any:

@@ -32,7 +32,6 @@ from astra_registry.errors import IllegalMove, UnknownTask
 from astra_registry.store.process import this_process
 from astra_registry.store.schema import event, lease, membership, task
 from astra_registry.store.selections import (
-    BATCH_AND_MEMBERS,
     CLAIMED_HERE,
     MEMBERS,
     OF_BATCH,
@@ -42,6 +41,7 @@ from astra_registry.store.selections import (
     clock,
     effective_status,
     free,
+    give_room,
     ids_for,
     named,
 )
@@ -100,7 +100,14 @@ def hold(connection: Connection, where: ColumnElement[bool], parameters: Constan
     taken from somebody, by what was known of it a moment before. SQLite has one writer at a time, and nothing to hold.
     """
     if connection.dialect.name == "postgresql":
+        give_room(connection)
         connection.execute(_holding(where), parameters)
+
+
+# A batch and its members are two statements: asked for the rows of the one and the others together, PostgreSQL expects
+# two hundred, and looks each of a million up by itself.
+_ROW = (ONE,)
+_WHOLE = (OF_BATCH, ONE)
 
 
 def update_row(connection: Connection, task_id: str, values: Constants, *, cascade: bool) -> int:
@@ -111,7 +118,7 @@ def update_row(connection: Connection, task_id: str, values: Constants, *, casca
         hold(connection, OF_BATCH, {"of_pk": row.pk})
     if "status_code" in values:
         _refuse_illegal(connection, row, task_id, Status(values["status_code"]), members=whole)
-    return change(connection, BATCH_AND_MEMBERS if whole else ONE, values, {"of_pk": row.pk})
+    return sum(change(connection, where, values, {"of_pk": row.pk}) for where in (_WHOLE if whole else _ROW))
 
 
 def _refuse_illegal(connection: Connection, row: Row, task_id: str, new: Status, *, members: bool) -> None:
@@ -147,9 +154,9 @@ def start(connection: Connection, row: Row, task_id: str) -> None:
     refuse_held(connection, row, task_id)
     if row.is_batch:
         hold(connection, OF_BATCH, {"of_pk": row.pk})
-    where = _free_rows(connection.dialect.name, BATCH_AND_MEMBERS) if row.is_batch else ONE
     values = {"status_code": int(Status.RUNNING)} | CLEARED
-    change(connection, where, values, {"of_pk": row.pk}, expressions=_STARTED, unless=_RUNS_HERE)
+    for where in (_free_rows(connection.dialect.name, OF_BATCH), ONE) if row.is_batch else _ROW:
+        change(connection, where, values, {"of_pk": row.pk}, expressions=_STARTED, unless=_RUNS_HERE)
 
 
 @functools.cache

@@ -31,6 +31,7 @@ from astra_registry.errors import StoreError
 from astra_registry.store.process import this_process
 from astra_registry.store.record import Record
 from astra_registry.store.schema import data_product, event, membership, task
+from astra_registry.store.selections import give_room
 from astra_registry.store.states import Status
 
 #: Members that go to SQLite with one statement; PostgreSQL takes any number with one COPY.
@@ -41,7 +42,7 @@ MANY = 1000
 _staging = Table(
     "astra_registry_staging",
     MetaData(),
-    Column("position", Integer, primary_key=True),
+    Column("position", Integer),  # no key: nobody looks a row up by it, and PostgreSQL would keep an index
     Column("task_id", Text),
     Column("parameters", Text),
     prefixes=["TEMPORARY"],
@@ -52,10 +53,13 @@ _staging = Table(
 TOLD = ("status_code", "user", "host", "pid", "duration", "error_type", "error_message")
 
 
-def insert_new(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that passes over the rows which are there already; the caller gives it its values."""
+def insert_new(connection: Connection, table: Table, *known_by: Column[Any]) -> postgresql.Insert | sqlite.Insert:
+    """Return an INSERT that passes over the rows which are there already; the caller gives it its values.
+
+    ``known_by`` are the columns of the unique index that tells; without them PostgreSQL asks every one for each row.
+    """
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return make(table).on_conflict_do_nothing()
+    return make(table).on_conflict_do_nothing(index_elements=known_by)
 
 
 def record(connection: Connection, item: Record, defaults: dict[str, Any], *, members: bool = True) -> tuple[int, bool]:
@@ -73,7 +77,9 @@ def record(connection: Connection, item: Record, defaults: dict[str, Any], *, me
     else:
         ((task_id, parameters),) = item.identity_rows()
         own = {"task_id": task_id, "parameters": parameters, "is_batch": False, "size": 1}
-    key: int | None = connection.execute(insert_new(connection, task).returning(task.c.pk), values | own).scalar()
+    key: int | None = connection.execute(
+        insert_new(connection, task, task.c.task_id).returning(task.c.pk), values | own
+    ).scalar()
     created = key is not None
     if key is not None:
         told = {name: values.get(name) for name in TOLD}
@@ -81,7 +87,7 @@ def record(connection: Connection, item: Record, defaults: dict[str, Any], *, me
     else:
         key = connection.execute(select(task.c.pk).where(task.c.task_id == item.task_id)).scalar_one()
     if item.is_batch_mode and members:
-        _record_members(connection, item, values, key)
+        _record_members(connection, item, values, key, is_new=created)
     return key, created
 
 
@@ -125,7 +131,9 @@ def _values_for_all(item: Record) -> dict[str, Any]:
     }
 
 
-def _record_members(connection: Connection, batch: Record, values: dict[str, Any], batch_pk: int) -> None:
+def _record_members(
+    connection: Connection, batch: Record, values: dict[str, Any], batch_pk: int, *, is_new: bool
+) -> None:
     size = batch.get_batch_size()
     links = select(func.count()).select_from(membership).where(membership.c.batch_pk == batch_pk)
     if connection.execute(links).scalar_one() == size:
@@ -135,7 +143,10 @@ def _record_members(connection: Connection, batch: Record, values: dict[str, Any
     linked = select(literal(batch_pk), _staging.c.position, task.c.pk).join_from(
         _staging, task, task.c.task_id == _staging.c.task_id
     )
-    connection.execute(insert_new(connection, membership).from_select(["batch_pk", "position", "member_pk"], linked))
+    # Nobody else has seen the key of a new batch, so nobody has linked anything to it.
+    known_by = membership.c.batch_pk, membership.c.position
+    link = insert(membership) if is_new else insert_new(connection, membership, *known_by)
+    connection.execute(link.from_select(["batch_pk", "position", "member_pk"], linked))
     _unstage(connection)
     if connection.execute(links).scalar_one() != size:
         raise StoreError(f"{batch.task_id} says that it has {size} members, but it has others than those it names")
@@ -144,6 +155,7 @@ def _record_members(connection: Connection, batch: Record, values: dict[str, Any
 def _stage(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
     """Bring the rows to the database, into a table of this connection's own."""
     if connection.dialect.name == "postgresql":
+        give_room(connection)
         _staging.create(connection)
         columns = ", ".join(column.name for column in _staging.columns)
         cursor = connection.connection.cursor()
@@ -187,7 +199,7 @@ def _insert_staged(connection: Connection, values: dict[str, Any]) -> None:
     constants = [literal(value, task.c[name].type) for name, value in values.items()]
     # Two that write the same rows in the same order wait for each other; in different orders they would block for good.
     new = select(_staging.c.task_id, func.min(_staging.c.parameters), *constants).group_by(_staging.c.task_id)
-    add = insert_new(connection, task)
+    add = insert_new(connection, task, task.c.task_id)
     if connection.dialect.name == "postgresql":
         fresh = (
             add.from_select(["task_id", "parameters", *values], new.order_by(_staging.c.task_id))
@@ -228,7 +240,7 @@ def data_product_keys(
     keys: dict[str, int] = {}
     for _, chunk in _chunks(wanted):
         values = [same | {"identity": identity, "parameters": parameters} for identity, parameters in chunk]
-        connection.execute(insert_new(connection, data_product), values)
+        connection.execute(insert_new(connection, data_product, data_product.c.identity), values)
         found = select(data_product.c.identity, data_product.c.pk)
         found = found.where(data_product.c.identity.in_([identity for identity, _ in chunk]))
         keys.update((identity, key) for identity, key in connection.execute(found))

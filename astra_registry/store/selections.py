@@ -12,7 +12,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Double, Select, Text, any_, bindparam, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+)
 
 from astra_registry.store.model import status_of
 from astra_registry.store.process import this_process
@@ -27,8 +41,6 @@ effective_status: ColumnElement[Any] = status_of(task)
 ONE = task.c.pk == OF_PK
 #: The members of a batch.
 OF_BATCH = task.c.pk.in_(MEMBERS)
-#: A batch and its members.
-BATCH_AND_MEMBERS = task.c.pk.in_(MEMBERS.union_all(select(OF_PK)))
 #: A lease of this process.
 OURS = lease.c.process == bindparam("this_process", type_=Text, callable_=lambda: this_process().token)
 #: A task that this process has claimed.
@@ -76,3 +88,17 @@ def ids_for(dialect: str, ids: Sequence[str]) -> Any:
 def keys_for(dialect: str, keys: Sequence[int]) -> Any:
     """Return keys as the parameter ``of_keys``."""
     return list(keys) if dialect == "postgresql" else json.dumps(list(keys))
+
+
+_ROOM = text(
+    "SELECT set_config('work_mem', '64MB', true) "
+    "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
+)
+
+
+def give_room(connection: Connection) -> None:
+    """Let PostgreSQL sort and join a batch in memory until the transaction ends; a server that has more room keeps it.
+
+    By default it has 4 MB, and goes by files.
+    """
+    connection.execute(_ROOM)

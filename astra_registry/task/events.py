@@ -99,7 +99,8 @@ class Eventful(Stateful):
 
         A handler that fails is reported in the log, and hides nothing. Events that are not luigi's change no state.
         """
-        detail = self._record(str(event), args[1:] if args and args[0] is self else args, store)
+        # Luigi gives the task itself; it may have gone through a pickle on its way, and be no longer the same object.
+        detail = self._record(str(event), args[1:] if args and isinstance(args[0], Eventful) else args, store)
         self._announce(str(event), detail, *args, **kwargs)
 
     def _announce(self, name: str, detail: str, *args: Any, **kwargs: Any) -> Event:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from astra_registry.errors import BadValue, LookupFailed
+from astra_registry.settings import setting
 from astra_registry.target import Target, present
 from astra_registry.task.batches import Batched
 
@@ -71,9 +73,9 @@ class Living(Batched):
         """Return the tasks that must be complete first: none, one, a sequence or a mapping of them."""
         return []
 
-    def _requires(self) -> Any:
-        """Return what `requires` does; a subclass may add to it without a user's `requires` knowing."""
-        return self.requires()
+    def _requires(self) -> list[Any]:
+        """Return what `requires` does, as a flat list; a subclass may add to it without a user's `requires` knowing."""
+        return flatten(self.requires())
 
     def deps(self) -> list[Any]:
         """Return the requirements as a flat list."""
@@ -82,6 +84,14 @@ class Living(Batched):
     def output(self) -> Any:
         """Return what the task makes: none, one, a sequence or a mapping of targets with ``exists()``."""
         return []
+
+    @property
+    def output_base_dir(self) -> str:
+        """Where analysis tasks put outputs: ``$SAS_BASE_DIR/sdsswork/mwm/astra/VERSION/FAMILY`` unless configured."""
+        if configured := setting("output_base_dir"):
+            return str(configured)
+        version = f"{self.astra_version_major}.{self.astra_version_minor}.{self.astra_version_micro}"
+        return os.path.join(setting("sas_base_dir"), "sdsswork", "mwm", "astra", version, self.get_task_family())
 
     def input(self) -> Any:
         """Return the outputs of the requirements, in the shape that `requires` has."""

@@ -32,6 +32,7 @@ from engines.work import (
     Square,
     Sum,
     Telling,
+    Templated,
     Unsure,
     Urgent,
 )
@@ -84,6 +85,17 @@ def test_luigi_runs_a_task_after_what_it_requires(store: StateStore, folder: str
     row = store.query(Sum(folder=folder, upto=4)).one()
     assert (row.attempt, row.status) == (1, Status.SUCCEEDED)
     assert row.duration is not None
+
+
+def test_what_a_template_needs_is_done_too_and_is_no_input(store: StateStore, folder: str) -> None:
+    task = Templated(folder=folder, number=3)
+
+    made = as_luigi(task, store=store)
+    assert [needed.wrapped.number for needed in made.deps()] == [1, 2]
+    assert made.input() == task.input() == Square(folder=folder, number=2).output()
+
+    assert build([made])
+    assert store.counts() == {Status.SUCCEEDED: 3}
 
 
 def test_luigi_runs_a_batch_as_one_task(store: StateStore, folder: str) -> None:

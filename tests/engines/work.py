@@ -30,6 +30,16 @@ class Square(Task):
             Path(member.output().path).write_text(f"{member.number**2} {os.getpid()}")
 
 
+class Templated(Square):
+    """Needs a square as input, and another that its template adds."""
+
+    def requires(self) -> Any:
+        return Square(folder=self.folder, number=2)
+
+    def _requires(self) -> Any:
+        return [Square(folder=self.folder, number=1), *super()._requires()]
+
+
 class Sum(Task):
     """Adds squares that it requires."""
 

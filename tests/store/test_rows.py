@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from astra_registry import __version__
 from astra_registry.errors import InvalidParameter, StoreError, UnknownParameter, UnknownTask
@@ -166,6 +167,55 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(store: StateStore
 
     assert max(few) <= 20
     assert all(large - small <= 10 for small, large in zip(few, many, strict=True))
+
+
+def test_the_server_plans_for_as_many_rows_as_a_batch_has(store: StateStore) -> None:
+    """Else it looks each member up by itself: PostgreSQL took half as long again to change a batch."""
+    if store.engine.name != "postgresql":
+        pytest.skip("SQLite looks rows up one by one in any case")
+    batch, plans = stars(20_000), []
+    store.create(batch)
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: object) -> None:
+        if statement.startswith(("INSERT INTO event", "UPDATE task")):
+            with connection.connection.cursor() as other:
+                plans.append("\n".join(row[0] for row in other.execute("EXPLAIN " + statement, parameters)))
+
+    sqlalchemy_event.listen(store.engine, "before_cursor_execute", explain)
+    store.update(batch, {"status_code": Status.RUNNING}, cascade=True)
+    store.start(batch)
+    sqlalchemy_event.remove(store.engine, "before_cursor_execute", explain)
+
+    assert len(plans) >= 4
+    assert [plan for plan in plans if "Nested Loop" in plan] == []
+
+
+@pytest.mark.parametrize(("given", "used"), [("4MB", "64MB"), ("1GB", "1GB")])
+def test_a_batch_is_sorted_in_memory_and_what_the_server_grants_besides_is_left(
+    store: StateStore, given: str, used: str
+) -> None:
+    if store.engine.name != "postgresql":
+        pytest.skip("a setting of PostgreSQL")
+    store.create(Star("Vega"))
+    rooms = set()
+
+    def ask(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+        if statement.startswith(("INSERT INTO membership", "UPDATE task")):
+            with connection.connection.cursor() as other:
+                rooms.update(other.execute("SHOW work_mem").fetchone())
+
+    with store.engine.begin() as connection:
+        name = connection.engine.url.database
+        connection.execute(text(f"ALTER DATABASE {name} SET work_mem = '{given}'"))
+    store.close()
+    sqlalchemy_event.listen(store.engine, "before_cursor_execute", ask)
+    store.create(stars(3))
+    store.update(stars(3), {"status_code": Status.RUNNING}, cascade=True)
+    sqlalchemy_event.remove(store.engine, "before_cursor_execute", ask)
+
+    assert rooms == {used}
+    with store.engine.connect() as connection:
+        assert connection.execute(text("SHOW work_mem")).scalar_one() == given
 
 
 def test_many_tasks_of_several_families_are_recorded_at_once(store: StateStore) -> None:

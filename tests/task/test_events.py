@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,18 @@ def test_a_failing_handler_is_reported_and_hides_nothing(
     assert seen == [5]
     assert "the handler" in caplog.text
     assert store.counts() == {Status.SUCCEEDED: 1}
+
+
+def test_an_event_may_bring_an_equal_task(store: StateStore) -> None:
+    """It has been through a pickle, and is taken neither for an error nor for a duration."""
+    task = Watched(number=1)
+    again: Task = pickle.loads(pickle.dumps(task))
+
+    task.trigger_event(EventName.PROCESSING_TIME, again, 2.5, store=store)
+    task.trigger_event(EventName.SUCCESS, again, store=store)
+
+    row = store.query(task).one()
+    assert (row.status, row.duration) == (Status.SUCCEEDED, 2.5)
 
 
 def test_a_handler_can_be_taken_away(store: StateStore) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from astra_registry import Task, parameter
+from astra_registry import Task, __version__, parameter
 from astra_registry.errors import BadValue, LookupFailed
+from astra_registry.settings import override
 from astra_registry.target import Target
 
 
@@ -57,11 +58,40 @@ def test_requirements_are_flattened_and_their_outputs_keep_the_shape() -> None:
     task = Sum(folder="/f")
 
     assert [t.n for t in task.deps()] == [1, 2, 3]
-    assert task._requires() == task.requires()
+    assert task._requires() == task.deps()
     assert {k: v if isinstance(v, Target) else [t.path for t in v] for k, v in task.input().items()} == {
         "a": Target("/f/1"), "b": ["/f/2", "/f/3"],
     }  # fmt: skip
     assert Twice(folder="/f").input() == Target("/f/5")
+
+
+class Template(Task):
+    """What its subclasses require comes after what it needs itself, as luigi has it."""
+
+    folder: str = parameter("Where.")
+
+    def _requires(self) -> list[Any]:
+        return [Count(folder=self.folder, n=0), *super()._requires()]
+
+
+class OfTemplate(Template):
+    def requires(self) -> Count:
+        return Count(folder=self.folder, n=9)
+
+
+def test_a_template_may_add_to_what_its_subclasses_require() -> None:
+    task = OfTemplate(folder="/f")
+
+    assert [t.n for t in task.deps()] == [0, 9]
+    assert task.input() == Target("/f/9")
+
+
+def test_analysis_has_a_folder_for_its_outputs(tmp_path: Path) -> None:
+    with override(sas_base_dir=str(tmp_path)):
+        below = f"{tmp_path}/sdsswork/mwm/astra/{__version__}"
+        assert Sum(folder="/f").output_base_dir == f"{below}/Sum"
+    with override(output_base_dir="/elsewhere"):
+        assert Sum(folder="/f").output_base_dir == "/elsewhere"
 
 
 def test_get_input_makes_only_the_one_asked_for() -> None:
