@@ -14,6 +14,7 @@ from typing import Any
 from astra_registry.errors import BadValue
 
 _EXACT = 2**53  # from here on a double stands for several integers
+_DIGITS = 640  # the least to which Python may be told to limit the writing of integers
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _TYPE_NAMES = {
     int: "an integer", str: "text", float: "a number", bool: "true or false", type(None): "nothing"
@@ -157,7 +158,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
         raise ValueError("it takes text, not a truth value")
     try:
-        return str(operator.index(value))  # type: ignore[arg-type]
+        return str(_writable(operator.index(value)))  # type: ignore[arg-type]
     except TypeError:
         raise ValueError(f"it takes text, not {type(value).__name__}") from None
 
@@ -166,11 +167,11 @@ def _integer(value: object) -> int:
     if isinstance(value, str):
         if not _INTEGER.fullmatch(value.strip(" ")):
             raise ValueError("it takes an integer")
-        return int(value)
+        return _writable(int(value) if len(value) <= _DIGITS else 10**_DIGITS)
     if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
         raise ValueError("it takes an integer, not a truth value")
     try:
-        return operator.index(value)  # type: ignore[arg-type]
+        return _writable(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
         pass
     # Tables with gaps hold integers as 59146.0; 59146.5 is no integer.
@@ -183,6 +184,12 @@ def _integer(value: object) -> int:
     if abs(whole) >= _EXACT and _type_name(value) not in ("Decimal", "Fraction"):
         raise ValueError("a float of that size has lost digits; give it as an integer or as text")
     return int(whole)
+
+
+def _writable(number: int) -> int:
+    if abs(number) >= 10**_DIGITS:
+        raise ValueError(f"it takes an integer of fewer than {_DIGITS} digits")
+    return number
 
 
 def _number(value: object) -> float:

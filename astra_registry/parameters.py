@@ -225,7 +225,10 @@ def check_path_value(text: str, *, subpath: bool = False) -> None:
 
 def shown(value: object) -> str:
     """Return how a value is shown in an error: in Python's spelling, and not at length."""
-    text = " ".join(repr(value).split("\n"))  # an array's takes several lines
+    try:
+        text = " ".join(repr(value).split("\n"))  # an array's takes several lines
+    except Exception:  # noqa: BLE001 -- an integer of 5,000 digits has no spelling, other objects a broken one
+        return f"<{type(value).__name__}>"
     return text if len(text) <= 60 else text[:57] + "…"
 
 

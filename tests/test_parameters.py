@@ -70,7 +70,10 @@ def test_an_integer_is_the_same_in_every_spelling(spelling: Any) -> None:
         np.datetime64("2020-10-24", "ns"),
         np.array("2020-10-24", dtype="M8[ns]"),
         np.timedelta64(59146, "ns"),
+        10**5000,
+        "9" * 5000,
     ],
+    ids=lambda junk: repr(junk)[:40] if not isinstance(junk, int) or abs(junk) < 10**40 else "a long one",
 )
 def test_what_is_no_integer_is_refused_by_name(junk: Any) -> None:
     with pytest.raises(InvalidParameter, match="mjd"):

@@ -103,14 +103,14 @@ def iter_fetch(
         "mirrors": mirrors,
         "remote_base": remote_base,
     }
-    with override("fetch", **{name: value for name, value in given.items() if value is not None}):
+    base_dir = None if sas_base_dir is None else os.fspath(sas_base_dir)
+    told = {**given, "sas_base_dir": base_dir}
+    with override("fetch", **{name: value for name, value in told.items() if value is not None}):
         chosen = {name: setting(name) for name in given}
     if transport is not None and not isinstance(transport, str):
         chosen["transport"] = transport
     chosen["mirrors"] = tuple(chosen["mirrors"])
-    items = wanted_items(
-        products, sas_base_dir=None if sas_base_dir is None else os.fspath(sas_base_dir), remote_base=remote_base
-    )
+    items = wanted_items(products, sas_base_dir=base_dir, remote_base=remote_base)
     options = Options(**chosen, link=link, login=login)
     if total is None:
         total = _count(products)

@@ -68,6 +68,11 @@ def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
         archive.fetch([], transport="carrier pigeon")
 
 
+def test_a_folder_without_a_name_is_refused_at_once(archive: Archive) -> None:
+    with pytest.raises(BadSetting, match="sas_base_dir is ''"):
+        archive.fetch([archive.add("dr17/a.fits")], sas_base_dir="")
+
+
 # ---------------------------------------------------------------- rsync
 
 if RSYNC:
