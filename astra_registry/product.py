@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +29,8 @@ class DataProduct(Released, common=True):
     """A kind of file, found by a path template of its release."""
 
     examples: ClassVar[Sequence[Any]] = ()
+    # FITS card -> regular expression of its text in every file of the product; named groups are parameters.
+    cards: ClassVar[Mapping[str, str]] = MappingProxyType({})
     readers: ClassVar[Mapping[str, str]] = MappingProxyType({})  # kind -> "module:function"
     writers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
@@ -40,6 +43,11 @@ class DataProduct(Released, common=True):
     # A file of the survey does not depend on our version.
     astra_version_major: int = parameter("The core's version.", default=MAJOR, significant=False, visibility="hidden")
     astra_version_minor: int = parameter("The core's version.", default=MINOR, significant=False, visibility="hidden")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.cards:
+            check_cards(cls._label(), cls.cards, [p.name for p in cls.product_parameters().values()])
 
     # Defined here too, so that type checkers take any parameter of a product whose class they do not know.
     def __init__(self, **given: Any) -> None:
@@ -313,3 +321,17 @@ def _is_whole(path: str) -> bool:
     except FileFailed:
         return False
     return True
+
+
+def check_cards(product: str, cards: Any, parameters: Collection[str]) -> None:
+    """Raise BadValue when the cards of a product are no regular expressions, or read what is no parameter of it."""
+    if not isinstance(cards, Mapping):
+        raise BadValue(f"{product}: cards is a mapping, card to regular expression, not {cards!r}")
+    for card, pattern in cards.items():
+        try:
+            groups = re.compile(pattern).groupindex
+        except (re.error, TypeError) as error:
+            raise BadValue(f"{product}: {pattern!r} of the card {card} is no regular expression: {error}") from None
+        for name in groups:
+            if name not in parameters:
+                raise BadValue(f"{product}: the card {card} tells '{name}', which is no parameter of it")

@@ -211,6 +211,15 @@ class Places:
         return {**dict.fromkeys(declared, ""), **owned}
 
     @cached_property
+    def cards(self) -> Mapping[str, Mapping[str, re.Pattern[str]]]:
+        """Product → card → pattern of its text, of the products that say by which cards their files are known."""
+        return {
+            declaration.name: {card: re.compile(pattern) for card, pattern in declaration.cards.items()}
+            for declaration in (*self._own, *self._trees)
+            if declaration.cards
+        }
+
+    @cached_property
     def _declared_places(self) -> list[Place]:
         places = []
         for declaration in self._own:

@@ -126,6 +126,10 @@ NOTES = {
     "specObj": "The summary of all optical spectra, as the catalogue server has it",
 }
 
+# By what cards their files are known: one object's spectrum, in four HDUs.
+_LITE = {"TTYPE1": "(?i:flux)", "SPECOBJID": ".+", "RUN2D": ".+", "MJD": r"\d+", "HDUS": "4"}
+CARDS: dict[str, dict[str, str]] = {"spec-lite": _LITE, "specLite": _LITE}
+
 # What a special function takes, and nothing else.
 CHOICES = {
     "ftype": ("fits", "parquet"),

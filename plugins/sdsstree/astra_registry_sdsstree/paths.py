@@ -16,6 +16,7 @@ from astra_registry.product import DataProduct
 from astra_registry.release import WORK, releases
 from astra_registry.tree import Tree
 from astra_registry_sdsstree.meanings import (
+    CARDS,
     CHOICES,
     EMPTY,
     IDLE,
@@ -80,6 +81,7 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
         description=f"{summary}.\n\nThe path of that name in sdss-tree.",
         parameters=tuple(_parameter(name, key, uses, keys) for key in keys),
         releases=tuple(templates),
+        cards=CARDS.get(name, {}),
         subpaths=tuple(key for key in subpaths if key in keys),
     )
 
