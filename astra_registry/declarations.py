@@ -12,8 +12,9 @@ import attrs
 
 from astra_registry.errors import BadValue
 from astra_registry.parameters import Parameter, parameter
-from astra_registry.product import DataProduct, SDSS5DataModelTask, check_cards
+from astra_registry.product import DataProduct, SDSS5DataModelTask
 from astra_registry.references import REGISTERED
+from astra_registry.refusals import check_cards
 from astra_registry.released import releases_in_words
 from astra_registry.task.declared import python_spelling, template_spelling
 
@@ -28,6 +29,7 @@ TAKEN = (
          "lock", "locked", "login", "overwrite", "remote_base", "report", "retries", "sas_base_dir", "timeout", "to",
          "transport", "url", "urls")
     )
+    | frozenset(("self",))
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pluggy
 
 from astra_registry import hooks, notebook
 from astra_registry.errors import BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
-from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
+from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, aside, distributions, normal
 from astra_registry.settings import config_file, setting
 
 PRODUCT_GROUP = "astra_registry.products"
@@ -155,7 +155,11 @@ class Plugin:
         if not implemented.get_hookimpls():
             return None
         try:
-            results = implemented(**arguments)
+            if hook == "astra_registry_event":
+                results = implemented(**arguments)
+            else:
+                with aside():
+                    results = implemented(**arguments)
             result = results[0] if results else None
             if result is not None and wanted == _LIST and not isinstance(result, (str, bytes, Mapping)):
                 return list(result)

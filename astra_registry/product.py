@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +12,7 @@ from astra_registry import notebook
 from astra_registry.errors import AstraRegistryError, BadValue, FileFailed, FileMissing, InvalidParameter
 from astra_registry.parameters import parameter
 from astra_registry.plugins import installed_plugins
+from astra_registry.refusals import check_cards, check_name, check_parameters
 from astra_registry.released import Released
 from astra_registry.target import Target, present
 from astra_registry.task.identity import MAJOR, MINOR
@@ -46,11 +46,13 @@ class DataProduct(Released, common=True):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_name(cls.sdss_data_model_name)
+        check_parameters(cls._label(), cls.product_parameters(), dir(DataProduct) if not cls._declares_common else ())
         if cls.cards:
             check_cards(cls._label(), cls.cards, [p.name for p in cls.product_parameters().values()])
 
     # Defined here too, so that type checkers take any parameter of a product whose class they do not know.
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         if type(self).sdss_data_model_name is None:
             raise BadValue(f"{type(self).__name__} is no concrete product: it has no sdss_data_model_name")
         super().__init__(**given)
@@ -321,17 +323,3 @@ def _is_whole(path: str) -> bool:
     except FileFailed:
         return False
     return True
-
-
-def check_cards(product: str, cards: Any, parameters: Collection[str]) -> None:
-    """Raise BadValue when the cards of a product are no regular expressions, or read what is no parameter of it."""
-    if not isinstance(cards, Mapping):
-        raise BadValue(f"{product}: cards is a mapping, card to regular expression, not {cards!r}")
-    for card, pattern in cards.items():
-        try:
-            groups = re.compile(pattern).groupindex
-        except (re.error, TypeError) as error:
-            raise BadValue(f"{product}: {pattern!r} of the card {card} is no regular expression: {error}") from None
-        for name in groups:
-            if name not in parameters:
-                raise BadValue(f"{product}: the card {card} tells '{name}', which is no parameter of it")

@@ -208,7 +208,7 @@ class Places:
         owned = {release: release for release in releases()}
         owned.update({release.replace("ipl", "ipl-"): release for release in releases() if release.startswith("ipl")})
         declared = (p.template.prefix.partition("/")[0] for p in self._declared_places if p.template.place == SAS)
-        return {**dict.fromkeys(declared, ""), **owned}
+        return {**dict.fromkeys(filter(None, declared), ""), **owned}
 
     @cached_property
     def cards(self) -> Mapping[str, Mapping[str, re.Pattern[str]]]:

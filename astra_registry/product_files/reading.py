@@ -16,7 +16,8 @@ from astra_registry.declarations import Declaration, attribute_of
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter, did_you_mean
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths.derived import GAPS, NOTATION
-from astra_registry.product import DataProduct, check_cards
+from astra_registry.product import DataProduct
+from astra_registry.refusals import check_cards
 from astra_registry.release import canonical, releases
 from astra_registry.released import releases_of
 
