@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -207,7 +208,16 @@ class PluginSet:
                 warnings.warn(f"the setting 'plugins' names '{name}', which is not installed{hint}", stacklevel=3)
 
     def keep(self, previous: PluginSet) -> None:
-        """Take over the plugins of an earlier set that are still installed, and work."""
+        """Take over the plugins of an earlier set that are still installed, and work.
+
+        Of one that is there in another version, what was imported is forgotten: the new version is imported.
+        """
+        before = {plugin.identity[:3]: plugin for plugin in previous.plugins}
+        for plugin in self.plugins:
+            earlier = before.get(plugin.identity[:3])
+            if earlier is not None and earlier.identity != plugin.identity:
+                for point in (earlier.value, *(point.value for point in earlier.product_points.values())):
+                    _forget_module(point.partition(":")[0])
         loaded = {plugin.identity: plugin for plugin in previous.plugins if plugin.error is None}
         for i, plugin in enumerate(self.plugins):
             if (earlier := loaded.get(plugin.identity)) is not None:
@@ -220,6 +230,17 @@ class PluginSet:
             result = plugin.call(hook, **arguments)
             if result is not None:
                 yield plugin, result
+
+
+def _forget_module(name: str) -> None:
+    """Take a module out of those imported, with its whole package; a folder that distributions share stays."""
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        package = ".".join(parts[:depth])
+        if getattr(sys.modules.get(package), "__file__", None) is not None:
+            for known in [known for known in sys.modules if known == package or known.startswith(f"{package}.")]:
+                del sys.modules[known]
+            return
 
 
 def _installed() -> list[Plugin]:

@@ -180,3 +180,35 @@ def test_a_declaration_with_self_has_it_under_another_name() -> None:
     assert product.from_table({"self": ["x", "y"]}, release="dr17").locations == ["dr17/x.fits", "dr17/y.fits"]
     with pytest.raises(BadValue, match="write 'self_'"):
         type("Odd", (SDSS5DataModelTask,), {"__annotations__": {"self": str}, "self": parameter("Itself.")})
+
+
+def test_refresh_takes_the_new_version_of_a_plugin_that_was_imported(folder: Path) -> None:
+    """What pip brought is what its version says, in the same session; the old module is no longer the plugin."""
+    bring(
+        folder, "mine", PRODUCT, points="[astra_registry]\nmine = mine\n[astra_registry.products]\nmine = mine:Mine\n"
+    )
+    newer = PRODUCT.replace("/mine/{number}", "/mine/v2/{number}")
+    session = f"""
+import pathlib
+from astra_registry import registry
+
+site = pathlib.Path({str(folder)!r})
+good, old = registry["good"], registry["mine"]
+(site / "mine.py").write_text({newer!r})
+info = site / "mine-1.0.dist-info"
+(info / "METADATA").write_text("Metadata-Version: 2.1\\nName: mine\\nVersion: 2.0\\n")
+info.rename(site / "mine-2.0.dist-info")
+registry.refresh()
+print(registry["good"] is good)
+print(registry.create("mine", release="dr17", number=1).location, old(release="dr17", number=1).location)
+print([(p.version, p.status) for p in registry.plugins if p.name == "mine"])
+"""
+    env = {**os.environ, "PYTHONPATH": str(folder), "ASTRA_REGISTRY_PLUGINS": "good,mine", "SAS_BASE_DIR": "/sas"}
+
+    ran = subprocess.run([sys.executable, "-c", session], env=env, capture_output=True, text=True, check=False)
+
+    assert ran.stdout.splitlines() == [
+        "True",
+        "dr17/mine/v2/1.fits dr17/mine/1.fits",
+        "[('2.0', 'ok')]",
+    ], ran.stderr
