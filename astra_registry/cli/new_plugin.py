@@ -10,6 +10,7 @@ import click
 from astra_registry import skeleton
 from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.installed import normal
 from astra_registry.parameters import Parameter
 from astra_registry.registries import registry
 
@@ -59,8 +60,15 @@ def command(
         summary = str(click.prompt("What it is, in one line", default=made.summary, err=True))
         declared = [asked_parameter(p) for p in made.parameters]
     made = skeleton.declared(product, summary=summary, templates=where, parameters=declared, known=known)
-    folder = skeleton.Skeleton(product=made).write(directory)
+    new = skeleton.Skeleton(product=made)
+    folder = new.write(directory)
     click.echo(folder)
+    if any(normal(plugin.distribution) == new.distribution for plugin in registry.plugin_set.plugins):
+        click.echo(
+            f"warning: a distribution {new.distribution} is installed already: yours would take its place, unless its "
+            "pyproject.toml gives it another name",
+            err=True,
+        )
     click.echo(f"next: astra-registry plugins install {folder} && pytest {folder}", err=True)
 
 
