@@ -145,5 +145,8 @@ EMPTY = frozenset(("component", "obs"))
 # What a path name's template asks for, although no path of that name depends on it.
 IDLE_IN = {("spCOADDS", "coadd"): "any"}
 
+# Their files have the release in capitals, apogee_astroNN-DR17.fits; those of others as the tree spells it.
+IN_CAPITALS = frozenset(("apogee_astronn", "apogee_starhorse", "manga_morphology_dl", "manga_pymorph"))
+
 # Path name → parameters whose values lie several folders deep.
 SUBPATHS: dict[str, tuple[str, ...]] = {}
