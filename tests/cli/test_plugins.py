@@ -113,7 +113,8 @@ def test_new_asks_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "astra_registry", "plugins", "new", "--directory", str(tmp_path)]
     answers = [
         "askedStar",
-        "dr19",
+        "dr99",  # there is none, and it is asked again
+        "DR19",
         "$MWM_ASTRA/{v}/asked-{sdss_id}.fits",
         "What was asked",
         "str",
