@@ -158,8 +158,8 @@ class Registry(Mapping[str, type[DataProduct]]):
                 product = self._class_of(claim.name, claim.brought)
                 for release in unknown_releases(product.templates or ()):
                     yield (
-                        f"its product '{claim.name}' has a template of '{release}', which the installed sdss-tree does "
-                        f"not know: pip install -U sdss-tree, or {plugin.way_out}"
+                        f"its product '{claim.name}' has a template of a release that the installed sdss-tree does not "
+                        f"know (no release '{release}'): pip install -U sdss-tree, or {plugin.way_out}"
                     )
                 for release in product.releases():
                     product.plan(release)

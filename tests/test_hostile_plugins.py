@@ -64,7 +64,7 @@ def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 HARMFUL = {
-    "an unknown release": ('{"dr17":', '{"dr99":', "has a template of 'dr99', which the installed sdss-tree does not"),
+    "an unknown release": ('{"dr17":', '{"dr99":', "that the installed sdss-tree does not know (no release 'dr99')"),
     "templates that are none": (
         '{"dr17": "$SAS_BASE_DIR/dr17/mine/{number}.fits"}',
         "17",
