@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -131,7 +132,16 @@ class Claims:
         return [claims for claims in self._by_name.values() if _chosen(claims) is None]
 
     def _from_sources(self, name: str) -> list[Claim]:
-        return [Claim(plugin, source[name]) for plugin, source in self._all_sources() if name in source]
+        return [
+            Claim(plugin, _of_source(plugin, source, name)) for plugin, source in self._all_sources() if name in source
+        ]
+
+    def ask_sources_of(self, plugin: Plugin) -> None:
+        """Take a look at every product of a plugin's sources: one that is none is the plugin's error from now on."""
+        for owner, source in self._all_sources():
+            for name in source if owner is plugin else ():
+                with contextlib.suppress(BrokenPlugin):
+                    _of_source(plugin, source, name)
 
     # -- asking --------------------------------------------------------------------------------------
 
@@ -216,6 +226,20 @@ def _mappings(plugin: Plugin, sources: list[Any]) -> Iterator[Mapping[str, Decla
                 f"astra_registry_product_sources returned {source!r}, which is no mapping of names to "
                 f"declarations; {plugin.way_out}"
             )
+
+
+def _of_source(plugin: Plugin, source: Mapping[str, Declaration], name: str) -> Declaration:
+    """Return the declaration that a source has under a name. Raises BrokenPlugin when it has something else."""
+    try:
+        brought: Any = source[name]
+    except Exception as error:  # noqa: BLE001 - one product that cannot be declared harms no other
+        told = f"its source of products raised {type(error).__name__} of '{name}': {error}"
+    else:
+        if isinstance(brought, Declaration):
+            return brought
+        told = f"its source of products has {brought!r} for '{name}', which is no declaration"
+    plugin.fail(f"{told}; {plugin.way_out}")
+    raise BrokenPlugin(f"'{name}' cannot be had of {plugin.title}: {told}")
 
 
 def _read_file(plugin: Plugin, path: str) -> list[Any]:

@@ -14,6 +14,7 @@ from astra_registry.errors import BadValue
 from astra_registry.parameters import Parameter, parameter
 from astra_registry.product import DataProduct, SDSS5DataModelTask
 from astra_registry.references import REGISTERED
+from astra_registry.refusals import check_cards
 from astra_registry.released import releases_in_words
 from astra_registry.task.declared import python_spelling, template_spelling
 
@@ -28,6 +29,7 @@ TAKEN = (
          "lock", "locked", "login", "overwrite", "remote_base", "report", "retries", "sas_base_dir", "timeout", "to",
          "transport", "url", "urls")
     )
+    | frozenset(("self",))
 )  # fmt: skip
 
 
@@ -42,9 +44,14 @@ class Declaration:
     templates: Mapping[str, str | Sequence[str]] | None = None  # None: the tree's own, in every release that has one
     _releases: tuple[str, ...] | Callable[[], tuple[str, ...]] = attrs.field(default=(), eq=False)  # they follow
     examples: tuple[Any, ...] = ()
+    cards: Mapping[str, str] = attrs.field(factory=dict)  # FITS card -> regular expression of its text
     readers: Mapping[str, str] = attrs.field(factory=dict)
     subpaths: tuple[str, ...] = ()
     reference: str | None = None  # where the class is found again: ``module:qualified name``
+
+    def __attrs_post_init__(self) -> None:
+        if self.cards:
+            check_cards(self.name, self.cards, self.parameter_names)
 
     @classmethod
     def of(cls, product: type[DataProduct]) -> Declaration:
@@ -58,6 +65,7 @@ class Declaration:
             templates=product.templates,
             releases=product.releases,  # asked when need be: it reads the files of all releases
             examples=tuple(product.examples),
+            cards=dict(product.cards),
             readers=dict(product.readers),
             subpaths=tuple(product.subpaths),
             reference=product._registered_as or f"{product.__module__}:{product.__qualname__}",
@@ -87,6 +95,7 @@ class Declaration:
             "sdss_data_model_name": self.name,
             "templates": self.templates,
             "examples": self.examples,
+            "cards": self.cards,
             "readers": self.readers,
             "subpaths": self.subpaths,
             "_registered_as": self.reference or f"{REGISTERED}{self.name}",

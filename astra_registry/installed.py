@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -21,6 +22,21 @@ class BrokenPluginWarning(UserWarning):
     """A plugin does not work; the message names its distribution."""
 
 
+stdout_is_data = False
+"""Whether what plugins print when they are asked goes to stderr: scripts read the command line's stdout."""
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Send what is printed to stderr where stdout is data."""
+    if not stdout_is_data:
+        yield
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+_MODULE = re.compile(r"[\w.]+")
 _LINE = re.compile(r"\s*([^=#;\s][^=]*?)\s*=\s*([\w.]+)\s*(?::\s*([\w.-]+))?\s*(?:\[[^\]]*\]\s*)?")
 
 
@@ -39,7 +55,10 @@ class Point:
 
     def load(self) -> Any:
         """Return what the entry point names; raises what its import raises, and ImportError when it is not there."""
-        found: Any = importlib.import_module(self.module)
+        if not _MODULE.fullmatch(self.module):
+            raise ImportError(f"its entry point '{self.name} = {self.value}' names no module")
+        with aside():
+            found: Any = importlib.import_module(self.module)
         for name in filter(None, self.attribute.split(".")):
             try:
                 found = getattr(found, name)
@@ -72,7 +91,7 @@ class Distribution:
     def _metadata(self) -> Mapping[str, str]:
         for name in ("METADATA", "PKG-INFO"):
             try:
-                with open(os.path.join(self.folder, name), encoding="utf-8") as file:
+                with open(os.path.join(self.folder, name), encoding="utf-8", errors="replace") as file:
                     head = file.read().partition("\n\n")[0]
             except OSError:
                 continue
@@ -121,9 +140,9 @@ def _entry_points(place: str) -> Iterator[tuple[str, str]]:
         if name.endswith((".dist-info", ".egg-info")):
             folder = os.path.join(place, name)
             try:
-                with open(os.path.join(folder, "entry_points.txt"), encoding="utf-8") as file:
+                with open(os.path.join(folder, "entry_points.txt"), encoding="utf-8", errors="replace") as file:
                     yield folder, file.read()
-            except (OSError, ValueError):
+            except OSError:
                 continue
 
 
@@ -133,6 +152,10 @@ def _parsed(text: str) -> dict[str, tuple[Point, ...]]:
     for line in text.splitlines():
         if line.startswith("["):
             group = line.strip()[1:-1].strip()
-        elif (group == GROUP or group.startswith(f"{GROUP}.")) and (found := _LINE.fullmatch(line)):
-            points.setdefault(group, []).append(Point(found[1], found[2], found[3] or ""))
+        elif group == GROUP or group.startswith(f"{GROUP}."):
+            if found := _LINE.fullmatch(line):
+                points.setdefault(group, []).append(Point(found[1], found[2], found[3] or ""))
+            elif "=" in line and line.lstrip()[:1] not in "#;":  # what cannot be read cannot be loaded, and is told so
+                name, _, value = line.partition("=")
+                points.setdefault(group, []).append(Point(name.strip() or "?", value.strip() or "?"))
     return {group: tuple(listed) for group, listed in points.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ import pluggy
 
 from astra_registry import hooks, notebook
 from astra_registry.errors import BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
-from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, distributions, normal
+from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, aside, distributions, normal
 from astra_registry.settings import config_file, setting
 
 PRODUCT_GROUP = "astra_registry.products"
@@ -155,7 +156,11 @@ class Plugin:
         if not implemented.get_hookimpls():
             return None
         try:
-            results = implemented(**arguments)
+            if hook == "astra_registry_event":
+                results = implemented(**arguments)
+            else:
+                with aside():
+                    results = implemented(**arguments)
             result = results[0] if results else None
             if result is not None and wanted == _LIST and not isinstance(result, (str, bytes, Mapping)):
                 return list(result)
@@ -203,7 +208,16 @@ class PluginSet:
                 warnings.warn(f"the setting 'plugins' names '{name}', which is not installed{hint}", stacklevel=3)
 
     def keep(self, previous: PluginSet) -> None:
-        """Take over the plugins of an earlier set that are still installed, and work."""
+        """Take over the plugins of an earlier set that are still installed, and work.
+
+        Of one that is there in another version, what was imported is forgotten: the new version is imported.
+        """
+        before = {plugin.identity[:3]: plugin for plugin in previous.plugins}
+        for plugin in self.plugins:
+            earlier = before.get(plugin.identity[:3])
+            if earlier is not None and earlier.identity != plugin.identity:
+                for point in (earlier.value, *(point.value for point in earlier.product_points.values())):
+                    _forget_module(point.partition(":")[0])
         loaded = {plugin.identity: plugin for plugin in previous.plugins if plugin.error is None}
         for i, plugin in enumerate(self.plugins):
             if (earlier := loaded.get(plugin.identity)) is not None:
@@ -216,6 +230,17 @@ class PluginSet:
             result = plugin.call(hook, **arguments)
             if result is not None:
                 yield plugin, result
+
+
+def _forget_module(name: str) -> None:
+    """Take a module out of those imported, with its whole package; a folder that distributions share stays."""
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        package = ".".join(parts[:depth])
+        if getattr(sys.modules.get(package), "__file__", None) is not None:
+            for known in [known for known in sys.modules if known == package or known.startswith(f"{package}.")]:
+                del sys.modules[known]
+            return
 
 
 def _installed() -> list[Plugin]:

@@ -12,6 +12,7 @@ from astra_registry import notebook
 from astra_registry.errors import AstraRegistryError, BadValue, FileFailed, FileMissing, InvalidParameter
 from astra_registry.parameters import parameter
 from astra_registry.plugins import installed_plugins
+from astra_registry.refusals import check_cards, check_name, check_parameters
 from astra_registry.released import Released
 from astra_registry.target import Target, present
 from astra_registry.task.identity import MAJOR, MINOR
@@ -28,6 +29,8 @@ class DataProduct(Released, common=True):
     """A kind of file, found by a path template of its release."""
 
     examples: ClassVar[Sequence[Any]] = ()
+    # FITS card -> regular expression of its text in every file of the product; named groups are parameters.
+    cards: ClassVar[Mapping[str, str]] = MappingProxyType({})
     readers: ClassVar[Mapping[str, str]] = MappingProxyType({})  # kind -> "module:function"
     writers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
@@ -41,8 +44,15 @@ class DataProduct(Released, common=True):
     astra_version_major: int = parameter("The core's version.", default=MAJOR, significant=False, visibility="hidden")
     astra_version_minor: int = parameter("The core's version.", default=MINOR, significant=False, visibility="hidden")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_name(cls.sdss_data_model_name)
+        check_parameters(cls._label(), cls.product_parameters(), dir(DataProduct) if not cls._declares_common else ())
+        if cls.cards:
+            check_cards(cls._label(), cls.cards, [p.name for p in cls.product_parameters().values()])
+
     # Defined here too, so that type checkers take any parameter of a product whose class they do not know.
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         if type(self).sdss_data_model_name is None:
             raise BadValue(f"{type(self).__name__} is no concrete product: it has no sdss_data_model_name")
         super().__init__(**given)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from astra_registry import notebook
 from astra_registry.claims import Claims
 from astra_registry.declarations import Declaration
-from astra_registry.errors import AstraRegistryError, BadValue, PluginConflict, UnknownProduct
+from astra_registry.errors import AstraRegistryError, BadValue, BrokenPlugin, PluginConflict, UnknownProduct
 from astra_registry.plugins import (
     BROKEN,
     CONFLICT,
@@ -23,6 +23,7 @@ from astra_registry.plugins import (
 )
 from astra_registry.product import DataProduct
 from astra_registry.release import canonical
+from astra_registry.released import unknown_releases
 
 if TYPE_CHECKING:
     from astra_registry.identification import Identification
@@ -155,10 +156,16 @@ class Registry(Mapping[str, type[DataProduct]]):
         for claim in self._claims.of(plugin):
             try:
                 product = self._class_of(claim.name, claim.brought)
-                for release in product.templates or product.releases():
+                for release in unknown_releases(product.templates or ()):
+                    yield (
+                        f"its product '{claim.name}' has a template of a release that the installed sdss-tree does not "
+                        f"know (no release '{release}'): pip install -U sdss-tree, or {plugin.way_out}"
+                    )
+                for release in product.releases():
                     product.plan(release)
             except (AstraRegistryError, ValueError) as error:
                 yield f"its product '{claim.name}' cannot be resolved: {error}; {plugin.way_out}"
+        self._claims.ask_sources_of(plugin)
 
     def create(self, name: str, /, **parameters: Any) -> DataProduct:
         """Return the product of that name with these parameters, the release among them."""
@@ -179,7 +186,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         for name in self.names():
             try:
                 claim = claims[name]
-            except PluginConflict:
+            except (BrokenPlugin, PluginConflict):
                 continue
             if plugin is not None and plugin not in (claim.plugin.name, claim.plugin.distribution):
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -313,3 +313,14 @@ def releases_in_words(names: Sequence[str]) -> str:
         else:
             runs.append([name])
     return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
+
+
+def unknown_releases(templates: Iterable[str]) -> list[str]:
+    """Return the releases that have a template and that the installed sdss-tree does not know."""
+    unknown = []
+    for release in templates:
+        try:
+            canonical(release)
+        except UnknownRelease:
+            unknown.append(release)
+    return unknown

@@ -15,7 +15,7 @@ from typing import Any
 import astra_registry
 from astra_registry.atomic import written
 from astra_registry.declarations import Declaration, class_name
-from astra_registry.errors import AstraRegistryError, BadValue, PluginConflict
+from astra_registry.errors import AstraRegistryError, BadValue, BrokenPlugin, PluginConflict
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import Registry
 from astra_registry.tree import Tree
@@ -100,7 +100,7 @@ def products_stub(registry: Registry) -> str:
     for name in registry.names():
         try:
             declaration = registry.declaration(name)
-        except PluginConflict:
+        except (BrokenPlugin, PluginConflict):
             continue
         taken = class_name(name)
         while taken in classes.values():

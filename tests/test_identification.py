@@ -20,6 +20,8 @@ from astra_registry.declarations import Declaration
 from astra_registry.errors import BadValue, FileMissing, NotIdentified, UnresolvedRoot
 from astra_registry.identification import identify
 from astra_registry.paths import on_disk
+from astra_registry.product_files.reading import read_product_file
+from astra_registry.product_files.writing import as_toml
 from astra_registry.settings import override
 
 HERE = Path(__file__).parent
@@ -257,9 +259,13 @@ def test_every_shipped_file_is_identified_where_it_lies(location: str) -> None:
     assert location in [template.location(found._template_values()) for template in product.templates]
 
 
+def rows_of(name: str) -> list[list[str]]:
+    lines = [line for line in (HERE / "data" / name).read_text().splitlines() if not line.startswith("#")]
+    return [line.split(",") for line in lines[1:]]
+
+
 def examples() -> list[list[str]]:
-    lines = (HERE / "data" / "datamodel_examples.csv").read_text().splitlines()
-    return [line.split(",") for line in lines if not line.startswith(("#", "release,"))]
+    return rows_of("datamodel_examples.csv")
 
 
 EXPRESSED = [row[:4] for row in examples() if not row[4]]
@@ -300,6 +306,33 @@ def test_the_examples_are_many_and_of_all_kinds() -> None:
     assert len({release for release, *_ in EXPRESSED}) >= 15
     assert len({root for _, root, *_ in EXPRESSED}) >= 25
     assert len({product for *_, product in EXPRESSED}) >= 120
+
+
+SEEN = rows_of("seen_addresses.csv")
+
+
+@pytest.mark.parametrize(("url", "release", "product", "why"), SEEN)
+def test_an_address_that_programs_ask_for_is_what_a_reader_says(url: str, release: str, product: str, why: str) -> None:
+    """What is found is at that very address, one of its further places, or where the server's link leads."""
+    if why:
+        with pytest.raises(NotIdentified):
+            registry.identify(url)
+        return
+    found = registry.identify(url)
+
+    assert (found._label(), found.release) == (product, release)
+    folders = url.partition("/sas/")[2].split("/")
+    if folders[1] == "env":
+        root = Tree(release).roots[folders[2]]
+        folders[:3] = os.path.relpath(root, Tree(release).sas_base_dir).split("/")
+    at = [template.location(found._template_values()) for template in found.plan(release).templates]
+    assert "/".join(folders) in [spelling for location in at for spelling in on_disk.spellings(location)]
+
+
+def test_a_link_to_a_root_that_the_release_lacks_is_nowhere() -> None:
+    for url in ("dr12/env/NO_SUCH_ROOT/a/frame-i-003804-2-0204.fits", "dr12/env/BOSS_PHOTOOBJ", "dr12/env"):
+        with pytest.raises(NotIdentified):
+            registry.identify(url)
 
 
 def manifest() -> list[tuple[str, str, str, dict[str, Any]]]:
@@ -411,3 +444,102 @@ def test_a_name_with_the_version_of_a_release_that_needs_no_more_is_identified()
     visit = registry.identify("apVisit-r4-5815-56396-212.fits")
 
     assert (visit.release, visit.apred, visit.fiber) == ("dr11", "r4", 212)
+
+
+RENAMED = {
+    "dr12/apogee/spectro/redux/r5/apo25m/5213/55811/apVisit-r5-5213-55811-296.fits": ("apVisit", "dr12"),
+    "dr13/apogee/spectro/redux/r6/stars/apo25m/4264/apStar-r6-2M00005143+5615568.fits": ("apStar", "dr13"),
+    "dr17/apogee/spectro/redux/dr17/stars/apo25m/K04_083+13/apStar-dr17-2M19485057+5005279.fits": ("apStar", "dr17"),
+    "dr16/eboss/spectro/redux/v5_13_0/spectra/lite/10656/spec-10656-58163-0366.fits": ("spec-lite", "dr16"),
+}
+
+
+@pytest.mark.parametrize("location", RENAMED)
+def test_a_file_that_was_renamed_is_known_by_its_cards(location: str, tmp_path: Path) -> None:
+    """Its product says which cards its files have, and which of them tell a parameter."""
+    shutil.copy(SHIPPED / location, tmp_path / "mine.fits")
+
+    best = registry.identify(str(tmp_path / "mine.fits"), all=True)[0]
+
+    assert ((best.name, best.release), best.location) == (RENAMED[location], location)
+    assert best.reason.startswith("its cards (")
+    assert ("telescope" in best.reason.partition(";")[0]) == ("K04" in location)  # DR17's stars do not tell: assumed
+
+
+@pytest.mark.parametrize(("folder", "name"), [("spectra", "spec"), ("spectra/lite", "spec-lite")])
+def test_a_renamed_spectrum_is_full_or_lite_by_its_hdus(folder: str, name: str, tmp_path: Path) -> None:
+    """The two have the same cards; 26 is the version of many releases, and no card tells which."""
+    shutil.copy(SHIPPED / f"dr16/sdss/spectro/redux/26/{folder}/0332/spec-0332-52367-0639.fits", tmp_path / "mine.fits")
+
+    answers = registry.identify(str(tmp_path / "mine.fits"), all=True)
+
+    assert {answer.name for answer in answers} == {name}
+    assert {"dr16", "dr17"} <= {answer.release for answer in answers}
+    assert all(answer.location.endswith("0332/spec-0332-52367-0639.fits") for answer in answers)
+
+
+def test_a_file_that_bears_the_name_of_another_is_known_by_its_cards(tmp_path: Path) -> None:
+    location = "dr13/apogee/spectro/redux/r6/stars/apo25m/4264/apStar-r6-2M00005143+5615568.fits"
+    wrong = tmp_path / "apVisit-r5-5213-55811-296.fits"
+    shutil.copy(SHIPPED / location, wrong)
+
+    assert registry.identify(str(wrong)).location == location
+
+
+def fits_file(path: Path, *cards: str) -> Path:
+    """Write a FITS file of one header, whose cards are written as they are."""
+    lines = ["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]
+    path.write_bytes("".join(line.ljust(80) for line in [*lines, *cards, "END"]).ljust(2880).encode())
+    return path
+
+
+def test_a_card_that_cannot_be_read_is_no_matter(tmp_path: Path) -> None:
+    """APOGEE's files of DR13 have `AKTARG  = NAN`, which is no value in FITS."""
+    file = fits_file(
+        tmp_path / "apStar-r6-2M00005143+5615568.fits",
+        "AKTARG  =                  NAN",
+        "TELESCOP= 'apo25m  '",
+        "LOCID   =                 4264",
+    )
+
+    assert registry.identify(str(file)).field == "4264"
+
+
+STAMP = """
+[products.stamp]
+summary = "A picture of a star."
+cards = { STAMPED = '(?P<star>\\d+) by stamp \\S+' }
+templates.dr17 = "$SAS_BASE_DIR/stamps/{star:0>6}.jpg.fits"
+parameters.star = { type = "int", doc = "The number of the star." }
+"""
+
+
+def test_a_product_without_python_says_by_which_cards_it_is_known(tmp_path: Path) -> None:
+    (tmp_path / "products.toml").write_text(STAMP)
+    (declaration,) = read_product_file(tmp_path / "products.toml")
+    (tmp_path / "again.toml").write_text(as_toml(declaration))
+    (again,) = read_product_file(tmp_path / "again.toml")
+    assert again.cards == declaration.cards
+    mine = Registry(plugins=[str(tmp_path / "again.toml")])
+    file = fits_file(tmp_path / "x.fits", "STAMPED = '17 by stamp v2'")
+
+    assert mine.identify(str(file)).star == 17
+    with pytest.raises(NotIdentified):
+        mine.identify(str(fits_file(tmp_path / "y.fits", "STAMPED = 'by hand'")))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [("(", "no regular expression"), ("(?P<sun>.*)", "tells 'sun', which is no parameter of it"), (7, "no regular")],
+)
+def test_cards_that_cannot_be_matched_are_refused_where_they_are_declared(pattern: str, why: str) -> None:
+    def declare() -> None:
+        class Stamp(SDSS5DataModelTask):
+            sdss_data_model_name = "stamp"
+            templates = {"dr17": "$SAS_BASE_DIR/stamps/{star}.fits"}  # noqa: RUF012
+            cards = {"STAMPED": pattern}  # noqa: RUF012
+
+            star: int = parameter("The number of the star.")
+
+    with pytest.raises(BadValue, match=why):
+        declare()

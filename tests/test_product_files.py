@@ -124,6 +124,8 @@ def test_a_product_without_templates_is_where_the_tree_has_it(tmp_path: Path) ->
         ("[products.labTable]", "[products.labTable", r"is no TOML"),
         ("values = {", "value = {", r"has 'from' and 'values', not 'value'"),
         ("dr20 = [", "dr20 = [1, ", r"the template of dr20 is text, or a list of it"),
+        ("subpaths = [", "cards = { OBJID = '(?P<sun>.*)' }\nsubpaths = [", r"line 6: .*tells 'sun', which is no"),
+        ("subpaths = [", "cards = { OBJID = '(' }\nsubpaths = [", r"line 6: .*'\(' of the card OBJID is no regular"),
         ('sdss5 = "$MWM', 'sdsswork = "$MWM_ASTRA/x", work = "$MWM', r"sdsswork has two templates"),
     ],
 )  # fmt: skip

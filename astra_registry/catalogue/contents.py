@@ -10,10 +10,11 @@ from typing import Any
 
 from astra_registry import release as known_releases
 from astra_registry.declarations import Declaration
-from astra_registry.errors import PluginConflict, UnresolvedRoot
+from astra_registry.errors import BrokenPlugin, PluginConflict, UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths import roots
 from astra_registry.registries import Registry
+from astra_registry.released import unknown_releases
 from astra_registry.settings import explain, setting
 from astra_registry.tree import Tree
 
@@ -48,7 +49,7 @@ def contents(registry: Registry) -> dict[str, Any]:
     for name in registry.names():
         try:
             declaration, plugin = registry.declaration(name), registry.plugin_of(name)
-        except PluginConflict:
+        except (BrokenPlugin, PluginConflict):
             continue
         texts = template_texts(declaration)
         for release, written in texts.items():
@@ -99,7 +100,9 @@ def template_texts(declaration: Declaration) -> dict[str, list[tuple[str, str]]]
 
     ``=specFull`` is followed to what it names; derived gaps depend on that name.
     """
-    own = {known_releases.canonical(r): t for r, t in (declaration.templates or {}).items()}
+    templates = declaration.templates or {}
+    unknown = unknown_releases(templates)
+    own = {known_releases.canonical(r): t for r, t in templates.items() if r not in unknown}
     texts: dict[str, list[tuple[str, str]]] = {}
     for release in declaration.releases:
         tree = Tree(release)

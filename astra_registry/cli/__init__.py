@@ -57,6 +57,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; one that is not ours may be a plugin's."""
+        from astra_registry import installed
+
+        installed.stdout_is_data = True
         if cmd_name in COMMANDS:
             module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
             command: click.Command = module.command
@@ -179,6 +182,10 @@ def main(arguments: list[str] | None = None) -> None:
         for stream, as_it_was in streams:
             with contextlib.suppress(OSError):
                 stream.reconfigure(**as_it_was)
+        if "astra_registry.installed" in sys.modules:
+            from astra_registry import installed
+
+            installed.stdout_is_data = False
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import click
 
-from astra_registry.cli.products import ProductGroup, existing, made
+from astra_registry.cli.products import ProductGroup, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
@@ -254,7 +254,12 @@ command = ProductGroup(
         click.Option(["--dry-run"], is_flag=True, help="Say what would be done."),
         click.Option(["--jobs"], type=click.IntRange(1), metavar="N", help="How many files at once (16)."),
         click.Option(["--overwrite"], is_flag=True, default=None, help="Bring what is here already again."),
-        click.Option(["--transport"], metavar="NAME", help="http, rsync, file, or one that a plugin brings."),
+        click.Option(
+            ["--transport"],
+            metavar="NAME",
+            shell_complete=transport_names,
+            help="http, rsync, file, or one that a plugin brings.",
+        ),
         click.Option(["--link"], is_flag=True, help="Links in the place of copies (transport file)."),
         click.Option(["--timeout"], type=float, metavar="S", help="A silent line is given up after S seconds (30)."),
         click.Option(["--connect-timeout"], type=float, metavar="S", help="To connect takes at most S seconds (10)."),

@@ -9,9 +9,11 @@ import click
 
 from astra_registry import skeleton
 from astra_registry.declarations import Declaration
-from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.errors import AstraRegistryError, BadValue, UnknownRelease
+from astra_registry.installed import normal
 from astra_registry.parameters import Parameter
 from astra_registry.registries import registry
+from astra_registry.release import canonical
 
 
 @click.command("new")
@@ -59,8 +61,15 @@ def command(
         summary = str(click.prompt("What it is, in one line", default=made.summary, err=True))
         declared = [asked_parameter(p) for p in made.parameters]
     made = skeleton.declared(product, summary=summary, templates=where, parameters=declared, known=known)
-    folder = skeleton.Skeleton(product=made).write(directory)
+    new = skeleton.Skeleton(product=made)
+    folder = new.write(directory)
     click.echo(folder)
+    if any(normal(plugin.distribution) == new.distribution for plugin in registry.plugin_set.plugins):
+        click.echo(
+            f"warning: a distribution {new.distribution} is installed already: yours would take its place, unless its "
+            "pyproject.toml gives it another name",
+            err=True,
+        )
     click.echo(f"next: astra-registry plugins install {folder} && pytest {folder}", err=True)
 
 
@@ -91,12 +100,20 @@ def asked_templates(product: str) -> dict[str, str] | None:
     try:
         skeleton.templates_of_tree(product)
     except BadValue:
-        release = str(click.prompt("A release that has it", err=True))
+        release = str(click.prompt("A release that has it", value_proc=known_release, err=True))
         return {
             release: str(click.prompt("Its path there, such as $MWM_ASTRA/{v_astra}/star-{sdss_id}.fits", err=True))
         }
     click.echo(f"the tree knows where {product} is", err=True)
     return None
+
+
+def known_release(text: str) -> str:
+    """Return a release as it is spelled, for a prompt, which asks again for one that there is not."""
+    try:
+        return canonical(text)
+    except UnknownRelease as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def asked_parameter(guessed: Parameter) -> Parameter:

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from astra_registry.declarations import Declaration
 from astra_registry.errors import BadTable, BadValue, NotOnSas
 from astra_registry.parameters import REQUIRED, Parameter
-from astra_registry.product import DataProduct
+from astra_registry.product import TRANSPORTS, DataProduct
 from astra_registry.registries import registry
 from astra_registry.release import releases
 from astra_registry.settings import override
@@ -48,6 +48,12 @@ def plugin_names(ctx: click.Context, param: click.Parameter, typed: str) -> list
     """Return the plugins and distributions whose name begins with what was typed, for the shell."""
     names = {name for plugin in registry.plugin_set.plugins for name in (plugin.name, plugin.distribution)}
     return sorted(name for name in names if name.startswith(typed))
+
+
+def transport_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """Return the transports whose name begins with what was typed, those of plugins too, for the shell."""
+    brought = (name for _, names in registry.plugin_set.call("astra_registry_transports") for name in names)
+    return [name for name in dict.fromkeys((*TRANSPORTS, *brought)) if name.startswith(typed)]
 
 
 class ReleaseOption(click.Option):

@@ -117,7 +117,7 @@ def _used(cls: type[DataProduct], release: str) -> Mapping[str, None]:
     try:
         return cls.plan(release).used
     except UnknownRelease as error:
-        names = [n for n in registry.names() if release in registry.declaration(n).releases]
+        names = registry.search_names(release=release)
         raise UnknownRelease(f"{error}{did_you_mean(cls._label(), names)}") from None
 
 

@@ -13,6 +13,7 @@ from astra_registry.identification.places import Place, Places, owns
 from astra_registry.paths import on_disk
 from astra_registry.paths.quoting import unquoted
 from astra_registry.product import DataProduct
+from astra_registry.tree import Tree
 
 if TYPE_CHECKING:
     from astra_registry.registries import Registry
@@ -69,6 +70,7 @@ def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]
         found: list[tuple[DataProduct, Place]] = []
         for start, folder in enumerate(segments):
             if folder in known.folders:
+                segments = _without_link(segments, start, known.folders[folder])
                 found += _on_sas(known, segments, start, known.folders[folder], every)
                 if found and not every:
                     return found
@@ -77,6 +79,18 @@ def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]
         if found:
             return found
     return []
+
+
+def _without_link(segments: list[str], start: int, release: str) -> list[str]:
+    """Return the segments without the server's link to a root: dr12/env/BOSS_PHOTOOBJ is dr12/boss/photoObj."""
+    if segments[start + 1 : start + 2] != ["env"] or not release or len(segments) < start + 4:
+        return segments
+    tree = Tree(release)
+    folder = tree.roots.get(segments[start + 2], "")
+    top = f"{tree.sas_base_dir}/"
+    if not folder.startswith(top):
+        return segments
+    return [*segments[:start], *folder.removeprefix(top).split("/"), *segments[start + 3 :]]
 
 
 def _readings(text: str) -> Iterator[str]:

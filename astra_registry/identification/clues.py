@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 import attrs
 
-from astra_registry.errors import AstraRegistryError, CorruptFile, FileMissing, MissingParameter, NotIdentified
+from astra_registry.errors import AstraRegistryError, MissingParameter, NotIdentified
 from astra_registry.fetching.origin import without_password
 from astra_registry.identification.answer import Identification
+from astra_registry.identification.cards import ALL_HEADERS, CARDS, HDUS, cards_of, may_fit, told
 from astra_registry.identification.places import Place, Places
+from astra_registry.parameters import Parameter
 from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
 from astra_registry.paths.parts import Derived, Field, Part
@@ -20,38 +23,7 @@ from astra_registry.product import DataProduct
 from astra_registry.release import configuration, default_version, is_public, releases
 from astra_registry.task.parameterised import DEFAULT
 
-# Parameter → the cards that may hold it, the likeliest first; a product's own aliases come besides.
-CARDS: Mapping[str, tuple[str, ...]] = {
-    "apred": ("APRED", "V_APRED"),
-    "camcol": ("CAMCOL",),
-    "catalogid": ("CATALOGID", "CATALOGI", "CATID"),
-    "cat_id": ("CATALOGID", "CATALOGI", "CATID", "CAT_ID"),
-    "drpver": ("VERSDRP3", "DRPVER"),
-    "dapver": ("VERSDAP", "DAPVER"),
-    "fiber": ("FIBERID", "FIBER"),
-    "fiberid": ("FIBERID", "FIBER"),
-    "fieldid": ("FIELDID", "FIELD", "PLATEID"),
-    "filter": ("FILTER",),
-    "healpix": ("HEALPIX",),
-    "ifu": ("IFUDSGN",),
-    "ifudesign": ("IFUDSGN",),
-    "location": ("LOCID",),
-    "mjd": ("MJD5", "MJD"),
-    "obj": ("OBJID", "APOGEEID", "APOGEE_ID"),
-    "obs": ("OBS", "OBSERVAT"),
-    "observatory": ("OBSERVAT", "OBS"),
-    "plate": ("PLATE", "PLATEID", "FIELDID"),
-    "plateid": ("PLATEID", "PLATE"),
-    "rerun": ("RERUN",),
-    "run": ("RUN",),
-    "run1d": ("RUN1D",),
-    "run2d": ("RUN2D",),
-    "sdss_id": ("SDSS_ID",),
-    "telescope": ("TELESCOP", "TELESCOPE"),
-    "v_astra": ("V_ASTRA",),
-}
 _BY_LOCATION = frozenset(f"dr{number}" for number in range(10, 16))
-_HEADERS = 4  # how many HDUs are asked: RUN2D is in HDU 2 of legacy spectra
 
 
 @overload
@@ -60,6 +32,8 @@ def by_name(known: Places, text: str, *, every: Literal[False], header: bool = F
 def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> DataProduct | list[Identification]: ...
 def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> DataProduct | list[Identification]:
     """Return the product that a file is by its name, and by its FITS cards when it is there; with *every* all.
+
+    A file that was renamed is what its cards say, by the declarations (`cards`) of products.
 
     *header*: the file has to be there; its cards then count more than its folders. Raises NotIdentified, which names
     what the best guess still needs; FileMissing and CorruptFile when the header is asked for.
@@ -72,64 +46,13 @@ def by_name(known: Places, text: str, *, every: bool, header: bool = False) -> D
     # A version of a release that needs more than the name tells: no other release has a file of that version.
     sure = max((lack.own_versions for lack in lacking), default=0)
     guesses = [guess for guess in guesses if guess.own_versions >= sure]
+    if cards and not (guesses and _agrees(known, guesses[0], path)):  # it was renamed: what it says itself counts
+        guesses = [*_by_cards(known, path, cards, lacking), *guesses]
     if not guesses:
         raise NotIdentified(_unknown(text, known, lacking, bool(cards)))
     if not every:
         return guesses[0].product
-    return [
-        Identification(input=text, product=guess.product, reason=f"its name{guess.besides}; {guess.place.reason}")
-        for guess in guesses
-    ]
-
-
-def cards_of(path: str, *, needed: bool = False) -> dict[str, Any]:
-    """Return the cards of a FITS file's first headers, the first of a name winning; none when it is no FITS file.
-
-    *needed*: raises FileMissing or CorruptFile instead.
-    """
-    where = on_disk.find(path)
-    if where is None:
-        if needed:
-            raise FileMissing(f"{path} is not there, and its header was asked for")
-        return {}
-    with open(where, "rb") as file:
-        start = file.read(6)
-    if not needed and not (start.startswith((b"SIMPLE", b"\x1f\x8b", b"BZh"))):
-        return {}
-    import warnings
-
-    cards: dict[str, Any] = {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for header in _headers(where):
-                for key, value in header.items():
-                    if key and key not in ("COMMENT", "HISTORY"):
-                        cards.setdefault(key, value)
-    except (OSError, ValueError, TypeError) as error:
-        if needed:
-            raise CorruptFile(f"{path} has no FITS header that can be read: {error}") from None
-    return cards
-
-
-def _headers(path: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the first headers of a file, and its table of one row, which is as good as a header."""
-    from astropy.io import fits
-
-    if path.endswith(".hdr"):
-        yield fits.Header.fromtextfile(path)
-        return
-    with fits.open(path) as hdus:
-        for number in range(_HEADERS):
-            try:
-                hdu = hdus[number]
-            except IndexError:
-                return
-            yield hdu.header
-            if isinstance(hdu, fits.BinTableHDU) and hdu.header["NAXIS2"] == 1:
-                row = {name.upper(): hdu.data[name][0] for name in hdu.columns.names}
-                yield {name: value.item() if hasattr(value, "item") else value for name, value in row.items()
-                       if getattr(value, "ndim", 0) == 0}  # fmt: skip
+    return [Identification(input=text, product=guess.product, reason=guess.reason) for guess in guesses]
 
 
 @attrs.frozen
@@ -147,11 +70,14 @@ class _Guess:
     assumed: tuple[str, ...]  # what neither told: the release's own versions
     against: int  # how many cards say another thing
     own_versions: int  # how many versions are the release's own
+    named: bool  # whether the file has the product's name
 
     @property
-    def besides(self) -> str:
-        cards = f" and its cards ({', '.join(self.asked)})" if self.asked else ""
-        return cards + (f", {', '.join(self.assumed)} assumed" if self.assumed else "")
+    def reason(self) -> str:
+        clues = ["its name"] if self.named else []
+        clues += [f"its cards ({', '.join(self.asked)})"] if self.asked else []
+        assumed = f", {', '.join(self.assumed)} assumed" if self.assumed else ""
+        return f"{' and '.join(clues)}{assumed}; {self.place.reason}"
 
 
 def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_Guess], list[_Lack]]:
@@ -174,25 +100,70 @@ def _guesses(known: Places, name: str, cards: Mapping[str, Any]) -> tuple[list[_
                 guesses.setdefault(guess.product, guess)
         if guesses:
             break
-    folded = name.casefold()
+    return sorted(guesses.values(), key=lambda guess: _rank(guess, name.casefold())), lacking
 
-    def rank(guess: _Guess) -> tuple[Any, ...]:
-        place = guess.place
-        return (
-            guess.against,
-            -guess.own_versions,
-            # A version that several releases have: the one from which everybody can have the file.
-            not (guess.own_versions and is_public(place.release)),
-            len(guess.assumed),
-            not place.by_hand,
-            place.order,
-            place.name.casefold() not in folded,
-            -_literal(_last(place)),
-            -releases().index(configuration(place.release)),
-            place.name,
-        )
 
-    return sorted(guesses.values(), key=rank), lacking
+def _by_cards(known: Places, path: str, cards: Mapping[str, Any], lacking: list[_Lack]) -> list[_Guess]:
+    """Return the products whose declared cards the file has, the best first; what lacks is added to *lacking*."""
+    if not any(may_fit(declared, cards) for declared in known.cards.values()):
+        return []
+    cards = cards_of(path, headers=ALL_HEADERS)
+    fitting = {name: told(declared, cards) for name, declared in known.cards.items()}
+    guesses: dict[DataProduct, _Guess] = {}
+    for place in known.all():
+        stated = fitting.get(place.name)
+        if stated is None or place.order:
+            continue
+        for chosen in _choices(place, known.cards[place.name], stated, cards):
+            try:
+                guess = _guess(place, {}, cards, None, known.cards[place.name], stated, chosen)
+            except MissingParameter as error:
+                lacking.append(_Lack(place, str(error), 0))
+            except (AstraRegistryError, ValueError):
+                continue
+            else:
+                if guess is not None:
+                    guesses.setdefault(guess.product, guess)
+    return sorted(guesses.values(), key=lambda guess: _rank(guess, ""))
+
+
+def _agrees(known: Places, guess: _Guess, path: str) -> bool:
+    """Whether what a file says itself goes with what it is by its name."""
+    declared = known.cards.get(guess.place.name)
+    return guess.against == 0 and (declared is None or told(declared, cards_of(path, headers=ALL_HEADERS)) is not None)
+
+
+def _choices(
+    place: Place, known_by: Collection[str], stated: Mapping[str, tuple[str, str]], cards: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return what to try where the cards do not tell a parameter that is needed and has few choices."""
+    try:
+        _guess(place, {}, cards, None, known_by, stated)
+    except MissingParameter:
+        for declared in place.product.product_parameters().values():
+            if declared.choices and declared.name not in stated and _stated(place, declared, cards) is None:
+                return [{declared.name: choice} for choice in declared.choices]
+    except (AstraRegistryError, ValueError):
+        pass
+    return [{}]
+
+
+def _rank(guess: _Guess, folded: str) -> tuple[Any, ...]:
+    """Return what decides among several guesses: the smaller the better; *folded* is the file's name."""
+    place = guess.place
+    return (
+        guess.against,
+        -guess.own_versions,
+        # A version that several releases have: the one from which everybody can have the file.
+        not (guess.own_versions and is_public(place.release)),
+        len(guess.assumed),
+        not place.by_hand,
+        place.order,
+        place.name.casefold() not in folded,
+        -_literal(_last(place)),
+        -releases().index(configuration(place.release)),
+        place.name,
+    )
 
 
 def _last(place: Place) -> tuple[Part, ...]:
@@ -234,28 +205,55 @@ def _values_of_name(place: Place, name: str) -> dict[str, str] | None:
     }
 
 
-def _guess(place: Place, values: Mapping[str, str], cards: Mapping[str, Any], name: str) -> _Guess | None:
+def _guess(
+    place: Place,
+    values: Mapping[str, str],
+    cards: Mapping[str, Any],
+    name: str | None,
+    known_by: Collection[str] = (),
+    told_by: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+) -> _Guess | None:
+    """Return the product of these values: of the file's *name*, of its cards, and *chosen* where neither tells.
+
+    *known_by*: the cards by which the product was known, when not by its name; *told_by*: what they tell.
+    None when it would have another name than *name*, or when what the cards tell does not go with what was chosen.
+    """
     product_class = place.product
     given: dict[str, Any] = {}
-    told: list[str] = []
+    follows: dict[str, Any] = {}
+    asked = [card for card in known_by if card != HDUS]
     against = 0
     for key, (attribute, convert) in place.fill.items():
         declared = product_class._parameters[attribute]
-        stated = _card(cards, declared.name, declared.aliases, place.release)
+        stated = told_by.get(declared.name) or _stated(place, declared, cards)
         if key in values:
             given.setdefault(declared.name, convert(values[key]))
             if stated is not None and not _agree(declared, given[declared.name], stated[1]):
                 against += 1
+        elif declared.name in chosen:
+            given[declared.name] = chosen[declared.name]
         elif stated is not None and declared.name not in given:
-            given[declared.name] = stated[1]
-            told.append(stated[0])
+            if chosen and any(read in chosen for read in declared.reads):
+                follows[declared.name] = stated[1]
+            else:
+                given[declared.name] = stated[1]
+            asked.append(stated[0])
     product = product_class(release=place.release, **given)
-    if os.path.basename(str(product.local_path)) != name:
+    if name is not None and os.path.basename(str(product.local_path)) != name:
+        return None
+    if not all(_agree(product_class._parameters[a], getattr(product, a), v) for a, v in follows.items()):
         return None
     origins = product.param_origins
     used = {product_class._parameters[attribute].name for attribute, _ in place.fill.values()}
-    assumed = tuple(name for name, origin in origins.items() if origin == DEFAULT and name in used)
-    return _Guess(product, place, tuple(told), assumed, against, _own_versions(place, given))
+    assumed = (*chosen, *(name for name, origin in origins.items() if origin == DEFAULT and name in used))
+    own = _own_versions(place, given)
+    return _Guess(product, place, tuple(dict.fromkeys(asked)), assumed, against, own, name is not None)
+
+
+def _stated(place: Place, declared: Parameter, cards: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the card that holds a parameter of a place's product, and its value."""
+    return _card(cards, declared.name, declared.aliases, place.release)
 
 
 def _told_by_name(place: Place, values: Mapping[str, str]) -> dict[str, Any]:
@@ -305,7 +303,8 @@ def _unknown(text: str, known: Places, lacking: list[_Lack], asked: bool) -> str
             ),
         )
         help_ = "" if asked else "; `identify --header FILE` asks the file itself"
-        return f"{text}: by its name it may be {first.place.name}, but {first.told} besides{help_}"
+        by = "name" if _values_of_name(first.place, os.path.basename(text)) is not None else "cards"
+        return f"{text}: by its {by} it may be {first.place.name}, but {first.told} besides{help_}"
     folders = [folder for folder in text.split("/") if folder in known.folders]
     if folders:
         return f"{text}: no known product lives there, in the release of {folders[0]}/"

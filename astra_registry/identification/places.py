@@ -208,7 +208,16 @@ class Places:
         owned = {release: release for release in releases()}
         owned.update({release.replace("ipl", "ipl-"): release for release in releases() if release.startswith("ipl")})
         declared = (p.template.prefix.partition("/")[0] for p in self._declared_places if p.template.place == SAS)
-        return {**dict.fromkeys(declared, ""), **owned}
+        return {**dict.fromkeys(filter(None, declared), ""), **owned}
+
+    @cached_property
+    def cards(self) -> Mapping[str, Mapping[str, re.Pattern[str]]]:
+        """Product → card → pattern of its text, of the products that say by which cards their files are known."""
+        return {
+            declaration.name: {card: re.compile(pattern) for card, pattern in declaration.cards.items()}
+            for declaration in (*self._own, *self._trees)
+            if declaration.cards
+        }
 
     @cached_property
     def _declared_places(self) -> list[Place]:

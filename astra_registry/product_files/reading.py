@@ -17,11 +17,12 @@ from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths.derived import GAPS, NOTATION
 from astra_registry.product import DataProduct
+from astra_registry.refusals import check_cards
 from astra_registry.release import canonical, releases
 from astra_registry.released import releases_of
 
 TYPES = {"int": int, "str": str, "float": float, "bool": bool}
-_OF_PRODUCT = ("summary", "description", "templates", "parameters", "examples", "readers", "subpaths")
+_OF_PRODUCT = ("summary", "description", "templates", "parameters", "examples", "cards", "readers", "subpaths")
 _OF_PARAMETER = (
     "type", "doc", "default", "optional", "batch", "significant", "visibility", "unit", "choices", "aliases"
 )  # fmt: skip
@@ -108,6 +109,11 @@ class _Reading:
         )  # fmt: skip
         templates = self._templates(name, given)
         self._check_keys(name, templates, parameters)
+        cards = self._table(given, "cards", name)
+        try:
+            check_cards(name, cards, [declared.name for declared in parameters])
+        except BadValue as error:
+            raise self.wrong(str(error), name, "cards") from None
         summary = self._text(given, "summary", name)
         known = tuple(templates) if templates is not None else None
         return Declaration(
@@ -118,6 +124,7 @@ class _Reading:
             templates=templates,
             releases=_ordered(known) if known is not None else lambda: releases_of(name),
             examples=self._examples(name, given, parameters),
+            cards=MappingProxyType(dict(cards)),
             readers=MappingProxyType(dict(self._table(given, "readers", name))),
             subpaths=tuple(self._texts(given, "subpaths", name)),
         )

@@ -24,6 +24,8 @@ def as_toml(declaration: Declaration) -> str:
         lines.append(f"description = {_value(declaration.description)}")
     if declaration.subpaths:
         lines.append(f"subpaths = {_value(list(declaration.subpaths))}")
+    if declaration.cards:
+        lines.append(f"cards = {_value(dict(declaration.cards))}")
     if declaration.readers:
         lines.append(f"readers = {_value(dict(declaration.readers))}")
     if declaration.templates is None:

@@ -24,6 +24,8 @@ def declared_in(cls: type[Parameterised]) -> dict[str, Parameter]:
         declaration = getattr(field, "metadata", {}).get("declared")
         if declaration is None:
             continue
+        if attribute == "self":
+            raise BadValue(f"{cls.__name__}: no parameter can be called 'self' in Python: write 'self_'")
         if attribute not in annotations:
             raise BadValue(f"{cls.__name__}.{attribute} needs an annotation: a parameter's type is what is annotated")
         try:

@@ -49,7 +49,7 @@ class Parameterised:
         cls._spellings = MappingProxyType(spellings(cls.__name__, cls._parameters))
         attrs.define(cls, init=False, repr=False, eq=False, frozen=True, slots=False, auto_attribs=False)
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         named = self._by_attribute(given)
         values, origins = self._bind(named)
         # The instance is frozen; this is the one place that fills it.

@@ -77,6 +77,11 @@ def test_plugins_are_completed() -> None:
     assert completed("plugins", "prefer", "apVisit", "apvi") == ["apvisit"]
 
 
+def test_transports_are_completed() -> None:
+    assert completed("fetch", "apVisit", "--transport", "r") == ["rsync"]
+    assert completed("fetch", "apVisit", "--transport", "") == ["http", "rsync", "file"]
+
+
 def test_bash_itself_completes(cli: Cli, tmp_path: Path) -> None:
     """The script as bash runs it, with the words as bash has them."""
     script = tmp_path / "completion.bash"

@@ -113,7 +113,8 @@ def test_new_asks_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "astra_registry", "plugins", "new", "--directory", str(tmp_path)]
     answers = [
         "askedStar",
-        "dr19",
+        "dr99",  # there is none, and it is asked again
+        "DR19",
         "$MWM_ASTRA/{v}/asked-{sdss_id}.fits",
         "What was asked",
         "str",
@@ -147,6 +148,16 @@ def test_new_writes_whatever_the_summary_is(summary: str, tmp_path: Path) -> Non
     module = ast.parse((Path(done.stdout.strip()) / "astra_registry_oddstar.py").read_text())
     product = next(node for node in module.body if isinstance(node, ast.ClassDef))
     assert ast.get_docstring(product) == " ".join(summary.split()) + "."
+
+
+def test_new_says_when_it_would_take_the_place_of_what_is_installed(tmp_path: Path) -> None:
+    """Installing it would uninstall the other: both distributions have the name."""
+    taken = run("plugins", "new", "apVisit", "--summary", "S.", "--directory", str(tmp_path))
+    free = run("plugins", "new", "mwmStar", "--summary", "S.", "--directory", str(tmp_path))
+
+    assert taken.returncode == free.returncode == 0
+    assert "a distribution astra-registry-apvisit is installed already" in taken.stderr
+    assert "installed already" not in free.stderr
 
 
 def test_new_without_a_name_or_a_terminal_is_wrong_usage() -> None:

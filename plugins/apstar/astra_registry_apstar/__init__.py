@@ -39,6 +39,12 @@ class ApStarFile(SDSS5DataModelTask):
         "arrays": "astra_registry_apstar.arrays:read_arrays",
     }
     writers = {"spectrum": "astra_registry_apstar.writing:write_spectrum"}  # noqa: RUF012
+    # Of the combined files only these name their first visit's; its name has the version of the reduction.
+    cards = {  # noqa: RUF012 - never changed
+        "OBJID": ".+",
+        "NVISITS": r"\d+",
+        "SFILE1": r"(?P<prefix>a[ps])Visit-(?P<apred>[^-]+)-.*",
+    }
     examples = (
         ("dr17", {"telescope": "apo25m", "field": "000+02", "obj": "2M17335483-2753043"}),
         ("dr12", {"telescope": "apo25m", "field": "4262", "obj": "2M19241352+3858278"}),

@@ -22,6 +22,14 @@ class ApVisitFile(SDSS5DataModelTask):
         "spectrum": "astra_registry_apvisit.spectrum:read_spectrum",
         "chips": "astra_registry_apvisit.spectrum:read_chips",
     }
+    # The date of the middle of a visit is told by no other file; the table of the last HDU has the file's own name.
+    cards = {  # noqa: RUF012 - never changed
+        "OBJID": ".+",
+        "JD-MID": ".+",
+        "MJD5": r"\d+",
+        "FIBERID": r"\d+",
+        "FILE": r"(a[ps]Visit-(?P<apred>[^-]+)-.*)?",
+    }
     examples = (
         ("dr17", {"telescope": "apo25m", "field": "000+02", "plate": "5815", "mjd": 56396, "fiber": 212}),
         ("dr12", {"telescope": "apo25m", "plate": "5213", "mjd": 55811, "fiber": 296}),

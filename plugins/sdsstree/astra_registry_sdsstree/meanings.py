@@ -126,6 +126,10 @@ NOTES = {
     "specObj": "The summary of all optical spectra, as the catalogue server has it",
 }
 
+# By what cards their files are known: one object's spectrum, in four HDUs.
+_LITE = {"TTYPE1": "(?i:flux)", "SPECOBJID": ".+", "RUN2D": ".+", "MJD": r"\d+", "HDUS": "4"}
+CARDS: dict[str, dict[str, str]] = {"spec-lite": _LITE, "specLite": _LITE}
+
 # What a special function takes, and nothing else.
 CHOICES = {
     "ftype": ("fits", "parquet"),
@@ -140,6 +144,9 @@ EMPTY = frozenset(("component", "obs"))
 
 # What a path name's template asks for, although no path of that name depends on it.
 IDLE_IN = {("spCOADDS", "coadd"): "any"}
+
+# Their files have the release in capitals, apogee_astroNN-DR17.fits; those of others as the tree spells it.
+IN_CAPITALS = frozenset(("apogee_astronn", "apogee_starhorse", "manga_morphology_dl", "manga_pymorph"))
 
 # Path name → parameters whose values lie several folders deep.
 SUBPATHS: dict[str, tuple[str, ...]] = {}

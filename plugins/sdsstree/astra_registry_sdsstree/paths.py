@@ -16,10 +16,12 @@ from astra_registry.product import DataProduct
 from astra_registry.release import WORK, releases
 from astra_registry.tree import Tree
 from astra_registry_sdsstree.meanings import (
+    CARDS,
     CHOICES,
     EMPTY,
     IDLE,
     IDLE_IN,
+    IN_CAPITALS,
     INTEGERS,
     MEANINGS,
     NOTES,
@@ -80,6 +82,7 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
         description=f"{summary}.\n\nThe path of that name in sdss-tree.",
         parameters=tuple(_parameter(name, key, uses, keys) for key in keys),
         releases=tuple(templates),
+        cards=CARDS.get(name, {}),
         subpaths=tuple(key for key in subpaths if key in keys),
     )
 
@@ -125,7 +128,7 @@ def _parameter(product: str, key: str, uses: Sequence[_Use], keys: Sequence[str]
     if any(key in use.empty for use in uses):
         default = ""
     if key == "release":
-        default = _the_products_own
+        default = _the_products_own_in_capitals if product in IN_CAPITALS else _the_products_own
     elif (product, key) in IDLE_IN:
         default = IDLE_IN[product, key]
     # A piece's number, where only a special function reads it, is one too.
@@ -147,3 +150,7 @@ def _parameter(product: str, key: str, uses: Sequence[_Use], keys: Sequence[str]
 def _the_products_own(release: str) -> str:
     """Return what a template's {release} is unless it is given: the release of the product."""
     return release
+
+
+def _the_products_own_in_capitals(release: str) -> str:
+    return release.upper()

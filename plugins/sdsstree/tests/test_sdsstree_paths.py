@@ -101,6 +101,21 @@ def test_the_release_in_a_path_is_the_products_own_unless_it_is_given() -> None:
     assert spelled.release == "dr19"
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "file"),
+    [
+        ("apogee_astronn", {}, "apogee_astroNN-DR17.fits"),
+        ("apogee_starhorse", {"version": "v2"}, "APOGEE_DR17_EDR3_STARHORSE_v2.fits"),
+        ("manga_morphology_dl", {"dlver": "1.1.1"}, "manga-morphology-dl-DR17.fits"),
+        ("manga_pymorph", {"pymorphver": "1.1.1"}, "manga-pymorph-DR17.fits"),
+        ("apogee_nc_abund", {"version": "v1_0"}, "dr17_nc_abund_v1_0.fits"),
+    ],
+)
+def test_the_release_stands_in_a_path_as_the_server_spells_it(name: str, given: dict[str, str], file: str) -> None:
+    """Programs ask for these names of files; in the other spelling there is nothing."""
+    assert registry.create(name, release="dr17", **given).location.rpartition("/")[2] == file
+
+
 def test_what_special_functions_read_besides_may_be_given_or_left_out() -> None:
     north = {"release": "dr19", "apred": "1.3", "telescope": "apo25m", "field": "100", "plate": "1", "mjd": 59146}
     assert "/apPlan-1-59146" in registry.create("apPlan", **north).location

@@ -34,6 +34,14 @@ class SpecFile(SDSS5DataModelTask):
         "spectrum": "astra_registry_spec.spectrum:read_spectrum",
         "exposures": "astra_registry_spec.spectrum:read_exposures",
     }
+    # One object's spectrum, and more HDUs than the four of a lite file.
+    cards = {  # noqa: RUF012 - never changed
+        "TTYPE1": "(?i:flux)",
+        "SPECOBJID": ".+",
+        "RUN2D": ".+",
+        "MJD": r"\d+",
+        "HDUS": r"(?!4$)\d+",
+    }
     examples = (
         ("dr17", {"run2d": "26", "plate": "1325", "mjd": 52762, "fiberid": 133}),
         ("dr19", {"plate": "15005", "mjd": 59193, "catalogid": 4399272889}),
