@@ -11,7 +11,7 @@ from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.tables import Columns, column_names, iter_columns, match_columns
 
-_TOGETHER = 8192  # rows of a batch; more cost memory, and make nothing faster
+_TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
 
 class UnusableRow(BadTable):

@@ -98,19 +98,29 @@ def _columns(batch: Any) -> tuple[list[str], list[str], list[Any]]:
 class Seen:
     """Which paths have come already: 8 to 32 bytes each, for lists that are too long for a set of strings.
 
-    It keeps hashes of 64 bits in an open table. Among a million different paths two share one with a chance of
-    3 in 100 million.
+    It keeps hashes of 64 bits. Among a million different paths two share one with a chance of 3 in 100 million.
     """
 
     def __init__(self) -> None:
-        self._table = array("Q", [0]) * 1024
-        self._count = 0
+        # Many small tables: growing one takes the room of two, and it is not the whole that grows.
+        self._tables = [_Hashes() for _ in range(64)]
 
     def add(self, path: str) -> bool:
         """Note a path; False when it was here before."""
+        value = hash(path) & 0xFFFFFFFFFFFFFFFF or 1  # 0 is an empty place
+        return self._tables[value >> 58].add(value)
+
+
+class _Hashes:
+    """An open table of numbers."""
+
+    def __init__(self) -> None:
+        self._table = array("Q", [0]) * 16
+        self._count = 0
+
+    def add(self, value: int) -> bool:
         if 2 * self._count >= len(self._table):
             self._grow()
-        value = hash(path) & 0xFFFFFFFFFFFFFFFF or 1  # 0 is an empty place
         if not self._place(self._table, value):
             return False
         self._count += 1

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from astra_registry.fetching import Progress, Wanted, iter_fetch
+from astra_registry.fetching.wanted import Seen
 from astra_registry.testing.sas import Fault
 
 from .conftest import Archive, fits_bytes
@@ -328,6 +329,14 @@ def test_a_file_of_another_tool_is_walked_before_it_counts(archive: Archive) -> 
 
     assert report == {good.path: "present", bad.path: "fetched"}
     assert archive.right(bad)
+
+
+def test_of_many_paths_each_is_new_once() -> None:
+    seen = Seen()
+    paths = [f"/sas/dr17/star-{n}.fits" for n in range(20_000)]
+
+    assert all(map(seen.add, paths))
+    assert not any(map(seen.add, paths))
 
 
 def test_doubles_are_one_line(archive: Archive) -> None:
