@@ -88,16 +88,20 @@ def test_plot_draws_a_product_s_visits(tmp_path: Path) -> None:
     assert (tmp_path / "visits.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_file_that_was_put_elsewhere_is_known_by_its_name_or_by_word(tmp_path: Path) -> None:
-    (tmp_path / "asStar-mine.fits").write_bytes((SAS / STAR).read_bytes())
-    (tmp_path / "mine.fits").write_bytes((SAS / STAR).read_bytes())
+def test_a_file_that_was_put_elsewhere_is_known_by_its_name_its_cards_or_by_word(tmp_path: Path) -> None:
+    star = (SAS / STAR).read_bytes()
+    anybody = star.replace(b"OBJID   =", b"WHOSE   =")
+    (tmp_path / "asStar-mine.fits").write_bytes(anybody)
+    (tmp_path / "renamed.fits").write_bytes(star)
+    (tmp_path / "mine.fits").write_bytes(anybody)
 
-    assert run("plot", "asStar-mine.fits", "-o", "a.svg", folder=tmp_path).returncode == 0
-    unknown = run("plot", "mine.fits", "-o", "b.svg", folder=tmp_path)
+    for known in (["asStar-mine.fits"], ["renamed.fits"], ["mine.fits", "--as", "apStar"]):
+        assert run("plot", *known, "-o", "a.svg", folder=tmp_path).returncode == 0
+        assert (tmp_path / "a.svg").exists()
+        (tmp_path / "a.svg").unlink()
+    unknown = run("plot", "mine.fits", "-o", "a.svg", folder=tmp_path)
     assert unknown.returncode == 2
     assert "--as PRODUCT" in unknown.stderr
-    assert run("plot", "mine.fits", "--as", "apStar", "-o", "b.svg", folder=tmp_path).returncode == 0
-    assert (tmp_path / "b.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,9 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(store: StateStore
     assert all(large - small <= 10 for small, large in zip(few, many, strict=True))
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_the_server_plans_for_as_many_rows_as_a_batch_has(store: StateStore) -> None:
     """Else it looks each member up by itself: PostgreSQL took half as long again to change a batch."""
-    if store.engine.name != "postgresql":
-        pytest.skip("SQLite looks rows up one by one in any case")
     batch, plans = stars(20_000), []
     store.create(batch)
 
@@ -190,12 +189,11 @@ def test_the_server_plans_for_as_many_rows_as_a_batch_has(store: StateStore) -> 
     assert [plan for plan in plans if "Nested Loop" in plan] == []
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(("given", "used"), [("4MB", "64MB"), ("1GB", "1GB")])
 def test_a_batch_is_sorted_in_memory_and_what_the_server_grants_besides_is_left(
     store: StateStore, given: str, used: str
 ) -> None:
-    if store.engine.name != "postgresql":
-        pytest.skip("a setting of PostgreSQL")
     store.create(Star("Vega"))
     rooms = set()
 
