@@ -66,7 +66,16 @@ def test_a_table_of_text_without_types_is_read_as_text(visits: Table, ending: st
 
 
 @pytest.mark.parametrize(
-    "form", ["ascii.ipac", "ascii.mrt", "ascii.fixed_width", "ascii.commented_header", "ascii.tab"]
+    "form",
+    [
+        "ascii.ipac",
+        "ascii.mrt",
+        "ascii.fixed_width",
+        "ascii.fixed_width_two_line",
+        "ascii.commented_header",
+        "ascii.tab",
+        "ascii.rdb",
+    ],
 )
 def test_what_astropy_writes_is_known_by_its_content(visits: Table, form: str, tmp_path: Path) -> None:
     visits["snr"][1] = 2.0

@@ -131,7 +131,12 @@ def _form_of_astropy(start: bytes, text: bytes) -> str | None:
     if b"\0" in start:
         return None
     lines = [line for line in text.split(b"\n")[:-1] if line.strip()]
-    header = next((line for line in lines if not line.startswith(b"#")), b"")
+    rows = (line for line in lines if not line.startswith(b"#"))
+    header, second = next(rows, b""), next(rows, b"")
+    if re.fullmatch(rb"\d*[NS](\t\d*[NS])*\s*", second):
+        return "ascii.rdb"
+    if re.fullmatch(rb"-+( +-+)*\s*", second):
+        return "ascii.fixed_width_two_line"
     if header.startswith((b"|", b"\\")):
         # IPAC has rows without bars below its header, a table of fixed width has bars everywhere.
         return "ascii.fixed_width" if all(line.startswith(b"|") for line in lines) else "ascii.ipac"
