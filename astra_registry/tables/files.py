@@ -133,7 +133,7 @@ def _form_of_astropy(start: bytes, text: bytes) -> str | None:
     lines = [line for line in text.split(b"\n")[:-1] if line.strip()]
     rows = (line for line in lines if not line.startswith(b"#"))
     header, second = next(rows, b""), next(rows, b"")
-    if re.fullmatch(rb"\d*[NS](\t\d*[NS])*\s*", second):
+    if re.fullmatch(rb"\d*[NS](\t\d*[NS])+\s*", second):
         return "ascii.rdb"
     if re.fullmatch(rb"-+( +-+)*\s*", second):
         return "ascii.fixed_width_two_line"
