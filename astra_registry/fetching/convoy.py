@@ -15,6 +15,7 @@ from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.rsync import NoRsync, RsyncTransport
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Fetched
+from astra_registry.fetching.turns import Turns
 from astra_registry.fetching.wanted import Wanted
 
 
@@ -98,7 +99,7 @@ class Convoy:
                 load.errand.requests += 1
 
     def _told(self, load: _Load, entry: Entry | None, started: float) -> Delivery:
-        def bring() -> tuple[Entry, str | None]:
+        def bring(_: Turns) -> tuple[Entry, str | None]:
             if entry is not None:
                 return entry, None
             if not isinstance(load.outcome, Fetched):

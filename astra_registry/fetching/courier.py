@@ -24,7 +24,7 @@ from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Setback, Stopped
 from astra_registry.fetching.transport import Errand, Fetched, Transport
-from astra_registry.fetching.turns import Turn
+from astra_registry.fetching.turns import Turns
 from astra_registry.fetching.wanted import Wanted
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -71,10 +71,10 @@ class Courier:
         """Bring one file, and say what came of it; only Stopped is raised."""
         started = time.monotonic()
         errand = Errand(public=is_public(item.urls[0], item.product), on_bytes=self._on_bytes)
-        return self.delivered(item, errand, lambda: self._bring(item, errand), started)
+        return self.delivered(item, errand, lambda turns: self._bring(item, errand, turns), started)
 
     def delivered(
-        self, item: Wanted, errand: Errand, bring: Callable[[], tuple[Entry, str | None]], started: float
+        self, item: Wanted, errand: Errand, bring: Callable[[Turns], tuple[Entry, str | None]], started: float
     ) -> Delivery:
         """Return what comes of ``bring``, whatever it is."""
 
@@ -96,8 +96,8 @@ class Courier:
             )
 
         try:
-            with self._folders.made_for(item.path):
-                entry, url = bring()
+            with self._folders.made_for(item.path) as turns:
+                entry, url = bring(turns)
         except FileMissing as error:
             return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice.on(item)}")))
         except Unauthorized as error:
@@ -121,12 +121,12 @@ class Courier:
         result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
         return Delivery(result, entry)
 
-    def _bring(self, item: Wanted, errand: Errand) -> tuple[Entry, str | None]:
+    def _bring(self, item: Wanted, errand: Errand, turns: Turns) -> tuple[Entry, str | None]:
         entry = None if self._overwrite else whole_entry(item)
         if entry is not None:
             return entry, None
-        turn = Turn(item.path)
-        waited = turn.take(self._hosts.sleep)
+        name = os.path.basename(item.path)
+        waited = turns.take(name, self._hosts.sleep)
         try:
             if waited and (entry := whole_entry(item)) is not None:
                 self._clear(item.path)
@@ -135,7 +135,6 @@ class Courier:
             errand.part = part
             try:
                 _begin(part)
-                errand.on_bytes = self._touching(turn)
                 fetched, url = self._transfer(item, part, errand)
                 part.settle(fetched.mtime)
                 part.place()
@@ -144,7 +143,7 @@ class Courier:
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
-            turn.give_up()
+            turns.give_up(name)
 
     def settled(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Entry:
         """Verify what another way brought to a part, and move it into place."""
@@ -161,13 +160,6 @@ class Courier:
     def settle(self) -> None:
         """Wait until what was brought would outlive a power cut."""
         self._folders.settle()
-
-    def _touching(self, turn: Turn) -> Callable[[int], None]:
-        def on_bytes(count: int) -> None:
-            turn.touch()
-            self._on_bytes(count)
-
-        return on_bytes
 
     def _clear(self, path: str) -> None:
         for leftover in self._leftovers.of(path):

@@ -10,8 +10,9 @@ import contextlib
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
+
+from astra_registry.fetching.turns import Turns
 
 
 class Folders:
@@ -19,31 +20,34 @@ class Folders:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._in_use: Counter[str] = Counter()
+        self._in_use: dict[str, _Use] = {}
         self._made: set[str] = set()  # by us, and without a file so far
         self._changed: set[str] = set()  # has names that may not be on the disk
         self._settled = time.monotonic()
 
     @contextlib.contextmanager
-    def made_for(self, path: str) -> Iterator[None]:
-        """Make the folder of a file; after an exception take away what was made, unless somebody else works there."""
+    def made_for(self, path: str) -> Iterator[Turns]:
+        """Make the folder of a file, and give its turns; after an exception take away what was made and nobody uses."""
         folder = os.path.dirname(path)
         with self._lock:
             # Under the lock, so that nobody takes away what another has just found to be there.
-            if not self._in_use[folder]:
+            use = self._in_use.get(folder)
+            if use is None:
                 self._make(folder)
-            self._in_use[folder] += 1
+                use = self._in_use[folder] = _Use(Turns(folder))
+            use.number += 1
         kept = False
         try:
-            yield
+            yield use.turns
             kept = True
         finally:
             with self._lock:
-                self._in_use[folder] -= 1
+                use.number -= 1
                 if kept:
                     self._keep(folder)
-                if not self._in_use[folder]:
+                if not use.number:
                     del self._in_use[folder]
+                    use.turns.close()
                     self._take_away(folder)
 
     def settle(self, every: float = 0.0) -> None:
@@ -90,3 +94,11 @@ class Folders:
                 return  # something is in it
             self._made.discard(folder)
             folder = os.path.dirname(folder)
+
+
+class _Use:
+    """How many work in a folder now, and their turns."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.number = 0

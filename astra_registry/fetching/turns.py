@@ -1,5 +1,9 @@
 """Taking turns: of several that want the same file at once, one brings it and the others wait.
 
+While somebody works in a folder there is one file in it for all turns, and a turn is a lock on one byte of that. A lock
+file for each turn would come and go with every file that is brought, and ext4, which looks for an inode that was not
+freed just now, then spends more on these than on the files.
+
 This only saves bandwidth. Nothing that is right depends on it, for locks do not work on every file system.
 """
 
@@ -7,81 +11,122 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import struct
+import sys
+import threading
 import time
 from collections.abc import Callable
 
-from astra_registry.fetching.parts import private_stem
+from astra_registry.fetching.parts import SUFFIX, private_stem
 
-SUFFIX = ".astra-lock"
-_TOUCH_EVERY = 5.0  # seconds
-_GIVEN_UP_AFTER = 60.0  # seconds without a touch: the holder hangs, so that we go ahead beside it
+NAME = ".astra-turns"
+_HERE = 1 << 62  # the byte that all who work in the folder share; those of turns come before it
+_OPERATIONS = {
+    fcntl.F_RDLCK: fcntl.LOCK_SH | fcntl.LOCK_NB,
+    fcntl.F_WRLCK: fcntl.LOCK_EX | fcntl.LOCK_NB,
+    fcntl.F_UNLCK: fcntl.LOCK_UN,
+}
+_GIVEN_UP_AFTER = 60.0  # seconds in which nothing is written: the holder hangs, so that we go ahead beside it
 
 
-class Turn:
-    """The right to bring one file; `take` tells whether there was somebody to wait for."""
+class Turns:
+    """The turns in one folder, for one run; its methods may be called from many threads."""
 
-    def __init__(self, target: str) -> None:
-        folder, name = os.path.split(target)
-        self._path = os.path.join(folder, private_stem(name)[:-1] + SUFFIX)
+    def __init__(self, folder: str) -> None:
+        self._folder = folder or os.curdir
+        self._path = os.path.join(self._folder, NAME)
+        self._opening = threading.Lock()
         self._file: int | None = None
-        self._touched = time.monotonic()
+        self._works = True
 
-    def take(self, sleep: Callable[[float], None]) -> bool:
-        """Wait for the turn; True when somebody else had it meanwhile, so that the file may be here now."""
-        waited = False
-        pause = 0.02
-        while True:
+    def take(self, name: str, sleep: Callable[[float], None]) -> bool:
+        """Wait for the turn to bring a file; True when somebody else had it meanwhile, so that it may be here now."""
+        began, pause, waited = time.monotonic(), 0.02, False
+        while self._works:
             try:
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError:
-                return waited  # the folder cannot be written to, or the name is too long: the transfer will tell
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                age = time.time() - os.fstat(file).st_mtime
-                os.close(file)
-                waited = True
-                if age > _GIVEN_UP_AFTER:
-                    return waited
-                sleep(pause)
-                pause = min(0.25, pause * 1.5)
-                continue
-            except OSError:  # no locks on this file system
-                os.close(file)
-                with contextlib.suppress(OSError):
-                    os.remove(self._path)
-                return waited
-            if self._is_current(file):
-                self._file = file
-                return waited
-            os.close(file)  # its holder removed it between our two calls
+                if _lock(self._opened(sleep), fcntl.F_WRLCK, _byte(name)):
+                    break
+            except OSError:  # the folder cannot be written to, as the transfer will tell; or there are no locks here
+                self._works = False
+                break
             waited = True
+            if time.monotonic() - began > _GIVEN_UP_AFTER and self._is_idle(name):
+                break
+            sleep(pause)
+            pause = min(0.25, pause * 1.5)
+        return waited
 
-    def _is_current(self, file: int) -> bool:
-        try:
-            named = os.stat(self._path)
-        except OSError:
-            return False
-        held = os.fstat(file)
-        if time.time() - held.st_mtime > _TOUCH_EVERY:
-            # The lock file that a killed process left must not look like that of a holder that hangs.
-            with contextlib.suppress(OSError):
-                os.utime(file)
-        return (named.st_ino, named.st_dev) == (held.st_ino, held.st_dev)
-
-    def touch(self) -> None:
-        """Show that the holder lives; cheap, to be called often."""
-        now = time.monotonic()
-        if self._file is not None and now - self._touched > _TOUCH_EVERY:
-            self._touched = now
-            with contextlib.suppress(OSError):
-                os.utime(self._file)
-
-    def give_up(self) -> None:
+    def give_up(self, name: str) -> None:
         """Let the next one have it."""
         if self._file is not None:
             with contextlib.suppress(OSError):
-                os.remove(self._path)  # before the lock is let go, so that nobody locks a file without a name
-            os.close(self._file)
-            self._file = None
+                _lock(self._file, fcntl.F_UNLCK, _byte(name))
+
+    def close(self) -> None:
+        """Leave the folder; the last one takes the file away, also one that a killed run has left."""
+        with contextlib.suppress(OSError):
+            file, self._file = self._file or os.open(self._path, os.O_RDWR | os.O_CLOEXEC), None
+            try:
+                if _lock(file, fcntl.F_WRLCK, 0, 0) and self._is_current(file):
+                    os.remove(self._path)  # under the lock, so that nobody comes to a file without a name
+            finally:
+                os.close(file)
+
+    def _opened(self, sleep: Callable[[float], None]) -> int:
+        """Return the file of the turns, made if need be, with a lock that keeps others from taking it away."""
+        with self._opening:
+            until = time.monotonic() + _GIVEN_UP_AFTER
+            while self._file is None:
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                try:
+                    if _lock(file, fcntl.F_RDLCK, _HERE) and self._is_current(file):
+                        self._file = file
+                        break
+                except OSError:  # no locks here
+                    with contextlib.suppress(OSError):
+                        os.remove(self._path)
+                    raise
+                finally:
+                    if self._file is None:
+                        os.close(file)
+                if time.monotonic() > until:
+                    raise TimeoutError
+                sleep(0.005)  # the last one is taking it away at this moment
+            return self._file
+
+    def _is_current(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(file))
+        except FileNotFoundError:
+            return False
+
+    def _is_idle(self, name: str) -> bool:
+        """Whether nobody has written to a part of the file for long."""
+        stem = private_stem(name)
+        with os.scandir(self._folder) as entries:
+            parts = [entry for entry in entries if entry.name.startswith(stem) and entry.name.endswith(SUFFIX)]
+        newest = 0.0
+        for part in parts:
+            with contextlib.suppress(FileNotFoundError):
+                newest = max(newest, part.stat().st_mtime)
+        return time.time() - newest > _GIVEN_UP_AFTER
+
+
+def _byte(name: str) -> int:
+    """Return the place of the byte that stands for a file: the same for all processes and hosts."""
+    return int.from_bytes(hashlib.sha1(os.fsencode(name), usedforsecurity=False).digest()[:7], "big")
+
+
+def _lock(file: int, kind: int, first: int, length: int = 1) -> bool:
+    """Change the lock on some bytes (0: all that follow); False when somebody else's is in the way."""
+    try:
+        if sys.platform == "linux":
+            # Locks of the opened file: those of the process would not keep apart two runs in it.
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, first, length, 0))
+        else:
+            fcntl.lockf(file, _OPERATIONS[kind], length, first)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -25,7 +25,7 @@ from astra_registry.fetching.wanted import Wanted
 from astra_registry.fetching.wire import number
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
-_PRIVATE = re.compile(r"^\.(astra-rsync|.*\.astra-(part|part-record|lock)$)")
+_PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
 
 _UrlsOf = Callable[[str], Iterator[str]]
