@@ -16,12 +16,13 @@ _ADVISORY_LOCK = 5_318_008_2026
 
 def revision_of(connection: Connection, name: str) -> str | None:
     """Return the revision of the schema, None of an empty database; StoreError when its tables are not ours."""
-    found = inspect(connection)
-    if found.has_table(VERSION_TABLE):
+    # All names by one question: between two of them another process may have made the tables.
+    names = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in names:
         revision: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
         if revision is not None:
             return revision
-    others = [table for table in found.get_table_names() if table != VERSION_TABLE]
+    others = names - {VERSION_TABLE}
     if others:
         listed = ", ".join(sorted(others)[:3]) + (", …" if len(others) > 3 else "")
         raise StoreError(

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import create_engine, event, inspect, make_url, text
 
 from astra_registry.errors import SchemaMismatch, StoreError
 from astra_registry.store import StateStore, Status
@@ -78,6 +79,23 @@ def test_many_who_write_first_make_the_tables_once(url: str) -> None:
 
     with StateStore(url) as store:
         assert store.counts() == {Status.CREATED: 8}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_tables_that_come_while_they_are_looked_for_are_ours(url: str) -> None:
+    with StateStore(url) as ours, StateStore(url) as theirs:
+        upgrades = iter([theirs.upgrade])
+
+        def come(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+            if "pg_class" in statement:
+                for upgrade in upgrades:
+                    upgrade()
+
+        event.listen(ours.engine, "after_cursor_execute", come)
+        ours.create(Star("Vega"))
+
+        assert ours.counts() == {Status.CREATED: 1}
+        assert list(upgrades) == []
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store: StateStore) -> None:
