@@ -15,15 +15,15 @@ def introduce() -> None:
     Nothing is imported before specutils is; then the modules that plugins name in the group ``astra_registry.formats``
     are, which bring their formats as they are imported.
     """
-    if not any(isinstance(finder, Doorkeeper) for finder in sys.meta_path):
+    if not any(isinstance(finder, SpecutilsFinder) for finder in sys.meta_path):
         # In front, or specutils would be found before it is asked. It is never taken away: another thread that looks
         # for a module at this moment would miss a finder of the list.
-        sys.meta_path.insert(0, Doorkeeper())
+        sys.meta_path.insert(0, SpecutilsFinder())
     if sys.modules.get(SPECUTILS) is not None:
         _import_formats()
 
 
-class Doorkeeper:
+class SpecutilsFinder:
     """A finder that finds specutils where the others do, and notices when it has been imported."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
 from astropy import units as u
 from astropy.io import fits
@@ -132,7 +134,6 @@ def test_a_damaged_file_of_arrow_s_formats_is_told(ending: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("ending", ["feather", "orc", "parquet"])
 def test_what_pyarrow_writes_itself_is_read(ending: str, tmp_path: Path) -> None:
-    import pyarrow
     from pyarrow import feather, orc, parquet
 
     table = pyarrow.table({"mjd": [55874, None], "plate": ["010", "5094"], "lines": [[1.0], [2.0, 3.0]]})
@@ -269,8 +270,6 @@ def test_masked_cells_are_told_from_values(tmp_path: Path) -> None:
 def test_tables_in_memory_of_every_kind() -> None:
     expected = {"obj": ["a", "b"], "mjd": [1, 2]}
     array = np.array([(b"a ", 1), (b"b", 2)], dtype=[("obj", "S4"), ("mjd", ">i4")])
-    pandas = pytest.importorskip("pandas", reason="not a dependency; in the dev environment")
-    pyarrow = pytest.importorskip("pyarrow")
 
     for source in (
         expected,
@@ -302,7 +301,6 @@ def test_a_table_of_many_chunks_is_read_whole(tmp_path: Path) -> None:
 
 def test_the_number_of_rows_is_known_also_when_no_column_is_wanted(tmp_path: Path) -> None:
     columns = {"obj": ["a", "b"]}
-    pandas = pytest.importorskip("pandas")
     write_table(columns, tmp_path / "t.csv")
     write_table(columns, tmp_path / "t.fits")
     sources = [
@@ -321,7 +319,6 @@ def test_the_number_of_rows_is_known_also_when_no_column_is_wanted(tmp_path: Pat
 
 def test_odd_columns_become_plain_values() -> None:
     """Text in bytes that is not ASCII, None among objects, dates, a masked float of pandas, unsigned integers."""
-    pandas = pytest.importorskip("pandas")
 
     assert read_columns({"a": np.array(["Å ".encode(), b"b"])})["a"] == ["Å", "b"]
     assert read_columns({"a": np.array([1, None], dtype=object)})["a"] == [1, MASKED]

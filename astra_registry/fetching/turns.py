@@ -67,7 +67,9 @@ class Turns:
     def close(self) -> None:
         """Leave the folder; the last one takes the file away, also one that a killed run has left."""
         with contextlib.suppress(OSError):
-            file, self._file = self._file or os.open(self._path, os.O_RDWR | os.O_CLOEXEC), None
+            file, self._file = self._file, None
+            if file is None:
+                file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 if _lock(file, fcntl.F_WRLCK, 0, 0) and self._is_current(file):
                     os.remove(self._path)  # under the lock, so that nobody comes to a file without a name

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import distributed
 import pytest
 
 from astra_registry import StateStore, Status, run
 from engines.work import Deadly, Failing, Square, Sum
-
-distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,3 +105,15 @@ def test_a_folder_that_is_not_there_has_no_turns(tmp_path: Path) -> None:
     assert not turns.take("a.fits", time.sleep)
     turns.give_up("a.fits")
     turns.close()
+
+
+def test_without_standard_input_the_file_is_taken_away_too(tmp_path: Path) -> None:
+    """Then the file of the turns has the descriptor 0, which is as good as any."""
+    code = (
+        "import os, sys, time; from astra_registry.fetching.turns import Turns; os.close(0);"
+        "turns = Turns(sys.argv[1]); turns.take('a.fits', time.sleep); turns.close(); print(os.listdir(sys.argv[1]))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "[]\n"

@@ -14,8 +14,8 @@ STAR = {"release": "dr19", "telescope": "apo25m"}
 
 
 def test_the_pixel_follows_from_the_name_one_by_one_and_in_a_batch() -> None:
-    lonlat_to_healpix = pytest.importorskip("astropy_healpix").lonlat_to_healpix
     from astropy import units
+    from astropy_healpix import lonlat_to_healpix
 
     star = ApStarFile(obj="2M16544175-2148453", **STAR)
     batch = ApStarFile(obj=["2M16544175-2148453", "2M00000000+0000000"], **STAR)
