@@ -8,8 +8,9 @@ import zlib
 from typing import TYPE_CHECKING
 
 from astra_registry.errors import TransferFailed
+from astra_registry.fetching.dates import modified
 from astra_registry.fetching.filling import Filling, Misfit, room
-from astra_registry.fetching.http import Reply, modified
+from astra_registry.fetching.http import Reply
 from astra_registry.fetching.origin import split, without_password
 from astra_registry.fetching.parts import RESUMABLE, Origins, Part
 from astra_registry.fetching.pieces import Crew, Pieces

@@ -84,13 +84,10 @@ class Filling:
 
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Write bytes at a place; of those in a row from the beginning the sha1 is kept."""
-        file = self._part.file
         if at == self._hashed and not self._is_followed:
             self._sha1.update(data)
             self._hashed += len(data)
-        done = os.pwrite(file, data, at)
-        while done < len(data):  # a disk that is nearly full takes less than all; the next call tells why
-            done += os.pwrite(file, data[done:], at + done)
+        self._part.write(data, at)
 
     def differs(self, data: memoryview, at: int) -> bool:
         """Whether other bytes lie there than these."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 import urllib.parse
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.credentials import Credentials, Keys
+from astra_registry.fetching.dates import retry_after
 from astra_registry.fetching.hosts import Host, Hosts
 from astra_registry.fetching.origin import split, without_password
 from astra_registry.fetching.proxies import refused_login
@@ -195,35 +195,6 @@ def _joined(url: str, location: str) -> str:
         return urllib.parse.urljoin(url, location)
     except ValueError:  # a bracket that opens no IPv6 address
         return location
-
-
-def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, or None."""
-    if not text:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return float(text)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def modified(headers: dict[str, str]) -> float | None:
-    """Return the time of a Last-Modified header in seconds since 1970, or None."""
-    text = headers.get("last-modified")
-    if not text:
-        return None
-    from email.utils import mktime_tz, parsedate_tz  # not before there is an answer: the line is silent meanwhile
-
-    try:
-        seconds = mktime_tz(parsedate_tz(text) or (0,) * 10)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return float(seconds) if 0 < seconds < math.inf else None
 
 
 def _user_agent() -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astra_registry.errors import BadSetting, TransferFailed
 from astra_registry.fetching.origin import Origin
@@ -34,11 +34,13 @@ class Line:
 
     def open(self, origin: Origin, proxy: Proxy | None, patience: float) -> socket.socket:
         """Return a connected socket; a Setback tells why not, a TransferFailed that it never will (certificates)."""
-        at = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
+        host, port = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
         timeout = max(0.1, min(self.connect_timeout, patience))
         through = f" (through the proxy {proxy})" if proxy else ""
         try:
-            plain = socket.create_connection(at, timeout)
+            # A name as bytes is asked for as it is; for one as text Python loads the tables of other alphabets first.
+            name: Any = host.encode() if host.isascii() else host
+            plain = socket.create_connection((name, port), timeout)
         except TimeoutError:
             raise Setback(
                 f"{origin.authority} did not accept a connection within {timeout:g} s{through}", unreachable=True

@@ -29,6 +29,7 @@ _ABANDONED_AFTER = 600.0  # seconds without a write, for parts of other hosts
 _FOLDERS_REMEMBERED = 512
 
 _count = itertools.count()
+_RANDOM = os.urandom(3).hex()
 _HOST = hashlib.sha1(socket.gethostname().encode(), usedforsecurity=False).hexdigest()[:8]
 
 
@@ -72,10 +73,12 @@ class Part:
         folder, name = os.path.split(target)
         self.target = target
         if path is None:
-            token = f"{_HOST}-{os.getpid()}-{next(_count):x}{os.urandom(3).hex()}"
-            path = os.path.join(folder, f"{private_stem(name)}{token}{SUFFIX}")
-        self.path = path
+            token = f"{_HOST}-{os.getpid()}-{next(_count):x}{_RANDOM}"
+            self.path = os.path.join(folder, f"{private_stem(name)}{token}{SUFFIX}")
+        else:
+            self.path = path
         self._file: int | None = None
+        self.is_empty = path is None  # else an earlier try may have left something
         self._recorded = False
 
     @property
@@ -87,8 +90,17 @@ class Part:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._file
 
+    def write(self, data: memoryview | bytes, at: int) -> None:
+        """Write bytes at a place."""
+        self.is_empty = False
+        done = os.pwrite(self.file, data, at)
+        while done < len(data):  # a disk that is nearly full takes less than all; the next call tells why
+            done += os.pwrite(self.file, data[done:], at + done)
+
     def origins(self) -> Origins | None:
         """Return the record of a part that was found, as far as its bytes can be trusted; None when there is none."""
+        if self.is_empty:
+            return None
         try:
             with open(self.path + RECORD, encoding="utf-8") as stream:
                 told: dict[str, Any] = json.load(stream)
@@ -119,8 +131,9 @@ class Part:
 
     def restart(self) -> None:
         """Forget everything: the next byte is the first."""
-        if self._file is not None:
-            os.ftruncate(self._file, 0)
+        if not self.is_empty:
+            os.ftruncate(self.file, 0)
+            self.is_empty = True
         if self._recorded:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self.path + RECORD)
@@ -148,6 +161,7 @@ class Part:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        self.is_empty = False  # from now on others may write to it
 
     def leave(self, *, keep: bool = True) -> None:
         """After a failure: keep what a later run can go on with (unless told not to), remove anything else."""
@@ -252,6 +266,7 @@ def adopt(target: str, leftovers: list[str]) -> Part | None:
             # The rename is what makes it ours: of two processes that try, one fails.
             os.rename(path, part.path)
             os.rename(path + RECORD, part.path + RECORD)
+            part.is_empty = False
         except OSError:
             remove(part.path)
             continue

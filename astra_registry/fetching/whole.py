@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import os
 import re
@@ -16,6 +17,7 @@ from astra_registry.errors import CorruptFile
 BLOCK = 2880  # bytes: everything in a FITS file comes in such blocks
 _CARD = 80
 _PIECE = 1 << 20
+_SMALL = 1 << 14  # bytes
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*(<!doctype\s+html|<html|<head|<\?xml[^>]*>\s*<!doctype\s+html|<error)", re.IGNORECASE)
@@ -52,9 +54,7 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
     ``file`` is a descriptor of it, where one is open already.
     """
     name = os.path.basename(path) if name is None else name
-    if file is not None:
-        os.lseek(file, 0, os.SEEK_SET)
-    with open(path if file is None else file, "rb", buffering=0, closefd=file is None) as stream:
+    with _opened(path, file) as stream:
         first = stream.read(BLOCK)
         if not first:
             raise CorruptFile("it is empty")
@@ -67,12 +67,25 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
             stream.seek(0)
             _check_packed(importlib.import_module(module).open(stream), is_fits=bool(_FITS.search(stem)))
         elif _FITS.search(name):
-            _walk(stream, first, os.fstat(stream.fileno()).st_size)
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(BLOCK)
+            _walk(stream, first, size)
         elif lowered in _BEGINNINGS:
             if not first.startswith(_BEGINNINGS[lowered]):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
         elif lowered not in (".html", ".htm", ".xhtml", ".xml") and _PAGE.match(first):
             raise CorruptFile("it is an HTML page (a login or an error?), not the file")
+
+
+def _opened(path: str, file: int | None) -> BinaryIO:
+    """Return the file as a stream; a small one that is open already as its bytes, read by one call to the system."""
+    if file is None:
+        return open(path, "rb", buffering=0)
+    start = os.pread(file, _SMALL, 0)
+    if len(start) < _SMALL:
+        return io.BytesIO(start)
+    os.lseek(file, 0, os.SEEK_SET)
+    return open(file, "rb", buffering=0, closefd=False)
 
 
 def _lzma_error() -> type[Exception]:
