@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from astra_registry import registry
@@ -279,42 +280,44 @@ def one_case(
     }
 
 
-def a_plain_path(tree: Tree) -> tuple[str, Values]:
-    """Return the first path of a release that takes text for every parameter, with values."""
+def plain_paths(tree: Tree) -> Iterator[tuple[str, Values]]:
+    """Give the paths of a release that take text, or a number, for every parameter, with values."""
     for name in tree.lookup_names():
-        values: Values = {}
-        try:
-            values = {key: f"v{i}" for i, key in enumerate(tree.lookup_keys(name))}
-            tree.full(name, **values)
-        except AstraRegistryError:
-            values = {key: i + 1 for i, key in enumerate(values)}
+        keys = tree.lookup_keys(name)
+        for values in ({key: f"v{i}" for i, key in enumerate(keys)}, {key: i + 1 for i, key in enumerate(keys)}):
             try:
                 tree.full(name, **values)
             except AstraRegistryError:
                 continue
-        if len(values) > 0:
-            return name, values
-    raise SystemExit(f"{tree} has no plain path")
+            if keys:
+                yield name, values
+            break
 
 
 def interleaved(top: str) -> dict[str, float]:
-    """Return the time of the same calls in all releases, release by release and interleaved."""
-    calls = []
-    for release in releases():
-        tree = Tree(release, sas_base_dir=top)
-        calls.append((tree, *a_plain_path(tree)))
+    """Return what it costs to ask all releases in turn; and, beside it, as many products of one release.
+
+    Python is slower whenever the next call runs another piece of code than the last, be it of one release or of two:
+    the second figure tells how much of the first is that.
+    """
+    trees = [Tree(release, sas_base_dir=top) for release in releases()]
+    one = Tree("dr17", sas_base_dir=top)
+    calls = {
+        "releases": [(tree, *next(plain_paths(tree))) for tree in trees],
+        "products": [(one, *path) for path in islice(plain_paths(one), len(trees))],
+    }
     rounds = 500
-    grouped = [call for call in calls for _ in range(rounds)]
-    mixed = calls * rounds
 
     def walk(calls: list[tuple[Tree, str, Values]]) -> None:
         for tree, name, values in calls:
             tree.full(name, **values)
 
-    pairs = [(once(lambda: walk(grouped)), once(lambda: walk(mixed))) for _ in range(15)]
-    ratio = statistics.median(mix / group for group, mix in pairs)
-    per_call = statistics.median(mix for _, mix in pairs) / (rounds * len(calls))
-    return {"releases": len(calls), "interleaved_us": per_call * 1e6, "interleaved_to_one_by_one": ratio}
+    told: dict[str, float] = {"releases": len(trees)}
+    for what, some in calls.items():
+        grouped, mixed = [call for call in some for _ in range(rounds)], some * rounds
+        pairs = [(once(lambda: walk(grouped)), once(lambda: walk(mixed))) for _ in range(15)]  # noqa: B023
+        told[f"interleaved_{what}_to_one_by_one"] = statistics.median(mix / group for group, mix in pairs)
+    return told
 
 
 def main() -> int:
@@ -346,7 +349,10 @@ def main() -> int:
                 f"{r['local_paths_us']:6.2f} {r['local_paths_times_faster']:5.0f}× {r['local_paths_to_by_hand']:5.2f}÷ "
                 f"{r['by_hand_us']:7.2f} {r['extra_bytes']:3.0f}"
             )
-        print(f"{mixed['releases']} releases interleaved: {mixed['interleaved_to_one_by_one']:.2f} of one by one")
+        print(
+            f"{mixed['releases']} releases interleaved: {mixed['interleaved_releases_to_one_by_one']:.2f} "
+            f"of one by one; as many products of one release: {mixed['interleaved_products_to_one_by_one']:.2f}"
+        )
     aims = [
         *(r["full_times_faster"] >= 20 for r in results),
         *(r["fulls_times_faster"] >= 50 for r in results),
@@ -354,7 +360,7 @@ def main() -> int:
         *(r["local_paths_times_faster"] >= 50 for r in results),
         *(r["local_paths_to_by_hand"] <= 2 for r in results),
         *(r["extra_bytes"] < 300 for r in results),
-        mixed["interleaved_to_one_by_one"] <= 1.1,
+        mixed["interleaved_releases_to_one_by_one"] <= 1.1,
     ]
     if not all(aims) and not given.json:
         print(f"{aims.count(False)} of {len(aims)} aims are missed")
