@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -153,6 +155,8 @@ def command(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit: 0 done, 1 something failed, 2 a wrong request, 130 interrupted."""
+    if arguments is None:
+        _own_the_process()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     if debug:  # wherever it stands
@@ -187,6 +191,15 @@ def main(arguments: list[str] | None = None) -> None:
 
             installed.stdout_is_data = False
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _own_the_process() -> None:
+    """Look for garbage seldom, and not at the end: what a command makes stays, and the system takes it back.
+
+    A fifth of the time of `resolve` was spent on that.
+    """
+    gc.set_threshold(50_000, 20, 20)
+    atexit.register(gc.freeze)
 
 
 def _open_streams() -> list[tuple[io.TextIOWrapper, Mapping[str, Any]]]:

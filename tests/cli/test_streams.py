@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import Ran
 
 COMMAND = (sys.executable, "-m", "astra_registry")
 STAR = ("--release", "dr17", "--telescope", "apo25m", "--field", "000+14", "--obj", "2M16544175-2148453")
@@ -92,3 +95,12 @@ def test_streams_are_left_as_they_were(cli: Callable[..., object]) -> None:
     cli("list", "--search", "apStar")
 
     assert (sys.stdout.errors, sys.stderr.errors) == before
+
+
+def test_a_command_within_a_program_leaves_its_garbage_collector_as_it_was(cli: Callable[..., Ran]) -> None:
+    before = gc.get_threshold()
+
+    assert cli("--version").code == 0
+
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
