@@ -73,7 +73,7 @@ def tls() -> Seen:
     import ssl
     import urllib.request
 
-    from astra_registry.fetching.line import bundle_in_force, tls_context
+    from astra_registry.fetching.http.line import bundle_in_force, tls_context
 
     bundle = bundle_in_force(setting("ca_bundle"))
     system = ssl.get_default_verify_paths()
@@ -100,7 +100,7 @@ def servers() -> Seen:
     """Ask each server for its front page, all at once, and compare clocks."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from astra_registry.fetching.line import bundle_in_force
+    from astra_registry.fetching.http.line import bundle_in_force
 
     base = setting("remote_base")
     urls = (base,) if base else (*SERVERS, *(url for url in setting("mirrors") if url not in SERVERS))
@@ -141,7 +141,7 @@ def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
     import urllib.error
     import urllib.request
 
-    from astra_registry.fetching.line import tls_context
+    from astra_registry.fetching.http.line import tls_context
 
     request = urllib.request.Request(url + "/", method="HEAD")  # noqa: S310 - only http and https come here
     try:

@@ -16,7 +16,7 @@ from astra_registry.fetching import parts, whole
 from astra_registry.fetching.advice import Advice
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.folders import Folders
-from astra_registry.fetching.hosts import Host, Hosts
+from astra_registry.fetching.http.hosts import Host, Hosts
 from astra_registry.fetching.ledger import Entry, entry_of
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.origin import split, without_password

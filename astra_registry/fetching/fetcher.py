@@ -15,10 +15,10 @@ from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
-from astra_registry.fetching.hosts import Hosts
 from astra_registry.fetching.http import HttpTransport
+from astra_registry.fetching.http.hosts import Hosts
+from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.ledger import Entry, Ledger
-from astra_registry.fetching.line import Line
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.origin import configured_origin

@@ -14,11 +14,11 @@ import attrs
 from astra_registry.errors import FileFailed, FileMissing
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.http.wire import number
 from astra_registry.fetching.mounted import path_of
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.wanted import Seen, Wanted
-from astra_registry.fetching.wire import number
 
 _SECONDS = 10.0  # that the server is asked for sizes
 

@@ -18,11 +18,11 @@ from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdent
 from astra_registry.fetching import fits_sums, whole
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.http.wire import number
 from astra_registry.fetching.ledger import Entry, Ledger, entry_of
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.wanted import Wanted
-from astra_registry.fetching.wire import number
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")

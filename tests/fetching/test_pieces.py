@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.filling import Filling, Misfit
+from astra_registry.fetching.http.filling import Filling, Misfit
+from astra_registry.fetching.http.pieces import Crew, Pieces
 from astra_registry.fetching.parts import Part
-from astra_registry.fetching.pieces import Crew, Pieces
 from astra_registry.fetching.setbacks import Setback
 
 MEGABYTE = 1 << 20

@@ -13,9 +13,9 @@ import struct
 import time
 from collections.abc import Iterable
 
-from astra_registry.fetching.line import Line
+from astra_registry.fetching.http.line import Line
+from astra_registry.fetching.http.proxies import Proxy
 from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.proxies import Proxy
 from astra_registry.fetching.setbacks import Setback
 
 _HEAD_LIMIT = 1 << 16

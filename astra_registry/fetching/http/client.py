@@ -1,4 +1,4 @@
-"""Bringing a file over HTTP: redirects, logins, and what an answer's head means."""
+"""Asking a server over HTTP: redirects, logins, and what an answer's head means."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import urllib.parse
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.credentials import Credentials, Keys
-from astra_registry.fetching.dates import retry_after
-from astra_registry.fetching.hosts import Host, Hosts
+from astra_registry.fetching.http.dates import retry_after
+from astra_registry.fetching.http.hosts import Host, Hosts
+from astra_registry.fetching.http.proxies import refused_login
+from astra_registry.fetching.http.wire import Answer, Connection, StaleConnection
 from astra_registry.fetching.origin import split, without_password
-from astra_registry.fetching.proxies import refused_login
 from astra_registry.fetching.setbacks import Setback
-from astra_registry.fetching.transport import Errand, Fetched, Throttle
-from astra_registry.fetching.wire import Answer, Connection, StaleConnection
+from astra_registry.fetching.transport import Errand, Throttle
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -72,10 +72,8 @@ class Reply:
             self.drop()
 
 
-class HttpTransport:
-    """Brings files over http and https; of a part file that it began earlier, what is missing."""
-
-    takes_errands = True
+class HttpClient:
+    """Asks the hosts of one run."""
 
     def __init__(self, hosts: Hosts, keys: Keys, *, limit_rate: float | None = None, user_agent: str = "") -> None:
         self.hosts = hosts
@@ -86,12 +84,6 @@ class HttpTransport:
             ("Accept-Encoding", "identity"),
             ("Accept", "*/*"),
         ]
-
-    def fetch(self, url: str, destination: str, errand: Errand | None = None) -> Fetched:
-        """Bring the file; see `Transport.fetch`."""
-        from astra_registry.fetching.download import Download
-
-        return Download(self, url, destination, errand or Errand()).run()
 
     def get(self, url: str) -> bytes:
         """Return the body of a small page; FileFailed when there is none."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from astra_registry.fetching.filling import Misfit
+from astra_registry.fetching.http.filling import Misfit
 from astra_registry.fetching.setbacks import Setback
 
 _AT_LEAST = 4 << 20  # bytes: a smaller piece costs more in waiting for its answer than it brings

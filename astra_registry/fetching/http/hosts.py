@@ -7,11 +7,11 @@ import time
 from collections import OrderedDict
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.line import Line
+from astra_registry.fetching.http.line import Line
+from astra_registry.fetching.http.proxies import proxy_for
+from astra_registry.fetching.http.wire import Connection
 from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.proxies import proxy_for
 from astra_registry.fetching.setbacks import Stopped
-from astra_registry.fetching.wire import Connection
 
 # So many files in a row that were given up because of the host, and it is left alone for a while.
 BREAKS_AFTER = 10

@@ -5,20 +5,16 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.dates import modified
-from astra_registry.fetching.filling import Filling, Misfit, room
-from astra_registry.fetching.http import Reply
+from astra_registry.fetching.http.client import HttpClient, Reply
+from astra_registry.fetching.http.dates import modified
+from astra_registry.fetching.http.filling import Filling, Misfit, room
+from astra_registry.fetching.http.pieces import Crew, Pieces
 from astra_registry.fetching.origin import split, without_password
 from astra_registry.fetching.parts import RESUMABLE, Origins, Part
-from astra_registry.fetching.pieces import Crew, Pieces
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Fetched
-
-if TYPE_CHECKING:
-    from astra_registry.fetching.http import HttpTransport
 
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
@@ -30,8 +26,8 @@ _SLOWEST = 256  # bytes a second: less is as good as silence
 class Download:
     """The transfer of one file to one part."""
 
-    def __init__(self, transport: HttpTransport, url: str, destination: str, errand: Errand) -> None:
-        self._transport = transport
+    def __init__(self, client: HttpClient, url: str, destination: str, errand: Errand) -> None:
+        self._client = client
         self._url = url
         self._errand = errand
         self._part = errand.part or Part(destination, destination)
@@ -63,7 +59,7 @@ class Download:
             # Where all bytes are here, and only the last step was not taken, it tells whether they are still the same.
             self._fill(*(filling.gap() or (origins.size, origins.size)))
         else:
-            with self._transport.ask(self._url, self._errand) as reply:
+            with self._client.ask(self._url, self._errand) as reply:
                 self._begin(reply)
         while (gap := filling.gap()) is not None:
             # There were several holes to begin with.
@@ -78,7 +74,7 @@ class Download:
         answer = reply.answer
         if answer.status != 200:
             reply.skip_body()
-            raise self._transport.refusal(self._url, reply, self._errand)
+            raise self._client.refusal(self._url, reply, self._errand)
         self._filling.restart()
         self._headers = answer.headers
         if _encoding(answer.headers) is not None:
@@ -99,7 +95,7 @@ class Download:
         kind = _encoding(reply.answer.headers)
         if kind not in ("gzip", "x-gzip", "deflate"):
             raise TransferFailed(f"{reply.host.origin.authority} sends the file encoded as {kind!r}, unasked")
-        space = room(self._transport.throttle.piece)
+        space = room(self._client.throttle.piece)
         unpack = zlib.decompressobj(47)
         name = self._url.lower()
         packed_name = name.endswith((".gz", ".tgz"))
@@ -110,7 +106,7 @@ class Download:
         while count := reply.answer.read_into(space):
             self._errand.on_bytes(count)
             now = pace.note(count)
-            self._transport.throttle.spend(count)
+            self._client.throttle.spend(count)
             pace.rested(time.monotonic() - now)
             try:
                 data = unpack.decompress(space[:count])
@@ -136,7 +132,7 @@ class Download:
         start = max(0, first - _OVERLAP)
         last = "" if end == origins.size else str(end - 1)
         headers = (("Range", f"bytes={start}-{last}"), ("If-Range", origins.validator))
-        with self._transport.ask(self._url, self._errand, headers) as reply:
+        with self._client.ask(self._url, self._errand, headers) as reply:
             if reply.answer.status in (200, 416):
                 if reply.answer.status == 200:
                     self._begin(reply)  # it has changed, or the server has no ranges
@@ -145,7 +141,7 @@ class Download:
                 raise Misfit
             if reply.answer.status != 206:
                 reply.skip_body()
-                raise self._transport.refusal(self._url, reply, self._errand)
+                raise self._client.refusal(self._url, reply, self._errand)
             self._check_range(reply, start, origins)
             self._headers = reply.answer.headers
             self._compare(reply, start, first)
@@ -190,7 +186,7 @@ class Download:
     def _take_shared(self, reply: Reply, first: int, size: int) -> None:
         """Take the rest of the file, with helpers on connections that nobody uses now."""
         most = min(_CONNECTIONS, (size - first) // _RANGE_AT_LEAST) if self._errand.ranges else 1
-        spare = self._transport.hosts[split(self._url)[0]].spare(most - 1)
+        spare = self._client.hosts[split(self._url)[0]].spare(most - 1)
         if spare < 1:
             self._take(reply, first, size)
             return
@@ -212,12 +208,12 @@ class Download:
         last = min(end + _OVERLAP, pieces.size) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:
-            with self._transport.ask(self._url, errand, headers) as reply:
+            with self._client.ask(self._url, errand, headers) as reply:
                 if reply.answer.status != 206:
                     reply.drop()
                     if reply.answer.status in (200, 416):
                         raise Misfit  # it changed meanwhile, or ranges were an empty promise
-                    raise self._transport.refusal(self._url, reply, errand)
+                    raise self._client.refusal(self._url, reply, errand)
                 self._check_range(reply, first, origins)
                 self._take(reply, first, end, pieces=pieces)
         finally:
@@ -229,7 +225,7 @@ class Download:
     def _take(self, reply: Reply, first: int, end: int | None, *, pieces: Pieces | None = None) -> None:
         """Write the body to the part from ``first`` to ``end``; of a piece, note what follows where the next begins."""
         answer = reply.answer
-        size = self._transport.throttle.piece
+        size = self._client.throttle.piece
         space = room(size)
         pace = self._pace(reply)
         span = self._filling.span(first)
@@ -249,7 +245,7 @@ class Download:
                 # interpreter's lock, and that costs more than the bytes.
                 if filled == size or now - kept_at > _KEEP_EVERY:
                     at, filled, kept_at = self._keep(space[:filled], span), 0, now
-                    if self._transport.throttle.rate is not None:
+                    if self._client.throttle.rate is not None:
                         pace.rested(time.monotonic() - now)
                 if pieces is not None and pieces.stopped:
                     reply.drop()
@@ -266,11 +262,11 @@ class Download:
         """Write what came to the end of a span; return the new end."""
         end = self._filling.extend(span, data)
         self._errand.on_bytes(len(data))
-        self._transport.throttle.spend(len(data))
+        self._client.throttle.spend(len(data))
         return end
 
     def _pace(self, reply: Reply) -> _Pace:
-        window = max(1.0, min(2 * self._transport.hosts.line.timeout, self._errand.patience))
+        window = max(1.0, min(2 * self._client.hosts.line.timeout, self._errand.patience))
         return _Pace(reply.host.origin.authority, window)
 
     def _note_seam(self, reply: Reply, first: int, end: int) -> None:
