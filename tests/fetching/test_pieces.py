@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,21 @@ def test_the_sha1_follows_what_is_written_in_any_order(tmp_path: Path) -> None:
             filling.extend(spans[first], memoryview(data)[first:end])
 
     assert filling.sha1() == hashlib.sha1(data).hexdigest()
+
+
+def test_what_the_disk_tells_whoever_follows_fails_the_file(tmp_path: Path) -> None:
+    part = Part(str(tmp_path / "f.fits"))
+    filling = Filling(part)
+
+    def fill() -> None:
+        with open(tmp_path / "another", "wb") as unreadable, filling.followed():
+            os.dup2(unreadable.fileno(), part.file)
+            filling.extend(filling.span(0), memoryview(b"some bytes"))
+            while any(thread.name == "astra-follow" for thread in threading.enumerate()):
+                time.sleep(0.005)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fill()
 
 
 def test_what_a_helper_met_is_raised_where_the_file_is_waited_for() -> None:

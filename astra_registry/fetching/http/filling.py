@@ -120,16 +120,22 @@ class Filling:
 
     @contextlib.contextmanager
     def followed(self) -> Iterator[None]:
-        """Have the sha1 made by a thread of its own while several write, so that little is left when they are done."""
+        """While several write, have a thread of its own make the sha1 and wait for the disk: nobody else has to."""
         ended = threading.Event()
+        trouble: list[Exception] = []
 
         def follow() -> None:
-            while not ended.wait(_FOLLOW_EVERY):
-                spans = merged(self._spans)
-                if spans and spans[0][0] == 0:
-                    self._hash_up_to(spans[0][1])
+            try:
+                while not ended.wait(_FOLLOW_EVERY):
+                    spans = merged(self._spans)
+                    if spans and spans[0][0] == 0:
+                        self._hash_up_to(spans[0][1])
+                    if self._unsynced >= _SYNC_EVERY:
+                        self._sync()
+            except (OSError, Setback) as error:
+                trouble.append(error)
 
-        thread = threading.Thread(target=follow, name="astra-sha1", daemon=True)
+        thread = threading.Thread(target=follow, name="astra-follow", daemon=True)
         self._is_followed = True
         thread.start()
         try:
@@ -138,6 +144,8 @@ class Filling:
             ended.set()
             thread.join()
             self._is_followed = False
+        if trouble:
+            raise trouble[0]  # a disk tells of what it has lost once only
 
     def sha1(self) -> str:
         """Return the sha1 of everything that is here."""
@@ -168,12 +176,17 @@ class Filling:
             self._unrecorded, self._record_at = 0, 0.0
             origins.have = merged(self._spans)
             self._part.record(origins)
-            if self._unsynced < _SYNC_EVERY:
-                return
+        if self._unsynced >= _SYNC_EVERY and not self._is_followed:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Wait until the disk has what is written now."""
+        with self._lock:
             self._unsynced = 0
-            written = origins.have
-        os.fdatasync(self._part.file)  # the others go on meanwhile
-        origins.safe = written
+            written = merged(self._spans)
+        os.fdatasync(self._part.file)
+        if self.origins is not None:
+            self.origins.safe = written
 
     def spread(self) -> None:
         """Record that from now on several places are written to: the length of the file tells nothing any more."""
