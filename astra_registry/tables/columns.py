@@ -213,3 +213,10 @@ def from_arrow(column: Any) -> list[Any]:
     if "binary" in kind:  # how astropy writes text
         column = column.cast("string")
     return [MASKED if value is None else value for value in column.to_pylist()]
+
+
+def sliced(table: Columns, rows: int) -> Iterator[Columns]:
+    """Yield a table in pieces of ``rows`` rows, at least one."""
+    for start in range(0, max(table.size, 1), rows):
+        part = {name: column[start : start + rows] for name, column in table.items()}
+        yield Columns(part, min(rows, table.size - start), table.units, table.descriptions, table.origin)
