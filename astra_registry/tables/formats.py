@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from astra_registry.errors import BadTable, FileMissing
-from astra_registry.tables import arrow, delimited, fits, whole
+from astra_registry.tables import arrow, delimited, ecsv, fits, whole
 from astra_registry.tables.columns import Columns, Wanted
 from astra_registry.tables.packed import opened
 
@@ -38,6 +38,8 @@ def reader_of(path: str) -> Reader:
         # astropy would read its tables, and make 10 of 010.
         raise BadTable(f"{path!r} is a page of HTML; give its table as CSV, ECSV, FITS, VOTable or Parquet")
     form = _form_of_astropy(start, text)
+    if form in _STREAMED:
+        return _STREAMED[form]
     if form is not None:
         return functools.partial(whole.read, form)
     if b"\0" in start:
@@ -46,6 +48,7 @@ def reader_of(path: str) -> Reader:
 
 
 _BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
+_STREAMED = {"ascii.ecsv": ecsv.read}  # forms of astropy that need not be read whole
 _BY_BEGINNING = {
     b"\x89HDF": "hdf5",
     b"# %ECSV": "ascii.ecsv",
