@@ -21,7 +21,7 @@ from astra_registry.tables import column_names, iter_columns, read_columns, writ
 def packed(path: Path) -> Path:
     """Return the file packed, under a name that does not tell it."""
     made = path.with_name(f"packed_{path.name}")
-    made.write_bytes(gzip.compress(path.read_bytes()))
+    made.write_bytes(gzip.compress(path.read_bytes(), compresslevel=1))
     return made
 
 
@@ -59,10 +59,13 @@ def test_a_packed_table_that_is_cut_off_or_damaged_is_refused(ending: str, tmp_p
     damaged = bytearray(content)
     damaged[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
 
-    for wrong in (content[:-2000], content[: len(content) // 2], bytes(damaged)):
+    for wrong in (content[:-2000], content[: len(content) // 2]):
         path.write_bytes(wrong)
         with pytest.raises(BadTable, match=r"t\..* is cut off or damaged: it does not unpack"):
             read_columns(path)
+    path.write_bytes(damaged)  # what unpacks to nonsense may be told before it does not unpack
+    with pytest.raises(BadTable, match=r"t\..* (is cut off or damaged|cannot be read as a table)"):
+        read_columns(path)
 
 
 def test_nothing_of_a_packed_table_stays_in_the_temporary_folder(tmp_path: Path) -> None:

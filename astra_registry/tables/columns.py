@@ -34,6 +34,16 @@ class Columns(Mapping[str, Sequence[Any]]):
     def __len__(self) -> int:
         return len(self.values_by_name)
 
+    def renamed(self, columns: Mapping[str, str], origin: str) -> Columns:
+        """Return some of the columns, as ``{new name: column}``, of a table with another origin."""
+        return Columns(
+            {name: self[column] for name, column in columns.items()},
+            self.size,
+            {name: self.units[column] for name, column in columns.items() if column in self.units},
+            {name: self.descriptions[column] for name, column in columns.items() if column in self.descriptions},
+            origin,
+        )
+
 
 #: What to read: names that must be there, or names with aliases, of which those are read that are there.
 Wanted = Sequence[str] | Mapping[str, Sequence[str]]
@@ -144,6 +154,8 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
     Raises `BadTable` when it is none of these, `UnequalLengths` when its columns do not fit.
     """
     origin = "the table"
+    if isinstance(source, Columns):
+        return source.renamed(choose(list(source), wanted, origin), source.origin)
     names, column_of = _opened(source, origin)
     chosen = choose(names, wanted, origin)
     columns = {name: column_of(column) for name, column in chosen.items()}
@@ -155,10 +167,6 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
         for name, column in columns.items()
         if isinstance(getattr(column, "description", None), str)
     }
-    if isinstance(source, Columns):
-        origin = source.origin
-        units = {name: source.units[column] for name, column in chosen.items() if column in source.units}
-        told = {name: source.descriptions[column] for name, column in chosen.items() if column in source.descriptions}
     return Columns(values, size, units, told, origin)
 
 
@@ -197,8 +205,6 @@ def _by_name(row: Any) -> Mapping[str, Any]:
 
 
 def _rows_of(source: Any) -> int:
-    if isinstance(source, Columns):
-        return source.size
     if isinstance(source, Mapping):
         return same_length(source, "the table")
     return getattr(source, "num_rows", None) or len(source)

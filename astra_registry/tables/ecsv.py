@@ -79,15 +79,14 @@ def _through_names(lines: Iterator[str]) -> Iterator[str]:
 
 def _pieces(header: _Header, lines: Iterator[str], wanted: Wanted | None, rows: int, origin: str) -> Iterator[Columns]:
     chosen = choose(header.names, wanted, origin)
-    told = from_object(header.table[list(chosen.values())], None)
-    units = {name: told.units[column] for name, column in chosen.items() if column in told.units}
-    descriptions = {name: told.descriptions[c] for name, c in chosen.items() if c in told.descriptions}
+    told = from_object(header.table, None).renamed(chosen, origin)
     # Lines that look like comments are none of the table, for astropy not even within quotes.
     lines = (f"{line}\n" for line in lines if not line.startswith("#"))
     cells = csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True)
     values_of = {name: _converter(header.table[column]) for name, column in chosen.items()}
     for columns, size in columnwise(cells, header.names, chosen, rows, origin):
-        yield Columns({name: values_of[name](columns[name]) for name in chosen}, size, units, descriptions, origin)
+        values = {name: values_of[name](columns[name]) for name in chosen}
+        yield attrs.evolve(told, values_by_name=values, size=size)
 
 
 def _converter(column: Any) -> Callable[[list[str]], list[Any]]:

@@ -38,7 +38,7 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
 def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUNK) -> Generator[Columns]:
     """Yield the table of `read_columns` in pieces of ``rows`` rows, at least one piece.
 
-    CSV, ECSV, FITS, Parquet, Feather and ORC stream: a piece is in memory at a time.
+    CSV, ECSV, FITS, VOTable, Parquet, Feather and ORC stream: a piece is in memory at a time.
     """
     if not _is_file(source):
         yield from sliced(from_object(source, columns), rows)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from astra_registry.errors import BadTable, FileMissing
-from astra_registry.tables import arrow, delimited, ecsv, fits, whole
+from astra_registry.tables import arrow, delimited, ecsv, fits, votable, whole
 from astra_registry.tables.columns import Columns, Wanted
 from astra_registry.tables.packed import opened
 
@@ -48,7 +48,7 @@ def reader_of(path: str) -> Reader:
 
 
 _BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
-_STREAMED = {"ascii.ecsv": ecsv.read}  # forms of astropy that need not be read whole
+_STREAMED = {"ascii.ecsv": ecsv.read, "votable": votable.read}  # forms of astropy that need not be read whole
 _BY_BEGINNING = {
     b"\x89HDF": "hdf5",
     b"# %ECSV": "ascii.ecsv",
