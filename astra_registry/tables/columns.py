@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -45,8 +45,10 @@ class Columns(Mapping[str, Sequence[Any]]):
         )
 
 
-#: What to read: names that must be there, or names with aliases, of which those are read that are there.
-Wanted = Sequence[str] | Mapping[str, Sequence[str]]
+#: What to read: names that must be there, or names with aliases, of which those are read that are there; or what
+#: returns the one or the other when it is told the names of the table's columns.
+Named = Sequence[str] | Mapping[str, Sequence[str]]
+Wanted = Named | Callable[[Sequence[str]], Named]
 
 
 def match_columns(
@@ -87,6 +89,8 @@ def choose(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict
         raise BadTable(f"{origin} has more than one column {', '.join(map(repr, repeated))}")
     if wanted is None:
         return {name: name for name in available}
+    if callable(wanted):
+        wanted = wanted(available)
     if isinstance(wanted, Mapping):
         return match_columns(available, wanted, origin=origin)
     found = match_columns(available, dict.fromkeys(wanted, ()), origin=origin)

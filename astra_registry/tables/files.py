@@ -19,6 +19,7 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
 
     ``columns`` names the columns to read (in any case; one that is missing is a `BadTable`), or maps names to their
     aliases: then the result bears those names, without the ones that the table does not have (see `match_columns`).
+    It may also be a function that is given the names of all columns, and returns the one or the other.
     Values are plain Python ones; those of CSV are text. Raises `FileMissing` when there is no such file, `BadTable`
     when it is not a table.
     """
