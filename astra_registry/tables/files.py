@@ -39,7 +39,8 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
 def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUNK) -> Generator[Columns]:
     """Yield the table of `read_columns` in pieces of ``rows`` rows, at least one piece.
 
-    CSV, ECSV, FITS, VOTable, Parquet, Feather and ORC stream: a piece is in memory at a time.
+    CSV, ECSV, FITS, VOTable and Parquet stream: a piece is in memory at a time. Of Feather and ORC it is what the file
+    calls one; other formats are read whole.
     """
     if not _is_file(source):
         yield from sliced(from_object(source, columns), rows)
@@ -51,7 +52,7 @@ def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUN
 
 
 def column_names(source: Any) -> list[str]:
-    """Return the names of a table's columns, in its order; of a large file only the beginning is read."""
+    """Return the names of a table's columns, in its order; of what streams from front to back the beginning is read."""
     with contextlib.closing(iter_columns(source, rows=1)) as chunks:
         return list(next(chunks))
 

@@ -62,6 +62,7 @@ def _unpacked(path: str) -> BinaryIO:
             # A file of its own, that is for reading alone: astropy maps no other.
             return open(os.dup(temporary.fileno()), "rb")
     except OSError as error:
+        reason = error.strerror or error
         raise FileFailed(
-            f"{path!r} cannot be unpacked into {folder!r}: {error.strerror}; TMPDIR may name a folder with more room"
+            f"{path!r} cannot be unpacked into {folder!r}: {reason}; TMPDIR may name a folder with more room"
         ) from None
