@@ -126,7 +126,7 @@ def test_whatever_people_write_below_the_header_is_read_as_astropy_reads_it(
         assert told(in_pieces(path, rows)) == told(expected)
 
 
-@pytest.mark.parametrize("row", ["a x 1 True", "a 1 one True", "a 1 1 yes", "a 99999999999 1 True", "a 1.5 1 True"])
+@pytest.mark.parametrize("row", ["a x 1 True", "a 1 one True", "a 1 1 yes", "a 1.5 1 True"])
 def test_a_cell_of_the_wrong_type_is_told_in_the_words_of_astropy(row: str, tmp_path: Path) -> None:
     path = tmp_path / "t.ecsv"
     path.write_text(HEADER + NAMES + "a 1 1 True\n" + row + "\n")
