@@ -9,7 +9,7 @@ from astra_registry.conversion import MASKED
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, column_names, iter_columns, match_columns
+from astra_registry.tables import Columns, iter_columns, match_columns
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -37,41 +37,39 @@ def products_of(
     The table is read in parts, so that its length does not matter. Without `product` or `release` its columns of
     those names tell them, row by row. Raises BadTable when the table cannot be used at all.
     """
-    names = column_names(table)
-    told = match_columns(names, {"product": (), "release": ()})
-    if product is None and "product" not in told:
-        raise BadTable(f"{_origin(table)} has no column 'product', and no product was named")
-    if product is not None:
+    told: dict[str, str] = {}
+
+    def needed(names: Sequence[str]) -> Sequence[str]:
+        told.update(match_columns(names, {"product": (), "release": ()}))
+        if product is None and "product" not in told:
+            raise BadTable(f"{_origin(table)} has no column 'product', and no product was named")
+        if release is not None:
+            told.pop("release", None)
+        if product is None:
+            return names  # each row has its own needs
         told.pop("product", None)
-        _check_columns(registry[product], release, names, table, told, constants)
-    if release is not None:
-        told.pop("release", None)
+        cls = registry[product]
+        return names if "release" in told else _columns_of(cls, release, names, table, constants)
+
     first = 0
-    for part in iter_columns(table, rows=_TOGETHER):
+    for part in iter_columns(table, columns=needed, rows=_TOGETHER):
         for (name, its_release), rows in _groups(part, told, product, release).items():
             yield from _batches(registry, name, its_release, part, rows, first, constants)
         first += part.size
 
 
-def _check_columns(
-    cls: type[DataProduct],
-    release: str | None,
-    names: Sequence[str],
-    table: Any,
-    told: Mapping[str, str],
-    constants: Any,
-) -> None:
-    """Refuse a table that lacks a needed column, once and before anything is brought."""
-    if "release" in told and release is None:
-        return  # each row has its own needs
+def _columns_of(
+    cls: type[DataProduct], release: str | None, names: Sequence[str], table: Any, constants: Mapping[str, Any]
+) -> list[str]:
+    """Return the columns that the product takes; refuse a table that lacks one, before anything is brought."""
     given = constants if release is None else {"release": release, **constants}
-    wanted = cls.wanted_columns(given)
-    found = match_columns(names, wanted, origin=_origin(table))
+    found = match_columns(names, cls.wanted_columns(given), origin=_origin(table))
     probe = {**given, **dict.fromkeys(found, ())}
     try:
         cls(**probe)
     except MissingParameter as error:
         raise BadTable(f"{_origin(table)}: {error}; its columns are {', '.join(names)}") from None
+    return list(dict.fromkeys(found.values()))
 
 
 def _groups(

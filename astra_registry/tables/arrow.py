@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, MissingExtra
 from astra_registry.tables.columns import Columns, Wanted, choose, from_arrow
+from astra_registry.tables.packed import unpacked
 
 
 def parquet(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
@@ -15,7 +17,7 @@ def parquet(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     arrow = _arrow("reading Parquet")
     from pyarrow import parquet as format_
 
-    with _told_as_ours(arrow, path, "Parquet"), format_.ParquetFile(path) as opened:
+    with unpacked(path) as file, _told_as_ours(arrow, path, "Parquet"), format_.ParquetFile(file) as opened:
 
         def pieces(needed: list[str]) -> Iterator[Any]:
             yield from opened.iter_batches(batch_size=rows, columns=needed)
@@ -26,7 +28,9 @@ def parquet(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
 def feather(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     """Yield the pieces of a Feather file, or of any other of Arrow's own format."""
     arrow = _arrow("reading Feather")
-    with _told_as_ours(arrow, path, "Feather"), arrow.memory_map(path) as file, arrow.ipc.open_file(file) as opened:
+    with unpacked(path) as file, _told_as_ours(arrow, path, "Feather"), contextlib.ExitStack() as stack:
+        mapped = stack.enter_context(arrow.memory_map(file)) if isinstance(file, str) else file
+        opened = stack.enter_context(arrow.ipc.open_file(mapped))
 
         def pieces(needed: list[str]) -> Iterator[Any]:
             for number in range(opened.num_record_batches):
@@ -40,8 +44,8 @@ def orc(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     arrow = _arrow("reading ORC")
     from pyarrow import orc as format_
 
-    with _told_as_ours(arrow, path, "ORC"):
-        opened = format_.ORCFile(path)
+    with unpacked(path) as file, _told_as_ours(arrow, path, "ORC"):
+        opened = format_.ORCFile(file)
 
         def pieces(needed: list[str]) -> Iterator[Any]:
             for number in range(opened.nstripes):

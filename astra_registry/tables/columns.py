@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -34,9 +34,21 @@ class Columns(Mapping[str, Sequence[Any]]):
     def __len__(self) -> int:
         return len(self.values_by_name)
 
+    def renamed(self, columns: Mapping[str, str], origin: str) -> Columns:
+        """Return some of the columns, as ``{new name: column}``, of a table with another origin."""
+        return Columns(
+            {name: self[column] for name, column in columns.items()},
+            self.size,
+            {name: self.units[column] for name, column in columns.items() if column in self.units},
+            {name: self.descriptions[column] for name, column in columns.items() if column in self.descriptions},
+            origin,
+        )
 
-#: What to read: names that must be there, or names with aliases, of which those are read that are there.
-Wanted = Sequence[str] | Mapping[str, Sequence[str]]
+
+#: What to read: names that must be there, or names with aliases, of which those are read that are there; or what
+#: returns the one or the other when it is told the names of the table's columns.
+Named = Sequence[str] | Mapping[str, Sequence[str]]
+Wanted = Named | Callable[[Sequence[str]], Named]
 
 
 def match_columns(
@@ -77,6 +89,8 @@ def choose(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict
         raise BadTable(f"{origin} has more than one column {', '.join(map(repr, repeated))}")
     if wanted is None:
         return {name: name for name in available}
+    if callable(wanted):
+        wanted = wanted(available)
     if isinstance(wanted, Mapping):
         return match_columns(available, wanted, origin=origin)
     found = match_columns(available, dict.fromkeys(wanted, ()), origin=origin)
@@ -144,6 +158,8 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
     Raises `BadTable` when it is none of these, `UnequalLengths` when its columns do not fit.
     """
     origin = "the table"
+    if isinstance(source, Columns):
+        return source.renamed(choose(list(source), wanted, origin), source.origin)
     names, column_of = _opened(source, origin)
     chosen = choose(names, wanted, origin)
     columns = {name: column_of(column) for name, column in chosen.items()}
@@ -155,10 +171,6 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
         for name, column in columns.items()
         if isinstance(getattr(column, "description", None), str)
     }
-    if isinstance(source, Columns):
-        origin = source.origin
-        units = {name: source.units[column] for name, column in chosen.items() if column in source.units}
-        told = {name: source.descriptions[column] for name, column in chosen.items() if column in source.descriptions}
     return Columns(values, size, units, told, origin)
 
 
@@ -197,8 +209,6 @@ def _by_name(row: Any) -> Mapping[str, Any]:
 
 
 def _rows_of(source: Any) -> int:
-    if isinstance(source, Columns):
-        return source.size
     if isinstance(source, Mapping):
         return same_length(source, "the table")
     return getattr(source, "num_rows", None) or len(source)
@@ -213,3 +223,10 @@ def from_arrow(column: Any) -> list[Any]:
     if "binary" in kind:  # how astropy writes text
         column = column.cast("string")
     return [MASKED if value is None else value for value in column.to_pylist()]
+
+
+def sliced(table: Columns, rows: int) -> Iterator[Columns]:
+    """Yield a table in pieces of ``rows`` rows, at least one."""
+    for start in range(0, max(table.size, 1), rows):
+        part = {name: column[start : start + rows] for name, column in table.items()}
+        yield Columns(part, min(rows, table.size - start), table.units, table.descriptions, table.origin)

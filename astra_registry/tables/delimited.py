@@ -1,0 +1,78 @@
+"""Tables of text between commas, tabs, semicolons or bars: read with the standard library alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from typing import TextIO
+
+from astra_registry.errors import BadTable
+from astra_registry.tables.columns import Columns, Wanted, choose
+from astra_registry.tables.packed import opened, unpacking
+
+_BLOCK = 512  # rows transposed together; the garbage collector makes larger blocks three times slower
+
+
+def read(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+    """Yield the pieces of a file of text."""
+    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+        yield from read_stream(stream, wanted, rows, repr(path))
+
+
+def read_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -> Iterator[Columns]:
+    """Yield the pieces of an open stream of text; ``origin`` names it in what is said of it."""
+    try:
+        with unpacking(origin):
+            # SkyServer's tables begin with the line "#Table1"; others with comments.
+            lines = itertools.dropwhile(lambda line: line.startswith("#") or not line.strip(), stream)
+            header = next(lines, "")
+            delimiter = next((mark for mark in ",\t;|" if mark in header), ",")
+            text = itertools.chain([header], lines)
+            cells = filter(None, csv.reader(text, delimiter=delimiter, skipinitialspace=True))
+            names = [name.strip() for name in next(cells, [])]
+            for values, size in columnwise(cells, names, choose(names, wanted, origin), rows, origin):
+                yield Columns(values, size, origin=origin)
+    except UnicodeDecodeError:
+        raise BadTable(f"{origin} is not a table: its text is not UTF-8") from None
+    except csv.Error as error:
+        raise BadTable(f"{origin} is not a table: {error}") from None
+
+
+def columnwise(
+    cells: Iterator[list[str]], names: list[str], chosen: dict[str, str], rows: int, origin: str
+) -> Iterator[tuple[dict[str, list[str]], int]]:
+    """Yield the chosen columns of rows of cells, and how many rows, for each piece of ``rows`` rows; at least one.
+
+    Raises BadTable for a row that has not one cell for each of ``names``.
+    """
+    places = {name: names.index(column) for name, column in chosen.items()}
+    done = 0
+    while True:
+        values: dict[str, list[str]] = {name: [] for name in places}
+        size = 0
+        while size < rows:
+            block = list(itertools.islice(cells, min(_BLOCK, rows - size)))
+            if not block:
+                break
+            columns = _transposed(block, len(names), done + size, origin)
+            for name, place in places.items():
+                values[name].extend(columns[place])
+            size += len(block)
+        if size or not done:
+            yield values, size
+        done += size
+        if size < rows:
+            return
+
+
+def _transposed(block: list[list[str]], width: int, before: int, origin: str) -> list[tuple[str, ...]]:
+    try:
+        columns = list(zip(*block, strict=True))
+    except ValueError:
+        columns = []
+    if len(columns) != width:
+        bad = next(index for index, row in enumerate(block) if len(row) != width)
+        raise BadTable(f"row {before + bad + 1} of {origin} has {len(block[bad])} cells, the header names {width}")
+    return columns

@@ -1,0 +1,62 @@
+"""The rows of a table become products in batches, and what cannot be used is told apart."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from astra_registry import registry
+from astra_registry.errors import BadTable, UnknownProduct
+from astra_registry.rows import UnusableRow, products_of
+
+ECSV = """\
+# %ECSV 1.0
+# ---
+# datatype:
+# - {name: TELESCOPE, datatype: string}
+# - {name: FIELD, datatype: string}
+# - {name: plateid, datatype: string}
+# - {name: MJD, datatype: int64}
+# - {name: fiberid, datatype: int64}
+# - {name: snr, datatype: float64}
+TELESCOPE FIELD plateid MJD fiberid snr
+apo25m 000+02 5815 56396 212 unknown
+apo25m 000+02 5815 56396 301 10.5
+"""
+
+
+def test_columns_that_a_product_does_not_take_are_not_read(tmp_path: Path) -> None:
+    """A survey's table has hundreds of them, and some with arrays in their cells."""
+    path = tmp_path / "visits.ecsv"
+    path.write_text(ECSV)
+
+    (batch,) = products_of(str(path), registry, product="apVisit", release="dr17")
+
+    assert [visit.fiber for visit in batch] == [212, 301]
+    assert batch[0].plate == "5815"
+
+
+def test_a_table_is_opened_once_so_that_it_may_be_a_stream() -> None:
+    stream = io.StringIO("telescope,field,plate,mjd,fiber\napo25m,000+02,5815,56396,212\napo25m,000+02,5815,x,1\n")
+
+    batch, unusable = products_of(stream, registry, product="apVisit", release="dr17")
+
+    assert batch.fiber == 212
+    assert isinstance(unusable, UnusableRow)
+    assert unusable.row == 1
+
+
+def test_a_table_that_cannot_be_used_is_refused_before_its_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "visits.ecsv"
+    path.write_text(ECSV)
+
+    with pytest.raises(BadTable, match=r"has no column 'product', and no product was named"):
+        next(products_of(str(path), registry))
+    path.write_text(ECSV.replace("- {name: FIELD", "- {name: FELD").replace(" FIELD ", " FELD "))
+    with pytest.raises(BadTable, match=r"field.*its columns are TELESCOPE, FELD, plateid"):
+        next(products_of(str(path), registry, product="apVisit", release="dr17"))
+    for columns in ({"release": ["dr17"]}, {"mjd": [56396]}):
+        with pytest.raises(UnknownProduct):
+            next(products_of(columns, registry, product="apVist"))

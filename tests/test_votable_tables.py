@@ -1,0 +1,182 @@
+"""VOTable streams, and gives what astropy makes of the whole document."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from astra_registry.conversion import MASKED
+from astra_registry.errors import BadTable
+from astra_registry.tables import Columns, iter_columns, read_columns
+
+BEFORE = """\
+<?xml version="1.0" encoding="utf-8"?>
+<!-- a TABLE of one night -->
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+ <RESOURCE type="results"><INFO name="QUERY_STATUS" value="OK"/><RESOURCE>
+  <TABLE nrows="9">
+   <DESCRIPTION>visits</DESCRIPTION>
+   <FIELD ID="col1" name="plate" datatype="char" arraysize="*"><DESCRIPTION>the plug plate</DESCRIPTION></FIELD>
+   <FIELD name="mjd" datatype="int" unit="d"><VALUES null="-1"/></FIELD>
+   <FIELD name="lines" datatype="double" arraysize="2"/>
+   <FIELD name="good" datatype="boolean"/>
+   <DATA><TABLEDATA>
+"""
+AFTER = "</TABLEDATA></DATA></TABLE></RESOURCE><INFO name='QUERY_STATUS' value='OVERFLOW'/></RESOURCE></VOTABLE>\n"
+
+kinds = {
+    "str": st.text(st.characters(exclude_categories=["C"]) | st.sampled_from(" \t\n<>&\"'"), max_size=6),
+    "uint8": st.integers(0, 255),
+    "int16": st.integers(-(2**15), 2**15 - 1),
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "float32": st.floats(width=32),
+    "float64": st.floats(),
+    "bool": st.booleans(),
+}
+
+
+def whole(path: Path) -> Columns:
+    return read_columns(Table.read(path, format="votable"))
+
+
+def in_pieces(path: Path, rows: int) -> dict[str, list[Any]]:
+    pieces = list(iter_columns(path, rows=rows))
+    return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}
+
+
+def told(columns: Any) -> dict[str, list[tuple[type, str]]]:
+    return {name: [(type(value), repr(value)) for value in column] for name, column in columns.items()}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    size = draw(st.integers(0, 6))
+    table = Table()
+    for number, kind in enumerate(draw(st.lists(st.sampled_from(list(kinds)), min_size=1, max_size=4))):
+        values = np.array(draw(st.lists(kinds[kind], min_size=size, max_size=size)), dtype=kind)
+        mask = draw(st.lists(st.booleans(), min_size=size, max_size=size))
+        table[f"c{number}"] = MaskedColumn(values, mask=mask, unit=draw(st.sampled_from([None, "d", "km / s"])))
+    return table
+
+
+@given(tables(), st.integers(1, 4))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_astropy_writes_is_read_as_astropy_reads_it(tmp_path: Path, table: Table, rows: int) -> None:
+    path = tmp_path / "t.vot"
+    table.write(path, format="votable", overwrite=True)
+    expected = whole(path)
+
+    columns = read_columns(path)
+
+    assert told(columns) == told(in_pieces(path, rows)) == told(expected)
+    assert (columns.size, columns.units) == (expected.size, expected.units)
+
+
+def test_what_archives_write_is_read_as_astropy_reads_it(tmp_path: Path) -> None:
+    """Resources in resources, identifiers beside names, numbers that mean none, arrays, quoted text, a wrong nrows."""
+    path = tmp_path / "t.vot"
+    path.write_text(
+        BEFORE
+        + "<TR><TD>010</TD><TD>55874</TD><TD>1.5 2</TD><TD>T</TD></TR>"
+        + "<TR><TD><![CDATA[<TR> & </TR>]]></TD><TD>-1</TD><TD/><TD>?</TD></TR><!-- no row -->"
+        + "<TR><TD encoding='base64'>AAAAAUE=</TD><TD>0x10</TD><TD>NaN -0</TD><TD>0</TD></TR>"
+        + AFTER
+    )
+    columns = read_columns(path)
+
+    assert told(columns) == told(in_pieces(path, 1)) == told(in_pieces(path, 2)) == told(whole(path))
+    assert columns["col1"][:2] == ["010", "<TR> & </TR>"]
+    assert columns["mjd"][:2] == [55874, MASKED]
+    assert (columns.units, columns.descriptions) == ({"mjd": "d"}, {"col1": "the plug plate"})
+
+
+def test_only_wanted_columns_are_made_into_values_of_a_votable(tmp_path: Path) -> None:
+    path = tmp_path / "t.vot"
+    path.write_text(BEFORE + "<TR><TD>010</TD><TD>55874</TD><TD>junk junk</TD><TD>T</TD></TR>" + AFTER)
+
+    columns = read_columns(path, columns={"plate": ("col1",), "good": (), "fiber": ()})
+
+    assert dict(columns) == {"plate": ["010"], "good": [True]}
+    assert columns.descriptions == {"plate": "the plug plate"}
+    with pytest.raises(BadTable, match=r"t\.vot' has no column 'fiber'; it has col1, mjd, lines, good"):
+        read_columns(path, columns=["fiber"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "<TR><TD>010</TD><TD>one</TD><TD>1 2</TD><TD>T</TD></TR>",
+        "<TR><TD>010</TD><TD>1</TD><TD>1 2</TD></TR>",
+        "<TR><TD>010</TD><TD>1</TD><TD>1 2</TD><TD>T</TD><TD>T</TD></TR>",
+        "<TR><TD>010</TR>",
+    ],
+)
+def test_a_wrong_row_of_a_votable_is_told_in_the_words_of_astropy(rows: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.vot"
+    path.write_text(BEFORE + rows + AFTER)
+    with pytest.raises(ValueError, match=".") as by_astropy:
+        Table.read(path, format="votable")
+
+    with pytest.raises(BadTable) as ours:
+        read_columns(path)
+
+    assert str(ours.value) == f"{str(path)!r} cannot be read as a table: {' '.join(str(by_astropy.value).split())}"
+
+
+def test_a_votable_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.vot"
+    row = "<TR><TD>010</TD><TD>1</TD><TD>1 2</TD><TD>T</TD></TR>"
+    for content in (BEFORE + row, BEFORE + row + AFTER[:-20], BEFORE[:-40]):
+        path.write_text(content)
+        with pytest.raises(BadTable, match=r"t\.vot' cannot be read as a table"):
+            list(iter_columns(path, rows=1))
+
+
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_a_votable_of_several_tables_is_refused(with_rows: bool, tmp_path: Path) -> None:
+    path = tmp_path / "t.vot"
+    data = "<DATA><TABLEDATA><TR><TD>1</TD></TR></TABLEDATA></DATA>"
+    table = "<TABLE><FIELD name='n' datatype='int'/>{}</TABLE>"
+    tables = table.format(data if with_rows else "") + table.format(data)
+    path.write_text(f"<VOTABLE version='1.4'><RESOURCE>{tables}</RESOURCE></VOTABLE>")
+
+    with pytest.raises(BadTable, match="several tables|Multiple tables"):
+        read_columns(path)
+
+
+def test_rows_that_are_no_elements_of_xml_are_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.vot"
+    table = Table({"n": [1, 2, 3]})
+    for form in ("binary", "binary2"):
+        table.write(path, format="votable", tabledata_format=form, overwrite=True)
+        assert [list(piece["n"]) for piece in iter_columns(path, rows=2)] == [[1, 2], [3]]
+
+
+def test_a_long_votable_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    row = "<TR><TD>010</TD><TD>55874</TD><TD>1 2</TD><TD>T</TD></TR>\n"
+    (tmp_path / "short.vot").write_text(BEFORE + 1000 * row + AFTER)
+    (tmp_path / "long.vot").write_text(BEFORE + 100_000 * row + AFTER)
+    code = """
+import sys
+from astra_registry.tables import iter_columns
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+list(iter_columns(sys.argv[1]))
+before = peak()
+print(sum(part.size for part in iter_columns(sys.argv[2], rows=1000)), peak() - before)
+"""
+    arguments = [tmp_path / "short.vot", tmp_path / "long.vot"]
+    out = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
+
+    rows, grown = map(int, out.split())
+    assert rows == 100_000
+    assert grown < 15, "astropy takes 60 MB"
