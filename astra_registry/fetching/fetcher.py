@@ -138,7 +138,7 @@ class Fetcher:
                 continue
             self._outstanding -= 1
             if isinstance(done, Wanted):  # rsync did not get through: each by itself, over https
-                ready.appendleft(done)
+                self._send_courier(done)
                 continue
             if done.entry is not None:
                 self._ledger.remember(done.entry)
@@ -208,11 +208,13 @@ class Fetcher:
     def _dispatch_single(self, ready: deque[Wanted]) -> None:
         """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
         while ready and not self._by_rsync and self._outstanding < 2 * self._options.jobs:
-            item = ready.popleft()
-            self._outstanding += 1
-            self._todo.put(lambda item=item: (self._courier.bring(item),))  # type: ignore[misc]
-            self._employ(self._outstanding)
-            self._comparing.begin(item)
+            self._send_courier(ready.popleft())
+
+    def _send_courier(self, item: Wanted) -> None:
+        self._outstanding += 1
+        self._todo.put(lambda: (self._courier.bring(item),))
+        self._employ(self._outstanding)
+        self._comparing.begin(item)
 
     def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
         """Hand out what is ready in a few groups, each for one run of rsync."""

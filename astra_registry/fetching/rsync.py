@@ -92,9 +92,18 @@ class RsyncTransport:
         return outcome
 
     def fetch_many(
-        self, urls: Sequence[str], destinations: Sequence[str], on_bytes: Callable[[int], None], *, public: bool
+        self,
+        urls: Sequence[str],
+        destinations: Sequence[str],
+        on_bytes: Callable[[int], None],
+        *,
+        public: bool,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Fetched | Exception]:
-        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way."""
+        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way.
+
+        ``on_bytes`` is called with the size of each file that comes, ``meanwhile`` again and again until all have.
+        """
         outcomes: list[Fetched | Exception] = [TransferFailed("it was not asked for")] * len(urls)
         groups: dict[tuple[str, str, str], list[tuple[int, Source]]] = {}
         for index, url in enumerate(urls):
@@ -106,14 +115,18 @@ class RsyncTransport:
                 groups.setdefault((source.authority, source.module, source.web_host), []).append((index, source))
         for members in groups.values():
             try:
-                self._bring(members, destinations, outcomes, on_bytes, public=public)
+                self._bring(members, destinations, outcomes, on_bytes, meanwhile, public=public)
             except _UnknownModule as error:
                 again = [(index, source) for index, source in members if source.module == "sas"]
                 if again:
                     self._bare.add(again[0][1].authority)
                     indices = [index for index, _ in again]
                     redone = self.fetch_many(
-                        [urls[i] for i in indices], [destinations[i] for i in indices], on_bytes, public=public
+                        [urls[i] for i in indices],
+                        [destinations[i] for i in indices],
+                        on_bytes,
+                        public=public,
+                        meanwhile=meanwhile,
                     )
                     for index, outcome in zip(indices, redone, strict=True):
                         outcomes[index] = outcome
@@ -139,6 +152,7 @@ class RsyncTransport:
         destinations: Sequence[str],
         outcomes: list[Fetched | Exception],
         on_bytes: Callable[[int], None],
+        meanwhile: Callable[[], None],
         *,
         public: bool,
     ) -> None:
@@ -146,7 +160,7 @@ class RsyncTransport:
             raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
         folder = os.path.commonpath([os.path.dirname(os.path.abspath(destinations[index])) for index, _ in members])
         with _Stage(folder) as stage:
-            code, said = self._run(members, stage, on_bytes, public=public)
+            code, said = self._run(members, stage, on_bytes, meanwhile, public=public)
             refusal = _refusal(code, said, members[0][1].authority)
             if isinstance(refusal, NoRsync):
                 self.closed = True
@@ -157,16 +171,23 @@ class RsyncTransport:
             for index, source in members:
                 staged = os.path.join(stage, source.path)
                 if os.path.isfile(staged):
-                    mtime = os.stat(staged).st_mtime
-                    _move(staged, destinations[index])
-                    outcomes[index] = Fetched(mtime=mtime)
+                    try:
+                        outcomes[index] = _moved(staged, destinations[index])
+                    except OSError as error:  # of this file; the others are not to blame
+                        outcomes[index] = error
                 elif any(name.lstrip("/").endswith(source.path) for name in missing):
                     outcomes[index] = FileMissing(f"{source.authority} has no {source.module}/{source.path}")
                 else:
                     outcomes[index] = refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
 
     def _run(
-        self, members: list[tuple[int, Source]], stage: str, on_bytes: Callable[[int], None], *, public: bool
+        self,
+        members: list[tuple[int, Source]],
+        stage: str,
+        on_bytes: Callable[[int], None],
+        meanwhile: Callable[[], None],
+        *,
+        public: bool,
     ) -> tuple[int, str]:
         first = members[0][1]
         user, environment = self._login(first, public=public)
@@ -209,7 +230,7 @@ class RsyncTransport:
                 reader.start()
             try:
                 while process.poll() is None and not self._stop.wait(0.05):
-                    pass
+                    meanwhile()
             finally:
                 if process.poll() is None:
                     process.terminate()
@@ -311,9 +332,12 @@ def _feed(stream: object, names: bytes) -> None:
         stream.close()  # type: ignore[attr-defined]
 
 
-def _move(staged: str, destination: str) -> None:
+def _moved(staged: str, destination: str) -> Fetched:
+    mtime = os.stat(staged).st_mtime
+    os.makedirs(os.path.dirname(destination), exist_ok=True)
     try:
         os.replace(staged, destination)
     except OSError:  # another file system
         shutil.copyfile(staged, destination)
         os.remove(staged)
+    return Fetched(mtime=mtime)
