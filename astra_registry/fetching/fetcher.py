@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
+from astra_registry.fetching.credentials import Keys, Login, trusted_hosts
 from astra_registry.fetching.hosts import Hosts
 from astra_registry.fetching.http import HttpTransport
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.line import Line
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
-from astra_registry.fetching.origin import configured_origin
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Stopped
@@ -44,9 +43,7 @@ class Fetcher:
     def __init__(self, options: Options) -> None:
         self._options = options
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
-        base = options.remote_base
-        hosts = frozenset({configured_origin(base)}) if base else SDSS_HOSTS
-        keys = Keys(hosts, None if options.login is None else self._ask_person)
+        keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
