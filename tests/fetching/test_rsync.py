@@ -136,6 +136,37 @@ def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp
     assert all(map(archive.right, items))
 
 
+def test_what_rsync_cannot_be_asked_for_is_told_without_a_password(archive: Archive) -> None:
+    urls = [
+        "rsync://me:pa55@[host/dr17/a.fits",
+        "rsync://me:pa55@host/dr17",
+        "rsync://me:pa55@host/dr17/x/../../a.fits",
+        "https://me:pa55@host/elsewhere/a.fits",
+        "rsync://me:pa55@[::1]:1/dr17/a.fits",
+    ]
+    items = [Wanted((url,), str(archive.here / f"{n}.fits")) for n, url in enumerate(urls)]
+
+    report = archive.fetch(items, transport="rsync", timeout=2, retries=0)
+
+    assert [result.status for result in report] == ["failed"] * 5
+    assert all(result.error and "pa55" not in f"{result.error}{result.url}" for result in report)
+    assert archive.here_now() == []
+
+
+def test_what_cannot_be_brought_is_not_missing_because_a_longer_name_is(archive: Archive, daemon: str) -> None:
+    """rsync leaves out the folder a.fits; it is there all the same."""
+    (archive.folder / "dr17/a.fits").mkdir()
+    archive.add_some(6, folder="dr17")
+    names = ["a.fits", "aa.fits", *(f"star-{n:04}.fits" for n in range(6))]  # enough that these two are of one group
+    items = [by_rsync(archive, daemon, f"dr17/{name}") for name in names]
+
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, retries=0)
+    status = {os.path.basename(str(result.path)): result.status for result in report}
+
+    assert (status.pop("a.fits"), status.pop("aa.fits")) == ("failed", "missing")
+    assert set(status.values()) == {"fetched"}
+
+
 def test_a_second_location_is_tried_by_rsync_too(archive: Archive, daemon: str) -> None:
     archive.add("dr17/full/a.fits")
     item = by_rsync(archive, daemon, "dr17/lite/a.fits")
