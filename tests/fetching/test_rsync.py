@@ -236,6 +236,20 @@ def test_a_group_waits_for_who_brings_one_of_its_files(archive: Archive, daemon:
     assert len(sent(tmp_path)) == 19
 
 
+def test_a_group_goes_ahead_beside_who_hangs(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 0.3)
+    archive.add_some(20)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
+    with Folders().held(str(archive.here / "dr17/stars")) as turns:
+        for n in range(5, 15):
+            turns.take(f"star-{n:04}.fits", time.sleep)
+
+        report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
+
+    assert Counter(result.status for result in report) == {"fetched": 20}
+    assert all(map(archive.right, items))
+
+
 def test_the_turns_of_a_killed_group_are_free(archive: Archive, daemon: str) -> None:
     archive.add_some(20, size=2_000_000)
     items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
