@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,7 +26,8 @@ from astra_registry.fetching.transport import Errand, Fetched
 from astra_registry.fetching.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
 from astra_registry.fetching.wanted import Wanted
 
-_FOLDERS = 48  # in which a group has turns at one time: each takes a descriptor
+# Folders in which turns are taken at one time, each of which takes a descriptor: by all groups, and by one.
+_FOLDERS, _FOLDERS_A_GROUP = 192, 48
 _LIFE_EVERY = 5.0  # seconds
 
 
@@ -48,6 +50,7 @@ class Convoy:
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._sleep = sleep
+        self._room = threading.Semaphore(_FOLDERS)
 
     @property
     def closed(self) -> bool:
@@ -61,7 +64,7 @@ class Convoy:
         waiting = [_Load(item, started) for item in items]
         since, pause = started, FIRST_PAUSE
         while waiting:
-            with _Stay(self._courier.folders, self._sleep) as stay:
+            with _Stay(self._courier.folders, self._room, self._sleep) as stay:
                 loads = [load for load in waiting if stay.is_turn_of(load, since)]
                 done += self._bring(loads, stay)
             if loads:
@@ -164,8 +167,9 @@ class _Load:
 class _Stay:
     """The folders and the turns that a group has at one time; at its end all are given up."""
 
-    def __init__(self, folders: Folders, sleep: Callable[[float], None]) -> None:
+    def __init__(self, folders: Folders, room: threading.Semaphore, sleep: Callable[[float], None]) -> None:
         self._folders = folders
+        self._room = room
         self._sleep = sleep
         self._turns: dict[str, Turns] = {}
         self._ends = contextlib.ExitStack()
@@ -175,8 +179,9 @@ class _Stay:
         """Take the turn of a file; False when somebody else has it and is not abandoned by all life since then."""
         folder, name = os.path.split(load.item.path)
         if folder not in self._turns:
-            if len(self._turns) == _FOLDERS:
+            if len(self._turns) == _FOLDERS_A_GROUP or not self._room.acquire(blocking=False):
                 return False
+            self._ends.callback(self._room.release)
             try:
                 self._turns[folder] = self._ends.enter_context(self._folders.held(folder))
             except OSError as error:  # it cannot be made, as the file's result will tell

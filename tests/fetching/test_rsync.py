@@ -70,8 +70,9 @@ def test_rsync_brings_many_files_verified(archive: Archive, daemon: str) -> None
     assert {r.status for r in archive.fetch(items[:30], transport="rsync")} == {"present"}
 
 
-def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str) -> None:
-    """Also more folders than one group has turns in at one time, and with one that cannot be made."""
+def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also more folders than turns are taken in at one time, and with one that cannot be made."""
+    monkeypatch.setattr("astra_registry.fetching.convoy._FOLDERS", 10)
     items = []
     for n in range(60):
         archive.add(f"dr17/{n}/a.fits")
@@ -79,7 +80,7 @@ def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str) -
     archive.here.joinpath("dr17").mkdir(parents=True)
     archive.here.joinpath("dr17/7").write_text("a file")
 
-    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, jobs=1)
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
 
     assert [(result.path, str(result.error)) for result in report.failed] == [
         (items[7].path, f"{items[7].path}: File exists")
