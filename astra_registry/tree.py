@@ -41,6 +41,7 @@ class Tree:
     __slots__ = (
         "_archive",
         "_compiled",
+        "_configured_base",
         "_key",
         "_makers",
         "_texts",
@@ -65,6 +66,7 @@ class Tree:
     remote_base: str
     _archive: Archive
     _compiled: dict[str, PathTemplate]
+    _configured_base: str | None  # of the server that takes the place of the SDSS's
     _key: tuple[Any, ...]
     _makers: dict[str, Maker]  # of `full`, by name
     _texts: Mapping[str, str]
@@ -276,10 +278,14 @@ class Tree:
     def exists(self, name: str, /, *, remote: bool = False, full: str | None = None, **parameters: Any) -> bool:
         """Return whether the file is on disk, in whatever compression, or with *remote* whether the server has it.
 
-        Raises Unauthorized or TransferFailed when the server does not tell.
+        For a release that is not public the server is sent credentials, as by a fetch. Raises Unauthorized or
+        TransferFailed when it does not tell.
         """
         if remote:
-            return on_disk.is_on_server(self.url(name, full=full, **parameters))
+            from astra_registry.fetching.existence import is_on_server
+
+            url = self.url(name, full=full, **parameters)
+            return is_on_server(url, public=self.public, remote_base=self._configured_base)
         return on_disk.find(full or self.full(name, **parameters)) is not None
 
     def expand(
@@ -421,6 +427,7 @@ def _tree(
         "_key": (release, sas_base_dir, product_root, public, mirror, remote_base, overrides),
         "_texts": MappingProxyType(texts),
         "_archive": archive,
+        "_configured_base": remote_base,
         "_compiled": {} if overrides else _shared(release),
         "_makers": {},
     }

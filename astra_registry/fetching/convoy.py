@@ -1,22 +1,34 @@
-"""A group of files on one connection: brought by one run of rsync, then each verified and placed like any other."""
+"""A group of files on one connection: brought by one run of rsync, then each verified and placed like any other.
+
+Each file is brought when it is its turn, like a single one. But two groups with the same files in another order would
+wait for each other for ever. So a group takes the turns that it gets at once, brings these files, and gives all turns
+back before it waits for others; their files may be here then.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
+import threading
 import time
 from collections.abc import Callable
 
 from astra_registry.errors import FileMissing, TransferFailed
-from astra_registry.fetching import parts
 from astra_registry.fetching.courier import Courier, Delivery, present_entry
 from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.folders import Folders
 from astra_registry.fetching.ledger import Entry
+from astra_registry.fetching.parts import Part
 from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.rsync import NoRsync, RsyncTransport
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Fetched
-from astra_registry.fetching.turns import Turns
+from astra_registry.fetching.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
 from astra_registry.fetching.wanted import Wanted
+
+_MOST_FOLDERS = 500  # as many as a group has files
+_LIFE_EVERY = 5.0  # seconds
 
 
 class Convoy:
@@ -38,6 +50,9 @@ class Convoy:
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._sleep = sleep
+        folders = _folders_at_once()
+        self._room = threading.Semaphore(folders)
+        self._folders_a_group = min(_MOST_FOLDERS, folders // 4)
 
     @property
     def closed(self) -> bool:
@@ -48,81 +63,155 @@ class Convoy:
         """Bring the files of one group."""
         started = time.monotonic()
         done: list[Delivery | Wanted] = []
-        pending: list[_Load] = []
-        for item in items:
-            entry = None if self._overwrite else present_entry(item)
-            if entry is None:
-                pending.append(_Load(item))
+        waiting = [_Load(item, started) for item in items]
+        since, pause = started, FIRST_PAUSE
+        while waiting:
+            with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:
+                loads = [load for load in waiting if stay.is_turn_of(load, since)]
+                done += self._bring(loads, stay)
+            if loads:
+                waiting = [load for load in waiting if load not in loads]
+                since, pause = time.monotonic(), FIRST_PAUSE
             else:
-                done.append(self._told(_Load(item), entry, started))
+                self._sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 1.5)
+        return done
+
+    def _bring(self, loads: list[_Load], stay: _Stay) -> list[Delivery | Wanted]:
+        done: list[Delivery | Wanted] = []
+        pending: list[_Load] = []
+        for load in loads:
+            entry = None if self._overwrite else present_entry(load.item)
+            if entry is None and load.outcome is None:
+                pending.append(load)
+            else:
+                done.append(self._told(load, entry))
         patience = Patience(self._retries)
         while pending:
-            self._send(pending)
+            self._send(pending, stay)
+            setbacks = [load.outcome for load in pending if isinstance(load.outcome, Setback)]
+            wait = patience.wait_after(setbacks[-1]) if setbacks else 0.0
             again = []
-            setback: Setback | None = None
             for load in pending:
+                stay.show_life()
                 if isinstance(load.outcome, FileMissing) and load.location + 1 < len(load.item.urls):
                     load.location += 1
                     again.append(load)
-                elif isinstance(load.outcome, Setback):
-                    setback = load.outcome
+                elif isinstance(load.outcome, Setback) and wait is not None:
                     again.append(load)
-                elif isinstance(load.outcome, NoRsync) and load.url.startswith("rsync:"):
-                    load.outcome = TransferFailed(str(load.outcome))  # https is no way to this one
-                    done.append(self._told(load, None, started))
-                elif isinstance(load.outcome, NoRsync):
-                    parts.remove(load.part.path)
-                    done.append(load.item)
+                elif not isinstance(load.outcome, (Setback, NoRsync)):
+                    done.append(self._told(load))
+                elif load.url.startswith("rsync:"):  # https is no way to this one
+                    load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), patience.reason))))
+                    done.append(self._told(load))
                 else:
-                    done.append(self._told(load, None, started))
+                    done.append(load.item)  # https may do what rsync did not
+            if again:
+                self._sleep(wait or 0.0)
             pending = again
-            if setback is not None:
-                wait = patience.wait_after(setback)
-                if wait is None:
-                    for load in pending:
-                        parts.remove(load.part.path)
-                        done.append(load.item)  # https may do what rsync did not
-                    break
-                self._sleep(wait)
         return done
 
-    def _send(self, loads: list[_Load]) -> None:
+    def _send(self, loads: list[_Load], stay: _Stay) -> None:
         for public in (True, False):
             group = [load for load in loads if is_public(load.url, load.item.product) is public]
             if not group:
                 continue
             outcomes = self._rsync.fetch_many(
-                [load.url for load in group], [load.part.path for load in group], self._on_bytes, public=public
+                [load.url for load in group],
+                [load.part.path for load in group],
+                self._on_bytes,
+                public=public,
+                meanwhile=stay.show_life,
             )
             for load, outcome in zip(group, outcomes, strict=True):
                 load.outcome = outcome
                 load.errand.requests += 1
 
-    def _told(self, load: _Load, entry: Entry | None, started: float) -> Delivery:
+    def _told(self, load: _Load, entry: Entry | None = None) -> Delivery:
         def bring(_: Turns) -> tuple[Entry, str | None]:
             if entry is not None:
                 return entry, None
             if not isinstance(load.outcome, Fetched):
-                raise load.outcome
+                load.part.leave(keep=False)
+                raise load.outcome or FileMissing("it was not asked for")
             return self._courier.settled(load.url, load.item, load.part, load.outcome), load.url
 
         try:
-            return self._courier.delivered(load.item, load.errand, bring, started)
+            return self._courier.delivered(load.item, load.errand, bring, load.started)
         finally:
-            with contextlib.suppress(OSError):
-                load.part.close()
+            load.leave()
+
+
+def _folders_at_once() -> int:
+    """Return in how many folders all groups together may have turns: each takes a descriptor."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4 * _MOST_FOLDERS if limit == resource.RLIM_INFINITY else max(4, min(4 * _MOST_FOLDERS, limit // 4))
 
 
 class _Load:
     """One file of a group."""
 
-    def __init__(self, item: Wanted) -> None:
+    def __init__(self, item: Wanted, started: float) -> None:
         self.item = item
-        self.part = parts.Part(item.path)
+        self.started = started
+        self.part = Part(item.path)
         self.errand = Errand()
         self.location = 0
-        self.outcome: Fetched | Exception = FileMissing("it was not asked for")
+        self.outcome: Fetched | Exception | None = None
+        self.turns: Turns | None = None
 
     @property
     def url(self) -> str:
         return self.item.urls[self.location]
+
+    def leave(self) -> None:
+        """Let the next one have the turn."""
+        with contextlib.suppress(OSError):
+            self.part.close()
+        if self.turns is not None:
+            self.turns.give_up(os.path.basename(self.item.path))
+
+
+class _Stay:
+    """The folders and the turns that a group has at one time; at its end all are given up."""
+
+    def __init__(self, folders: Folders, room: threading.Semaphore, most: int, sleep: Callable[[float], None]) -> None:
+        self._folders = folders
+        self._room = room
+        self._most = most
+        self._sleep = sleep
+        self._turns: dict[str, Turns] = {}
+        self._ends = contextlib.ExitStack()
+        self._shown = time.monotonic()
+
+    def is_turn_of(self, load: _Load, since: float) -> bool:
+        """Take the turn of a file; False when somebody else has it and is not abandoned by all life since then."""
+        folder, name = os.path.split(load.item.path)
+        if folder not in self._turns:
+            if len(self._turns) == self._most or not self._room.acquire(blocking=False):
+                return False
+            self._ends.callback(self._room.release)
+            try:
+                self._turns[folder] = self._ends.enter_context(self._folders.held(folder))
+            except OSError as error:  # it cannot be made, as the file's result will tell
+                load.outcome = error
+                return True
+        turns = self._turns[folder]
+        if not turns.take_at_once(name, self._sleep) and not turns.is_abandoned(name, since=since):
+            return False
+        load.turns = turns
+        self._ends.callback(load.leave)
+        return True
+
+    def show_life(self) -> None:
+        """Tell those who wait for one of the turns that we are at work."""
+        if time.monotonic() - self._shown > _LIFE_EVERY:
+            self._shown = time.monotonic()
+            for turns in self._turns.values():
+                turns.show_life()
+
+    def __enter__(self) -> _Stay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()

@@ -64,7 +64,7 @@ class Courier:
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._leftovers = parts.Leftovers()
-        self._folders = Folders()
+        self.folders = Folders()
         self._advice = Advice(listings)
 
     def bring(self, item: Wanted) -> Delivery:
@@ -96,7 +96,7 @@ class Courier:
             )
 
         try:
-            with self._folders.made_for(item.path) as turns:
+            with self.folders.made_for(item.path) as turns:
                 entry, url = bring(turns)
         except FileMissing as error:
             return Delivery(outcome("missing", error=FileMissing(f"{error}{self._advice.on(item)}")))
@@ -117,7 +117,7 @@ class Courier:
         if url is None:
             errand.requests = 0
         else:
-            self._folders.settle(every=0.0 if entry.size >= _LARGE else _SETTLE_EVERY)
+            self.folders.settle(every=0.0 if entry.size >= _LARGE else _SETTLE_EVERY)
         result = outcome(status, url or entry.url, bytes=entry.size, sha1=entry.sha1)
         return Delivery(result, entry)
 
@@ -159,7 +159,7 @@ class Courier:
 
     def settle(self) -> None:
         """Wait until what was brought would outlive a power cut."""
-        self._folders.settle()
+        self.folders.settle()
 
     def _clear(self, path: str) -> None:
         for leftover in self._leftovers.of(path):

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.origin import Origin, configured_origin
 
 Login = Callable[[str], tuple[str, str] | None]
 """Asks a person: from a host's name to a user's name and password, or None where there is nobody to ask."""
@@ -58,6 +58,11 @@ def _is_out(release: str, day: int) -> bool:
         return bool(release_is_public(release))
     except LookupError:
         return False
+
+
+def trusted_hosts(remote_base: str | None) -> frozenset[Origin]:
+    """Return the hosts that may be sent credentials: the configured server, or where there is none the SDSS's own."""
+    return frozenset({configured_origin(remote_base)}) if remote_base else SDSS_HOSTS
 
 
 class Keys:

@@ -74,5 +74,5 @@ def _by_rsync(items: Iterable[Wanted]) -> Iterator[tuple[tuple[str, str], str]]:
         user = "" if is_public(item.urls[0], item.product) else SDSS_RSYNC.get(source.web_host, ("", ""))[1]
         # The list's paths are the same on both sides; where a file belongs elsewhere, rsync cannot say so.
         base = item.path.removesuffix(source.path)
-        if base != item.path:
+        if base != item.path and base.endswith("/"):
             yield (f"rsync://{user}{user and '@'}{source.authority}/{source.module}/", base), source.path

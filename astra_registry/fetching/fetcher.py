@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
+from astra_registry.fetching.credentials import Keys, Login, trusted_hosts
 from astra_registry.fetching.http import HttpTransport
 from astra_registry.fetching.http.hosts import Hosts
 from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
-from astra_registry.fetching.origin import configured_origin
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.setbacks import Stopped
@@ -44,9 +43,7 @@ class Fetcher:
     def __init__(self, options: Options) -> None:
         self._options = options
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
-        base = options.remote_base
-        hosts = frozenset({configured_origin(base)}) if base else SDSS_HOSTS
-        keys = Keys(hosts, None if options.login is None else self._ask_person)
+        keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
         self.listings = Listings(self.http.get)
@@ -138,7 +135,7 @@ class Fetcher:
                 continue
             self._outstanding -= 1
             if isinstance(done, Wanted):  # rsync did not get through: each by itself, over https
-                ready.appendleft(done)
+                self._send_courier(done)
                 continue
             if done.entry is not None:
                 self._ledger.remember(done.entry)
@@ -208,11 +205,13 @@ class Fetcher:
     def _dispatch_single(self, ready: deque[Wanted]) -> None:
         """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
         while ready and not self._by_rsync and self._outstanding < 2 * self._options.jobs:
-            item = ready.popleft()
-            self._outstanding += 1
-            self._todo.put(lambda item=item: (self._courier.bring(item),))  # type: ignore[misc]
-            self._employ(self._outstanding)
-            self._comparing.begin(item)
+            self._send_courier(ready.popleft())
+
+    def _send_courier(self, item: Wanted) -> None:
+        self._outstanding += 1
+        self._todo.put(lambda: (self._courier.bring(item),))
+        self._employ(self._outstanding)
+        self._comparing.begin(item)
 
     def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
         """Hand out what is ready in a few groups, each for one run of rsync."""

@@ -27,8 +27,16 @@ class Folders:
 
     @contextlib.contextmanager
     def made_for(self, path: str) -> Iterator[Turns]:
-        """Make the folder of a file, and give its turns; after an exception take away what was made and nobody uses."""
+        """Make the folder of a file, and give its turns; it stays when the file has come: without an exception."""
         folder = os.path.dirname(path)
+        with self.held(folder) as turns:
+            yield turns
+            with self._lock:
+                self._keep(folder)
+
+    @contextlib.contextmanager
+    def held(self, folder: str) -> Iterator[Turns]:
+        """Make a folder, and give its turns; the last one takes away what was made and no file came to."""
         with self._lock:
             # Under the lock, so that nobody takes away what another has just found to be there.
             use = self._in_use.get(folder)
@@ -36,15 +44,11 @@ class Folders:
                 self._make(folder)
                 use = self._in_use[folder] = _Use(Turns(folder))
             use.number += 1
-        kept = False
         try:
             yield use.turns
-            kept = True
         finally:
             with self._lock:
                 use.number -= 1
-                if kept:
-                    self._keep(folder)
                 if not use.number:
                     del self._in_use[folder]
                     use.turns.close()

@@ -91,15 +91,18 @@ class Listings:
             question.answer = self._ask(url, sums=sums)
         finally:
             question.answered.set()
-        self._forget_some(question.answer)
+        self._forget_some((url, sums), question)
         return question.answer
 
-    def _forget_some(self, newest: Folder) -> None:
+    def _forget_some(self, newest: tuple[str, bool], question: _Question) -> None:
         with self._lock:
-            self._remembered += len(newest.names) + len(newest.sha1) + 1
+            if newest not in self._folders:
+                return  # forgotten before it was answered
+            question.names = len(question.answer.names) + len(question.answer.sha1) + 1
+            self._remembered += question.names
             while self._remembered > _NAMES_REMEMBERED and len(self._folders) > 1:
                 _, oldest = self._folders.popitem(last=False)
-                self._remembered -= len(oldest.answer.names) + len(oldest.answer.sha1) + 1
+                self._remembered -= oldest.names
 
     def _ask(self, url: str, *, sums: bool) -> Folder:
         try:
@@ -122,3 +125,4 @@ class Listings:
 class _Question:
     answered: threading.Event = attrs.field(factory=threading.Event)
     answer: Folder = Folder()
+    names: int = 0  # that are remembered for it

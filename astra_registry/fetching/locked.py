@@ -141,9 +141,9 @@ def _checked(locked: LockedFile) -> LockedFile:
 
 def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
     """Give the files of a lock file; BadTable names the line that cannot be read."""
-    if os.path.getsize(path) == 0:
-        raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")
-    with open(path, encoding="utf-8") as stream:
+    number = 0
+    # Bytes that are no UTF-8 are then wrong in their line.
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 told = json.loads(line)
@@ -156,3 +156,5 @@ def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
                 raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")
             elif told.get("version") != _HEAD["version"]:
                 raise BadTable(f"{os.fspath(path)} is a lock file of another version ({told.get('version')!r})")
+    if number == 0:
+        raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry: it is empty")

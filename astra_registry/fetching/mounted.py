@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.origin import without_password
 from astra_registry.fetching.transport import Fetched
 
 
@@ -16,7 +17,9 @@ def path_of(url: str) -> str:
     """Return the path that a file URL names."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        raise TransferFailed(f"{url} is not on this machine: the transport 'file' wants --remote-base file:///FOLDER")
+        raise TransferFailed(
+            f"{without_password(url)} is not on this machine: the transport 'file' wants --remote-base file:///FOLDER"
+        )
     return urllib.request.url2pathname(parts.path)
 
 

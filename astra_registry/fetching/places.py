@@ -7,6 +7,7 @@ import urllib.parse
 
 from astra_registry.errors import NotIdentified
 from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.origin import without_password
 
 PUBLIC_BASE = "https://data.sdss.org"
 INTERNAL_BASE = "https://data.sdss5.org"
@@ -22,7 +23,8 @@ def location_of_url(url: str) -> str:
     """Return the location that a URL names: what follows ``/sas/``; NotIdentified when it has none."""
     before, found, location = urllib.parse.urlsplit(url).path.partition("/sas/")
     if not found:
-        raise NotIdentified(f"{url} is not on a SAS: it has no /sas/{' after its host' if not before else ''}")
+        where = "" if before else " after its host"
+        raise NotIdentified(f"{without_password(url)} is not on a SAS: it has no /sas/{where}")
     return urllib.parse.unquote(location)
 
 

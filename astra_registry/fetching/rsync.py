@@ -21,7 +21,7 @@ import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.credentials import Keys
-from astra_registry.fetching.origin import Origin
+from astra_registry.fetching.origin import PORTS, Origin, without_password
 from astra_registry.fetching.setbacks import Setback, Stopped
 from astra_registry.fetching.transport import Fetched
 
@@ -39,28 +39,38 @@ class NoRsync(Exception):
 class Source:
     """A module of an rsync server, and a path in it."""
 
-    authority: str  # host or host:port
+    origin: Origin
     module: str
     path: str
     web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
 
+    @property
+    def authority(self) -> str:
+        """The server as an rsync URL writes it."""
+        return self.origin.authority
+
     @classmethod
     def of(cls, url: str) -> Source:
         """Return where a URL's file is by rsync: an rsync URL is taken as it is, others by their location."""
-        parts = urllib.parse.urlsplit(url)
+        shown = without_password(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise TransferFailed(f"{shown} has no proper host and port") from None
         path = urllib.parse.unquote(parts.path).lstrip("/")
         if parts.scheme == "rsync":
-            authority = parts.netloc.rpartition("@")[2]
+            origin = Origin("rsync", host, port or PORTS["rsync"])
         elif parts.scheme in ("http", "https") and "sas/" in path:
-            host = parts.hostname or ""
-            authority = SDSS_RSYNC.get(host, (host, ""))[0]
+            origin = Origin("rsync", SDSS_RSYNC.get(host, (host, ""))[0], PORTS["rsync"])
             path = path.partition("sas/")[2]
         else:
-            raise TransferFailed(f"{url} has no counterpart by rsync")
+            raise TransferFailed(f"{shown} has no counterpart by rsync")
         module, _, rest = path.partition("/")
-        if not module or not rest or any(c in path for c in "\0\n\r"):
-            raise TransferFailed(f"{url} names no file that rsync could bring")
-        return cls(authority, module, rest, parts.hostname or "")
+        # What rsync brings is looked for below a folder of ours, which ".." would leave.
+        if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
+            raise TransferFailed(f"{shown} names no file that rsync could bring")
+        return cls(origin, module, rest, host)
 
 
 class RsyncTransport:
@@ -81,39 +91,45 @@ class RsyncTransport:
         self._connect_timeout = connect_timeout
         self._stop = stop
         self._program = shutil.which("rsync")
-        self._bare: set[str] = set()  # servers whose modules lie at the top, without a "sas" above them
+        self._bare: set[Origin] = set()  # servers whose modules lie at the top, without a "sas" above them
         self.closed = self._program is None
 
-    def fetch(self, url: str, destination: str) -> Fetched:
-        """Bring one file; see `Transport.fetch`."""
-        [outcome] = self.fetch_many([url], [destination], lambda _: None, public=False)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
     def fetch_many(
-        self, urls: Sequence[str], destinations: Sequence[str], on_bytes: Callable[[int], None], *, public: bool
+        self,
+        urls: Sequence[str],
+        destinations: Sequence[str],
+        on_bytes: Callable[[int], None],
+        *,
+        public: bool,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Fetched | Exception]:
-        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way."""
+        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way.
+
+        ``on_bytes`` is called with the size of each file that comes, ``meanwhile`` again and again until all have.
+        """
         outcomes: list[Fetched | Exception] = [TransferFailed("it was not asked for")] * len(urls)
-        groups: dict[tuple[str, str, str], list[tuple[int, Source]]] = {}
+        groups: dict[tuple[Origin, str, str], list[tuple[int, Source]]] = {}
         for index, url in enumerate(urls):
             try:
                 source = self._source(url)
             except TransferFailed as error:
                 outcomes[index] = error
             else:
-                groups.setdefault((source.authority, source.module, source.web_host), []).append((index, source))
+                groups.setdefault((source.origin, source.module, source.web_host), []).append((index, source))
         for members in groups.values():
             try:
-                self._bring(members, destinations, outcomes, on_bytes, public=public)
+                self._bring(members, destinations, outcomes, on_bytes, meanwhile, public=public)
             except _UnknownModule as error:
                 again = [(index, source) for index, source in members if source.module == "sas"]
                 if again:
-                    self._bare.add(again[0][1].authority)
+                    self._bare.add(again[0][1].origin)
                     indices = [index for index, _ in again]
                     redone = self.fetch_many(
-                        [urls[i] for i in indices], [destinations[i] for i in indices], on_bytes, public=public
+                        [urls[i] for i in indices],
+                        [destinations[i] for i in indices],
+                        on_bytes,
+                        public=public,
+                        meanwhile=meanwhile,
                     )
                     for index, outcome in zip(indices, redone, strict=True):
                         outcomes[index] = outcome
@@ -128,7 +144,7 @@ class RsyncTransport:
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
-        if source.authority in self._bare and source.module == "sas":
+        if source.origin in self._bare and source.module == "sas":
             module, _, path = source.path.partition("/")
             return attrs.evolve(source, module=module, path=path)
         return source
@@ -139,6 +155,7 @@ class RsyncTransport:
         destinations: Sequence[str],
         outcomes: list[Fetched | Exception],
         on_bytes: Callable[[int], None],
+        meanwhile: Callable[[], None],
         *,
         public: bool,
     ) -> None:
@@ -146,7 +163,7 @@ class RsyncTransport:
             raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
         folder = os.path.commonpath([os.path.dirname(os.path.abspath(destinations[index])) for index, _ in members])
         with _Stage(folder) as stage:
-            code, said = self._run(members, stage, on_bytes, public=public)
+            code, said = self._run(members, stage, on_bytes, meanwhile, public=public)
             refusal = _refusal(code, said, members[0][1].authority)
             if isinstance(refusal, NoRsync):
                 self.closed = True
@@ -157,16 +174,23 @@ class RsyncTransport:
             for index, source in members:
                 staged = os.path.join(stage, source.path)
                 if os.path.isfile(staged):
-                    mtime = os.stat(staged).st_mtime
-                    _move(staged, destinations[index])
-                    outcomes[index] = Fetched(mtime=mtime)
-                elif any(name.lstrip("/").endswith(source.path) for name in missing):
+                    try:
+                        outcomes[index] = _moved(staged, destinations[index])
+                    except OSError as error:  # of this file; the others are not to blame
+                        outcomes[index] = error
+                elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
                     outcomes[index] = FileMissing(f"{source.authority} has no {source.module}/{source.path}")
                 else:
                     outcomes[index] = refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
 
     def _run(
-        self, members: list[tuple[int, Source]], stage: str, on_bytes: Callable[[int], None], *, public: bool
+        self,
+        members: list[tuple[int, Source]],
+        stage: str,
+        on_bytes: Callable[[int], None],
+        meanwhile: Callable[[], None],
+        *,
+        public: bool,
     ) -> tuple[int, str]:
         first = members[0][1]
         user, environment = self._login(first, public=public)
@@ -209,7 +233,7 @@ class RsyncTransport:
                 reader.start()
             try:
                 while process.poll() is None and not self._stop.wait(0.05):
-                    pass
+                    meanwhile()
             finally:
                 if process.poll() is None:
                     process.terminate()
@@ -226,8 +250,7 @@ class RsyncTransport:
             return "", environment
         found = self._keys.for_origin(Origin("https", source.web_host, 443)) if source.web_host in SDSS_RSYNC else None
         if found is None:
-            host, _, port = source.authority.partition(":")
-            found = self._keys.for_origin(Origin("rsync", host, int(port or 873)))
+            found = self._keys.for_origin(source.origin)
         if found is None:
             if "RSYNC_PASSWORD" in os.environ:
                 environment["RSYNC_PASSWORD"] = os.environ["RSYNC_PASSWORD"]
@@ -253,13 +276,14 @@ class _Stage:
         for number in range(1000):
             self.path = os.path.join(self._folder, f"{_STAGE}-{number}")
             os.makedirs(self.path, exist_ok=True)
+            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
                 continue
             except OSError:  # no locks: a folder of our own, that nobody resumes
+                os.close(lock)
                 self.path = os.path.join(self._folder, f"{_STAGE}-{os.getpid()}-{os.urandom(4).hex()}")
                 os.makedirs(self.path)
                 return self.path
@@ -272,7 +296,7 @@ class _Stage:
 
     def __exit__(self, *_: object) -> None:
         # What was cut off waits for the next run; without it the folder has no reason to stay.
-        if not any(_PARTIAL in folders for _, folders, _ in os.walk(self.path)):
+        if self._lock is None or not any(_PARTIAL in folders for _, folders, _ in os.walk(self.path)):
             shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -284,7 +308,7 @@ def _refusal(code: int, said: str, authority: str) -> Exception | None:
         return None
     if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
         return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
-    if re.search(r"@ERROR: auth|password", said, re.IGNORECASE):
+    if re.search(r"@ERROR: auth", said, re.IGNORECASE):
         return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
     if "@ERROR" in said:
         return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
@@ -311,9 +335,12 @@ def _feed(stream: object, names: bytes) -> None:
         stream.close()  # type: ignore[attr-defined]
 
 
-def _move(staged: str, destination: str) -> None:
+def _moved(staged: str, destination: str) -> Fetched:
+    mtime = os.stat(staged).st_mtime
+    os.makedirs(os.path.dirname(destination), exist_ok=True)
     try:
         os.replace(staged, destination)
     except OSError:  # another file system
         shutil.copyfile(staged, destination)
         os.remove(staged)
+    return Fetched(mtime=mtime)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -46,15 +46,6 @@ class Errand:
     def patience(self) -> float:
         """Seconds that are left."""
         return self.deadline - time.monotonic()
-
-
-class BatchTransport(Protocol):
-    """Brings many files over one connection."""
-
-    def fetch_many(
-        self, urls: Sequence[str], destinations: Sequence[str], on_bytes: Callable[[int], None]
-    ) -> list[Fetched | Exception]:
-        """Bring them; one outcome a file, in order."""
 
 
 class Throttle:

@@ -28,6 +28,7 @@ _OPERATIONS = {
     fcntl.F_WRLCK: fcntl.LOCK_EX | fcntl.LOCK_NB,
     fcntl.F_UNLCK: fcntl.LOCK_UN,
 }
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between two looks whether it is our turn
 _GIVEN_UP_AFTER = 60.0  # seconds in which nothing is written: the holder hangs, so that we go ahead beside it
 
 
@@ -43,20 +44,32 @@ class Turns:
 
     def take(self, name: str, sleep: Callable[[float], None]) -> bool:
         """Wait for the turn to bring a file; True when somebody else had it meanwhile, so that it may be here now."""
-        began, pause, waited = time.monotonic(), 0.02, False
-        while self._works:
-            try:
-                if _lock(self._opened(sleep), fcntl.F_WRLCK, _byte(name)):
-                    break
-            except OSError:  # the folder cannot be written to, as the transfer will tell; or there are no locks here
-                self._works = False
-                break
+        began, pause, waited = time.monotonic(), FIRST_PAUSE, False
+        while not self.take_at_once(name, sleep):
             waited = True
-            if time.monotonic() - began > _GIVEN_UP_AFTER and self._is_idle(name):
+            if self.is_abandoned(name, since=began):
                 break
             sleep(pause)
-            pause = min(0.25, pause * 1.5)
+            pause = min(LONGEST_PAUSE, pause * 1.5)
         return waited
+
+    def take_at_once(self, name: str, sleep: Callable[[float], None]) -> bool:
+        """Take the turn unless somebody else has it."""
+        try:
+            return not self._works or _lock(self._opened(sleep), fcntl.F_WRLCK, _byte(name))
+        except OSError:  # the folder cannot be written to, as the transfer will tell; or there are no locks here
+            self._works = False
+            return True
+
+    def is_abandoned(self, name: str, *, since: float) -> bool:
+        """Whether who has the turn hangs, so that we go ahead beside it after having waited since then."""
+        return time.monotonic() - since > _GIVEN_UP_AFTER and self._is_idle(name)
+
+    def show_life(self) -> None:
+        """Tell those who wait that somebody is at work here, where no part that grows in the folder does."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._file)
 
     def give_up(self, name: str) -> None:
         """Let the next one have it."""
@@ -105,14 +118,14 @@ class Turns:
             return False
 
     def _is_idle(self, name: str) -> bool:
-        """Whether nobody has written to a part of the file for long."""
+        """Whether nobody has written to a part of the file for long, nor shown life."""
         stem = private_stem(name)
         with os.scandir(self._folder) as entries:
-            parts = [entry for entry in entries if entry.name.startswith(stem) and entry.name.endswith(SUFFIX)]
+            signs = [e for e in entries if e.name == NAME or (e.name.startswith(stem) and e.name.endswith(SUFFIX))]
         newest = 0.0
-        for part in parts:
+        for sign in signs:
             with contextlib.suppress(FileNotFoundError):
-                newest = max(newest, part.stat().st_mtime)
+                newest = max(newest, sign.stat().st_mtime)
         return time.time() - newest > _GIVEN_UP_AFTER
 
 

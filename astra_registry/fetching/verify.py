@@ -112,31 +112,32 @@ def _findings(
     fetcher = Fetcher(options) if remote else None
     files = _files(paths)
     pool = ThreadPoolExecutor(options.jobs, thread_name_prefix="astra-verify")
-    waiting: deque[Future[Finding]] = deque()
+    waiting: deque[tuple[_Check, Future[Finding]]] = deque()
     try:
         while True:
             chunk = list(islice(files, _CHUNK))
             known = ledger.known(os.path.abspath(path) for path in chunk)
             for path in chunk:
                 check = _Check(path, known.get(os.path.abspath(path)), urls_of, fetcher)
-                waiting.append(pool.submit(check.run))
+                waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
-                yield _concluded(waiting.popleft().result(), ledger, options, urls_of, repair=repair)
+                check, future = waiting.popleft()
+                yield _concluded(check, future.result(), ledger, options, urls_of, repair=repair)
             if not chunk and not waiting:
                 return
     finally:
-        for future in waiting:
-            future.cancel()
         pool.shutdown(wait=True, cancel_futures=True)
         ledger.close()
         if fetcher is not None:
             fetcher.close()
 
 
-def _concluded(finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool) -> Finding:
+def _concluded(
+    check: _Check, finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool
+) -> Finding:
     if finding.status == "whole":
         with contextlib.suppress(OSError):
-            ledger.remember(entry_of(finding.path, sha1=finding.sha1, url=finding.url))
+            ledger.remember(check.entry())
     if finding.status in ("bad", "missing") and repair:
         return _repaired(finding, options, urls_of)
     return finding
@@ -195,6 +196,12 @@ class _Check:
         except (FileFailed, NotIdentified, OSError) as error:
             status, problem = "unknown", str(error)
         return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
+
+    def entry(self) -> Entry:
+        """Return what to remember of a file that is whole; of one that was fetched also its ETag and from where."""
+        before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
+        url = self._url or (before.url if before is not None else None)
+        return entry_of(self._path, sha1=self._sha1, etag=before.etag if before is not None else None, url=url)
 
     def _alone(self) -> None:
         status = os.stat(self._path)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from astra_registry.errors import AstraRegistryError, BadValue, TransferFailed, Unauthorized
+from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.paths.parts import Field
 from astra_registry.paths.template import PathTemplate
 
@@ -72,27 +72,3 @@ def refine(files: Sequence[str], regex: str, filterdir: str = "out") -> list[str
     except re.error as error:
         raise BadValue(f"{regex!r} is no regular expression: {error}") from None
     return [file for file in files if bool(search(file)) is (filterdir == "out")]
-
-
-def is_on_server(url: str) -> bool:
-    """Return whether the server has the file; raises Unauthorized or TransferFailed when it does not tell."""
-    import ssl
-    import urllib.error
-    import urllib.request
-
-    from astra_registry.settings import setting
-
-    context = ssl.create_default_context(cafile=setting("ca_bundle")) if url.startswith("https:") else None
-    try:
-        request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the tree's own URL
-        with urllib.request.urlopen(request, timeout=setting("timeout"), context=context):  # noqa: S310
-            return True
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in (404, 410):
-            return False
-        if error.code in (401, 403):
-            raise Unauthorized(f"{url}: the server wants credentials ({error.code})") from None
-        raise TransferFailed(f"{url}: the server answers {error.code}") from None
-    except (OSError, ValueError) as error:
-        raise TransferFailed(f"{url}: {error}") from None

@@ -58,7 +58,7 @@ def test_a_batch_is_translated_member_by_member(cli: Cli) -> None:
 
 def test_a_release_without_the_product_names_its_kin(cli: Cli) -> None:
     given = ("--run2d", "26", "--plateid", "332", "--mjd", "52367", "--fiberid", "639")
-    ran = cli("translate", "spec-lite", "--from", "dr17", "--to", "dr18", *given)
+    ran = cli("translate", "spec-lite", "--from", "dr17", "--to", "dr19", *given)
 
     assert ran.code == 2
     assert "did you mean 'specLite'" in ran.err
@@ -87,5 +87,5 @@ def test_without_values_it_says_what_becomes_of_each_parameter(cli: Cli) -> None
     assert spec.code == 1
     assert spec.data[0]["missing"] == ["catalogid"]
     assert "fiberid" in spec.data[0]["dropped"]
-    assert cli("translate", "spec-lite", "--from", "dr17", "--to", "dr18").code == 2
+    assert cli("translate", "spec-lite", "--from", "dr17", "--to", "dr19").code == 2
     assert cli("translate", "apStar", "--from", "dr18", "--to", "dr19").code == 2

@@ -13,6 +13,7 @@ from astra_registry.fetching import FetchReport, Wanted, fetch
 from astra_registry.testing.sas import EmbeddedSas
 
 RSYNC = shutil.which("rsync")
+collect_ignore = [] if RSYNC else ["test_rsync.py"]
 
 
 def pytest_report_header() -> list[str]:

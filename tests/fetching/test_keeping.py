@@ -91,6 +91,21 @@ def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -
     }
 
 
+def test_what_is_known_of_a_fetched_file_outlives_its_check(archive: Archive) -> None:
+    """A file that the server has changed since then is told by its ETag alone, and at its further location."""
+    item = archive.add("dr17/a.fits")
+    archive.fetch([Wanted((archive.sas.url_of("dr17/none.fits"), *item.urls), item.path)])
+    assert look(archive) == {"a.fits": "whole"}
+    changed = bytearray((archive.folder / "dr17/a.fits").read_bytes())
+    changed[5000] ^= 1
+    archive.add("dr17/a.fits", bytes(changed))
+
+    [finding] = verify([item.path], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=2)
+
+    assert (finding.status, finding.url) == ("bad", item.urls[0])
+    assert "has changed since it was fetched" in str(finding.problem)
+
+
 def test_what_is_bad_is_brought_again(archive: Archive) -> None:
     items = archive.add_some(3)
     archive.fetch(items)
@@ -179,6 +194,22 @@ def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
         list(read_lock(file))
 
 
+def test_what_is_not_even_text_is_refused_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "data.lock"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n\xff")
+
+    with pytest.raises(BadTable, match="line 1"):
+        list(read_lock(file))
+
+
+def test_a_lock_file_may_come_through_a_pipe(archive: Archive, tmp_path: Path) -> None:
+    lock, pipe = tmp_path / "data.lock", tmp_path / "pipe"
+    write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", 'cat "$0" > "$1"', str(lock), str(pipe)]):
+        assert len(list(read_lock(pipe))) == 3
+
+
 def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     items = archive.add_some(5)
     archive.fetch(items[:2])
@@ -228,6 +259,18 @@ if shutil.which("aria2c"):
 
         assert all(map(archive.right, items[:-1]))
         assert Path(elsewhere.path).read_bytes() == Path(items[0].path).read_bytes()
+
+
+def test_an_export_for_rsync_leaves_out_what_it_cannot_name(tmp_path: Path) -> None:
+    """Here and on the server the path has to be the same, from a folder on."""
+    items = [
+        Wanted(("https://data.sdss.org/sas/dr17/a.fits",), f"{tmp_path}/a.fits"),
+        Wanted(("https://data.sdss.org/sas/dr17/b.fits",), f"{tmp_path}/ab.fits"),
+        Wanted(("https://data.sdss.org/sas/dr17/x/../c.fits",), f"{tmp_path}/x/../c.fits"),
+        Wanted(("https://[data.sdss.org/sas/dr17/d.fits",), f"{tmp_path}/d.fits"),
+    ]
+
+    assert [line for line in export(items, "rsync") if line.endswith(".fits")] == ["a.fits"]
 
 
 def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ from keyring.backend import KeyringBackend
 from keyring.credentials import SimpleCredential
 from keyring.errors import PasswordSetError
 
+from astra_registry.errors import Unauthorized
 from astra_registry.fetching import Wanted
+from astra_registry.fetching.existence import is_on_server
 from astra_registry.fetching.locked import write_lock
 from astra_registry.testing.sas import Fault, Request
+from astra_registry.tree import Tree
 
 from .conftest import Archive
 
@@ -191,6 +194,58 @@ class Desktop(KeyringBackend):  # type: ignore[misc]  # it has no types
 
     def get_credential(self, service: str, username: str | None) -> SimpleCredential | None:
         return SimpleCredential("sdss5", SECRET) if service == "127.0.0.1" else None
+
+
+# ---------------------------------------------------------------- whether the server has a file
+
+STAR = {"apred": "1.3", "telescope": "apo25m", "healpix": 1234}
+
+
+def test_existence_on_the_server_is_asked_with_the_same_credentials(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tree = Tree("sdsswork", remote_base=private.sas.url)
+    private.add(tree.location("apStar", **STAR, obj="2M01"))
+
+    with pytest.raises(Unauthorized, match="no credentials were found"):
+        tree.exists("apStar", remote=True, **STAR, obj="2M01")
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+
+    assert tree.exists("apStar", remote=True, **STAR, obj="2M01")
+    assert not tree.exists("apStar", remote=True, **STAR, obj="2M02")
+
+
+def test_existence_of_what_is_public_needs_no_credentials(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    archive = make_archive(users={"sdss5": SECRET}, private=lambda location: False)
+    tree = Tree("dr17", remote_base=archive.sas.url)
+    archive.add("dr17/a.fits")
+
+    assert tree.exists("apStar", remote=True, full=tree.local("dr17/a.fits"))
+    assert authorized(archive) == []
+
+
+def test_existence_elsewhere_than_on_the_configured_server_is_asked_without(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    item = private.add("sdsswork/a.fits")
+
+    for base in (None, "https://sas.example.org"):
+        with pytest.raises(Unauthorized, match="not the configured server"):
+            is_on_server(item.urls[0], public=False, remote_base=base)
+    assert authorized(private) == []
+
+
+def test_existence_in_a_mounted_sas_is_looked_up(tmp_path: Path) -> None:
+    tree = Tree("dr17", remote_base=f"file://{tmp_path}")
+    (tmp_path / "sas/dr17").mkdir(parents=True)
+    (tmp_path / "sas/dr17/a.fits").touch()
+
+    assert tree.exists("apStar", remote=True, full=tree.local("dr17/a.fits"))
+    assert not tree.exists("apStar", remote=True, full=tree.local("dr17/b.fits"))
 
 
 def test_the_keyring_is_asked_last(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 import urllib.parse
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.credentials import Credentials, Keys
+from astra_registry.fetching.credentials import Credentials, Keys, is_public
 from astra_registry.fetching.http.dates import retry_after
 from astra_registry.fetching.http.hosts import Host, Hosts
 from astra_registry.fetching.http.proxies import refused_login
@@ -21,7 +21,6 @@ _MOST_REDIRECTS = 10
 _SMALL = 1 << 16  # bytes of an error's page that are read, to keep the connection
 _SMALL_SECONDS = 2.0
 _PAGE_LIMIT = 64 << 20  # bytes of a folder's index: 20,000 files take 3 MB
-
 _PAGE_SECONDS = 60.0
 
 
@@ -87,8 +86,6 @@ class HttpClient:
 
     def get(self, url: str) -> bytes:
         """Return the body of a small page; FileFailed when there is none."""
-        from astra_registry.fetching.credentials import is_public
-
         errand = Errand(public=is_public(url), deadline=time.monotonic() + _PAGE_SECONDS)
         with self.ask(url, errand) as reply:
             if reply.answer.status != 200:
@@ -98,7 +95,7 @@ class HttpClient:
 
     def head(self, url: str, *, public: bool) -> dict[str, str]:
         """Return the headers with which the server would send a file; raises as `fetch` does."""
-        errand = Errand(public=public, deadline=time.monotonic() + 60)
+        errand = Errand(public=public, deadline=time.monotonic() + _PAGE_SECONDS)
         with self.ask(url, errand, method="HEAD") as reply:
             if reply.answer.status != 200:
                 reply.skip_body()

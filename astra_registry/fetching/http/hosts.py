@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.http.line import Line
@@ -132,7 +131,7 @@ class Hosts:
     def __init__(self, line: Line, connections: int) -> None:
         self.line = line
         self._connections = connections
-        self._hosts: OrderedDict[Origin, Host] = OrderedDict()
+        self._hosts: dict[Origin, Host] = {}
         self._lock = threading.Lock()
         self.stop = threading.Event()
 

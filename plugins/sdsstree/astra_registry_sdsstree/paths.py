@@ -29,6 +29,7 @@ from astra_registry_sdsstree.meanings import (
     TEXTS,
     Meaning,
 )
+from astra_registry_sdsstree.served import SERVED
 
 _GAP = re.compile(r"\{\s*(\w+)[^{}:]*(?::([^{}]*))?\}|@(\w+)\|")
 _PADDED = re.compile(r"0>\d+d?|d")
@@ -72,6 +73,7 @@ class TreePaths(Mapping[str, Declaration]):
 def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
     """Return the product of a path name, from its template in each release."""
     newest = list(templates.values())[-1].strip()
+    served = SERVED.get(name, {})
     uses = [_Use(text, release) for text, release in {text: release for release, text in templates.items()}.items()]
     keys = list(dict.fromkeys(key for use in reversed(uses) for key in (*use.needed, *use.accepted)))
     subpaths = SUBPATHS.get(name, ())
@@ -81,7 +83,8 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
         summary=summary,
         description=f"{summary}.\n\nThe path of that name in sdss-tree.",
         parameters=tuple(_parameter(name, key, uses, keys) for key in keys),
-        releases=tuple(templates),
+        templates={**dict.fromkeys(templates, f"={name}"), **served} if served else None,
+        releases=tuple(release for release in (*releases(), "sdss5") if release in templates or release in served),
         cards=CARDS.get(name, {}),
         subpaths=tuple(key for key in subpaths if key in keys),
     )

@@ -35,12 +35,31 @@ def types_of(name: str) -> dict[str, str]:
 
 def test_every_name_of_every_release_is_a_product() -> None:
     assert len(PATHS) == len({name for release in releases() for name in Tree(release).lookup_names()}) == 856
-    assert sum(release != "sdss5" for _, release in PAIRS) == 4920
+    assert sum(release != "sdss5" for _, release in PAIRS) == 4920 + 1  # spec-lite of DR18, which the tree lacks
     assert set(PATHS) <= set(registry)
 
 
 def test_the_2021_name_of_the_work_release_comes_with_it() -> None:
     assert all(("sdss5" in PATHS[name].releases) == ("sdsswork" in PATHS[name].releases) for name in PATHS)
+
+
+def test_a_file_that_the_server_names_otherwise_has_a_further_location() -> None:
+    """Its local path stays that of sdss_access."""
+    star = registry.create(
+        "aspcapStar",
+        release="dr13",
+        apred="r6",
+        apstar="stars",
+        aspcap="l30e",
+        results="l30e.2",
+        location=4233,
+        obj="2M1",
+    )
+    folder = "dr13/apogee/spectro/redux/r6/stars/l30e/l30e.2/4233"
+
+    assert star.location == f"{folder}/aspcapStar-l30e.2-2M1.fits"
+    assert star.further_locations == [f"{folder}/aspcapStar-r6-l30e.2-2M1.fits"]
+    assert type(star).template_texts("dr17") == ("=aspcapStar",)
 
 
 def test_numbers_are_integers_and_the_rest_is_text() -> None:

@@ -1,0 +1,276 @@
+"""Groups of files by rsync, from a real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from astra_registry.fetching import Wanted
+from astra_registry.fetching.export import export
+from astra_registry.fetching.folders import Folders
+
+from .conftest import RSYNC, Archive, fits_bytes
+
+
+@pytest.fixture
+def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for folder in ("dr17", "sdsswork"):
+        (archive.folder / folder).mkdir()
+    secrets = tmp_path / "rsync.secrets"
+    secrets.write_text("sdss5:pa55\n")
+    secrets.chmod(0o600)
+    modules = f"[dr17]\npath = {archive.folder}/dr17\n[sdsswork]\npath = {archive.folder}/sdsswork\n"
+    modules += f"auth users = sdss5\nsecrets file = {secrets}\n"
+    owner = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
+    file = tmp_path / "rsyncd.conf"
+    log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %f\n"
+    file.write_text(f"use chroot = no\nport = {port}\n{log}{owner}{modules}")
+    command = [RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield f"rsync://127.0.0.1:{port}"
+        process.terminate()
+
+
+def by_rsync(archive: Archive, daemon: str, location: str) -> Wanted:
+    return Wanted((f"{daemon}/sas/{location}",), str(archive.here / location))
+
+
+def test_rsync_brings_many_files_verified(archive: Archive, daemon: str) -> None:
+    archive.add_some(30)
+    archive.add("dr17/stars/cut.fits", fits_bytes(1)[:-4000])
+    names = [f"star-{n:04}.fits" for n in range(30)] + ["cut.fits", "none.fits"]
+    items = [by_rsync(archive, daemon, f"dr17/stars/{name}") for name in names]
+
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
+    status = {os.path.basename(str(result.path)): result.status for result in report}
+
+    assert (status.pop("cut.fits"), status.pop("none.fits")) == ("failed", "missing")
+    assert set(status.values()) == {"fetched"}
+    assert len(archive.here_now()) == 30, archive.here_now()
+    assert all(map(archive.right, items[:30]))
+    assert {r.status for r in archive.fetch(items[:30], transport="rsync")} == {"present"}
+
+
+def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also more folders than turns are taken in at one time, and with one that cannot be made."""
+    monkeypatch.setattr("astra_registry.fetching.convoy._MOST_FOLDERS", 3)
+    items = []
+    for n in range(60):
+        archive.add(f"dr17/{n}/a.fits")
+        items.append(by_rsync(archive, daemon, f"dr17/{n}/a.fits"))
+    archive.here.joinpath("dr17").mkdir(parents=True)
+    archive.here.joinpath("dr17/7").write_text("a file")
+
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
+
+    assert [(result.path, str(result.error)) for result in report.failed] == [
+        (items[7].path, f"{items[7].path}: File exists")
+    ]
+    assert all(archive.right(item) for item in items if item is not items[7])
+    assert len(archive.here_now()) == 60
+
+
+def test_values_never_become_options(archive: Archive, daemon: str) -> None:
+    names = ["-e sh -c x.fits", "--delete.fits", "a 'b' \"c\".fits", "#comment.fits", "$(touch x).fits"]
+    items = []
+    for name in names:
+        archive.add(f"dr17/{name}")
+        items.append(Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)))
+
+    assert [r.error for r in archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)] == [None] * 5
+    assert all(map(archive.right, items))
+
+
+def test_a_rate_is_kept_by_rsync_too(archive: Archive, daemon: str) -> None:
+    archive.add_some(4, size=200_000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(4)]
+    started = time.monotonic()
+
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, limit_rate=400_000, jobs=1)
+
+    assert not report.failed
+    assert 1.0 < time.monotonic() - started < 30
+
+
+def test_the_password_goes_by_the_environment(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.add("sdsswork/a.fits")
+    item = by_rsync(archive, daemon, "sdsswork/a.fits")
+
+    [refused] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", "sdss5")
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", "pa55")
+    [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+
+    assert (refused.status, result.status) == ("unauthorized", "fetched")
+
+
+def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    names = ["a.fits", "#b.fits", ";c.fits", "END", "d 'e' $(f).fits"]
+    items = []
+    for name in names:
+        archive.add(f"dr17/{name}")
+        items.append(Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)))
+    script = tmp_path / "bring.sh"
+    script.write_text("\n".join(export(items, "rsync")) + "\n")
+
+    subprocess.run(["sh", str(script)], check=True)
+
+    assert all(map(archive.right, items))
+
+
+def test_what_rsync_cannot_be_asked_for_is_told_without_a_password(archive: Archive) -> None:
+    urls = [
+        "rsync://me:pa55@[host/dr17/a.fits",
+        "rsync://me:pa55@host/dr17",
+        "rsync://me:pa55@host/dr17/x/../../a.fits",
+        "https://me:pa55@host/elsewhere/a.fits",
+        "rsync://me:pa55@[::1]:1/dr17/a.fits",
+    ]
+    items = [Wanted((url,), str(archive.here / f"{n}.fits")) for n, url in enumerate(urls)]
+
+    report = archive.fetch(items, transport="rsync", timeout=2, retries=0)
+
+    assert [result.status for result in report] == ["failed"] * 5
+    assert all(result.error and "pa55" not in f"{result.error}{result.url}" for result in report)
+    assert archive.here_now() == []
+
+
+def test_what_cannot_be_brought_is_not_missing_because_a_longer_name_is(archive: Archive, daemon: str) -> None:
+    """rsync leaves out the folder a.fits; it is there all the same."""
+    (archive.folder / "dr17/a.fits").mkdir()
+    archive.add_some(6, folder="dr17")
+    names = ["a.fits", "aa.fits", *(f"star-{n:04}.fits" for n in range(6))]  # enough that these two are of one group
+    items = [by_rsync(archive, daemon, f"dr17/{name}") for name in names]
+
+    report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon, retries=0)
+    status = {os.path.basename(str(result.path)): result.status for result in report}
+
+    assert (status.pop("a.fits"), status.pop("aa.fits")) == ("failed", "missing")
+    assert set(status.values()) == {"fetched"}
+
+
+def test_a_second_location_is_tried_by_rsync_too(archive: Archive, daemon: str) -> None:
+    archive.add("dr17/full/a.fits")
+    item = by_rsync(archive, daemon, "dr17/lite/a.fits")
+    item = Wanted((*item.urls, f"{daemon}/sas/dr17/full/a.fits"), item.path)
+
+    [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
+
+    assert (result.status, result.url) == ("fetched", item.urls[1])
+
+
+# ---------------------------------------------------------------- several at once
+
+FETCH = """
+import sys, json
+from astra_registry.fetching import Wanted, fetch
+base, transport, *pairs = sys.argv[1:]
+items = [Wanted((url,), path) for url, path in zip(pairs[::2], pairs[1::2])]
+report = fetch(items, transport=transport, timeout=10, remote_base=base, checksums="never")
+print(json.dumps([[r.status, r.error] for r in report]))
+"""
+
+
+def start(base: str, items: list[Wanted], transport: str = "rsync") -> subprocess.Popen[str]:
+    pairs = [text for item in items for text in (item.urls[0], item.path)]
+    command = [sys.executable, "-c", FETCH, base, transport, *pairs]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> list[tuple[str, str | None]]:
+    return [tuple(row) for row in json.loads(process.communicate(timeout=120)[0])]
+
+
+def sent(tmp_path: Path) -> Counter[str]:
+    """How often the daemon sent each file."""
+    lines = (tmp_path / "rsyncd.log").read_text().splitlines()
+    return Counter(line.partition("] send ")[2] for line in lines if "] send " in line)
+
+
+def test_two_processes_bring_each_file_of_a_group_once(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """In opposite orders: neither waits for the other while it holds a turn."""
+    archive.add_some(200)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(200)]
+
+    runs = [start(daemon, items), start(daemon, items[::-1])]
+    rows = [row for run in runs for row in finish(run)]
+
+    assert Counter(rows) == {("fetched", None): 200, ("present", None): 200}
+    assert all(map(archive.right, items))
+    assert len(archive.here_now()) == 200
+    assert set(sent(tmp_path).values()) == {1}
+    assert len(sent(tmp_path)) == 200
+
+
+def test_a_group_waits_for_who_brings_one_of_its_files(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    archive.add_some(20)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
+    with Folders().held(str(archive.here / "dr17/stars")) as turns:
+        turns.take("star-0007.fits", time.sleep)
+        run = start(daemon, items)
+        while len(archive.here_now()) < 20:  # 19 files, and that of the turns
+            time.sleep(0.02)
+        assert not Path(items[7].path).exists()
+        assert run.poll() is None
+        Path(items[7].path).write_bytes((archive.folder / "dr17/stars/star-0007.fits").read_bytes())
+
+    assert Counter(status for status, _ in finish(run)) == {"fetched": 19, "present": 1}
+    assert len(sent(tmp_path)) == 19
+
+
+def test_a_group_goes_ahead_beside_who_hangs(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 0.3)
+    archive.add_some(20)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
+    with Folders().held(str(archive.here / "dr17/stars")) as turns:
+        for n in range(5, 15):
+            turns.take(f"star-{n:04}.fits", time.sleep)
+
+        report = archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon)
+
+    assert Counter(result.status for result in report) == {"fetched": 20}
+    assert all(map(archive.right, items))
+
+
+def test_the_turns_of_a_killed_group_are_free(archive: Archive, daemon: str) -> None:
+    archive.add_some(20, size=2_000_000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
+    killed = start(daemon, items)
+    while not list(archive.here.rglob(".astra-rsync-*")):
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+
+    assert not archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon).failed
+    assert all(map(archive.right, items))
+
+
+def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    archive.add("dr17/a.fits")
+    configuration = tmp_path / "rsyncd.conf"
+    configuration.write_text(configuration.read_text().replace("[dr17]\n", "[dr17]\nmax connections = -1\n"))
+
+    [result] = archive.fetch([by_rsync(archive, daemon, "dr17/a.fits")], transport="rsync", retries=2, timeout=10)
+
+    assert (result.status, result.attempts) == ("failed", 3)
+    assert "max connections" in str(result.error)
+    assert archive.here_now() == []
