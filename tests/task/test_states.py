@@ -58,6 +58,16 @@ def test_a_row_has_the_parameters_and_gives_the_task_back(store: StateStore) -> 
     assert dict(loaded.param_kwargs) == dict(fit.param_kwargs)
 
 
+def test_a_batch_is_loaded_whoever_recorded_its_members_first_and_how(store: StateStore) -> None:
+    """What does not tell one task from another may differ between their rows."""
+    Fit(star="Vega", verbose=True).create_state(store=store)
+    batch = Fit(star=["Deneb", "Vega"])
+    batch.create_state(store=store)
+
+    assert store.load(batch.task_id) == batch
+    assert store.load(Fit(star="Vega").task_id).verbose is True
+
+
 def test_a_query_comes_alone_or_with_its_model_and_filter(store: StateStore) -> None:
     fit = Fit(star="Vega")
     fit.create_state(store=store)
