@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
@@ -9,8 +10,10 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
@@ -247,6 +250,49 @@ def test_a_read_only_server_says_so(postgres: str) -> None:
         assert store.counts() == {}
         with pytest.raises(StoreError, match="is read-only"):
             store.create(Star("Vega"))
+
+
+@attrs.frozen
+class Disturbed(Star):
+    """A batch in the middle of whose rows something happens, once, to the connection that brings them."""
+
+    server: str = ""
+    what: str = ""
+    happened: list[str] = attrs.field(factory=list, eq=False)
+
+    def identity_rows(self) -> Iterator[tuple[str, str]]:
+        yield from itertools.islice(super().identity_rows(), 1000)
+        if not self.happened:
+            with psycopg.connect(self.server, autocommit=True) as connection:
+                asked = f"SELECT {self.what}(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %'"
+                self.happened.extend(str(row) for row in connection.execute(asked))
+        yield from itertools.islice(super().identity_rows(), 1000, None)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_connection_that_is_cut_while_a_batch_is_brought_loses_and_doubles_nothing(
+    store: StateStore, postgres: str
+) -> None:
+    batch = Disturbed(tuple(f"s{i}" for i in range(2000)), server=postgres, what="pg_terminate_backend")
+
+    store.create(batch)
+
+    assert len(batch.happened) == 1
+    assert store.counts() == {Status.CREATED: 2000}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_server_that_refuses_to_go_on_with_a_batch_says_so_and_keeps_nothing_of_it(
+    store: StateStore, postgres: str
+) -> None:
+    batch = Disturbed(tuple(f"s{i}" for i in range(2000)), server=postgres, what="pg_cancel_backend")
+
+    with pytest.raises(StoreError, match="answered with QueryCanceled: canceling statement due to user request"):
+        store.create(batch)
+
+    assert store.counts() == {}
+    store.create(batch)
+    assert store.counts() == {Status.CREATED: 2000}
 
 
 def test_a_server_that_restarts_loses_and_doubles_nothing(postgres: str) -> None:
