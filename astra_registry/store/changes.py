@@ -38,11 +38,13 @@ from astra_registry.store.selections import (
     OF_PK,
     ONE,
     OURS,
+    among,
     clock,
     effective_status,
     free,
     give_room,
     ids_for,
+    keys_for,
     named,
 )
 from astra_registry.store.states import Status, may_follow, refuse
@@ -86,7 +88,7 @@ def locked(connection: Connection, task_id: str) -> Row:
     return row
 
 
-@functools.cache
+@functools.lru_cache(maxsize=128)
 def _holding(where: ColumnElement[bool]) -> Select[Any]:
     # In the order of the keys, so that two who hold the same rows do not block each other for good.
     held = select(task.c.pk).where(where).order_by(task.c.pk).with_for_update(key_share=True).subquery()
@@ -293,10 +295,15 @@ def finish_claimed(connection: Connection, rows: Sequence[tuple[str, Constants]]
     connection.execute(setting, given)
 
 
+@functools.cache
+def _waiting(dialect: str) -> ColumnElement[bool]:
+    return and_(named(dialect), task.c.status_code == int(Status.CREATED))
+
+
 def skip(connection: Connection, task_ids: Sequence[str]) -> int:
     """Put those of the tasks that wait to be done into the skipped state, and return how many."""
     dialect = connection.dialect.name
-    waiting = and_(named(dialect), task.c.status_code == int(Status.CREATED))
+    waiting = _waiting(dialect)
     given = {"of_ids": ids_for(dialect, task_ids)}
     hold(connection, waiting, given)
     return change(connection, waiting, {"status_code": int(Status.SKIPPED)}, given)
@@ -329,8 +336,9 @@ def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: boo
             )
             doomed = MEMBERS.where(~shared.exists()).union_all(doomed)
         key = {"of_pk": found.pk}
-        connection.execute(delete(event).where(event.c.task_pk.in_(doomed)), key)
+        # The tasks first: that waits for whoever is changing one, and then the event of it is there to go, too.
         gone += connection.execute(delete(task).where(task.c.pk.in_(doomed)), key).rowcount
+        connection.execute(delete(event).where(event.c.task_pk.in_(doomed)), key)
         links = membership.c.batch_pk if found.is_batch else membership.c.member_pk
         connection.execute(delete(membership).where(links == OF_PK), key)
     return gone
@@ -374,11 +382,17 @@ def forget(
         locked(connection, task_id)
     if task_ids:
         return delete_rows(connection, task_ids, cascade=cascade)
-    conditions = [] if status is None else [effective_status == int(status)]
-    conditions += [] if family is None else [task.c.family == family]
-    batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *conditions)
+    of_family = [] if family is None else [task.c.family == family]
+    batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *of_family)
+    single = select(task.c.pk).where(task.c.is_batch.is_(False), *of_family)
+    if status is not None:
+        batches = batches.where(effective_status == int(status))
+        single = single.where(task.c.status_code == int(status))
     gone = delete_rows(connection, connection.scalars(batches).all(), cascade=cascade)
-    doomed = select(task.c.pk).where(task.c.is_batch.is_(False), *conditions)
-    connection.execute(delete(event).where(event.c.task_pk.in_(doomed)))
-    connection.execute(delete(membership).where(membership.c.member_pk.in_(doomed)))
-    return gone + connection.execute(delete(task).where(task.c.pk.in_(doomed))).rowcount
+    # Told once, and held: others go on working, and the condition might hold for other tasks when it is asked again.
+    dialect = connection.dialect.name
+    doomed = connection.scalars(single.order_by(task.c.pk).with_for_update()).all()
+    key = {"of_keys": keys_for(dialect, doomed)}
+    for column in (event.c.task_pk, membership.c.member_pk):
+        connection.execute(delete(column.table).where(among(dialect, column)), key)
+    return gone + connection.execute(delete(task).where(among(dialect, task.c.pk)), key).rowcount
