@@ -218,6 +218,7 @@ class Database:
             # Not every file system can; then the older journal does, more slowly.
             with contextlib.suppress(sqlite3.OperationalError):
                 driver.execute("PRAGMA journal_mode = WAL")
+            _spare_waits(driver)
 
 
 class _FreshSession(Session):
@@ -249,10 +250,18 @@ class _FreshSession(Session):
 def _sqlite_connected(connection: sqlite3.Connection, record: Any, path: str | None) -> None:
     # The driver shall not begin transactions by itself: it would begin them too late.
     connection.isolation_level = None
-    # With the write-ahead log this is safe against a crash of any process, and spares a wait for the disk each time.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    _spare_waits(connection)
     connection.execute("PRAGMA cache_size = -65536")
     record.info["file"] = _identity(path)
+
+
+def _spare_waits(connection: sqlite3.Connection) -> None:
+    """With a write-ahead log, do not wait for the disk each time.
+
+    A power cut may then take the last transactions, but leaves those before whole; the older journal would risk them.
+    """
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _sqlite_checked_out(record: Any, path: str | None) -> None:

@@ -156,6 +156,24 @@ def test_a_full_database_keeps_what_it_had(path: Path) -> None:
         assert store.counts() == {Status.CREATED: 1}
 
 
+@pytest.mark.parametrize(
+    ("options", "journal", "waits"),
+    [("", "wal", 1), ("?vfs=unix-dotfile&uri=true", "delete", 2)],
+    ids=["a write-ahead log", "a file system that has none"],
+)
+def test_writes_wait_for_the_disk_where_a_power_cut_would_else_damage_the_database(
+    path: Path, options: str, journal: str, waits: int
+) -> None:
+    url = f"sqlite:///{'file:' if options else ''}{path}{options}"
+    for _ in ("made", "opened again"):
+        with StateStore(url) as store:
+            store.create(Star("Vega"))
+            with store.engine.connect() as connection:
+                asked = ("journal_mode", "synchronous")
+                found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in asked]
+            assert found == [journal, waits]
+
+
 def test_a_database_that_was_removed_is_gone_and_not_begun_anew(path: Path) -> None:
     with StateStore(f"sqlite:///{path}") as store:
         store.create(Star("Vega"))
