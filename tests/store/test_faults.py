@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -248,6 +249,19 @@ def test_a_database_in_memory_serves_all_threads() -> None:
             thread.join()
         assert len(done) == 100
         assert store.counts() == {Status.SUCCEEDED: 100}
+
+
+def test_connections_that_are_all_in_use_are_waited_for_and_said_to_be(url: str) -> None:
+    with StateStore(url, patience=0.1) as store, contextlib.ExitStack() as users:
+        store.create(Star("Vega"))
+        for _ in range(15):
+            users.enter_context(store.engine.connect())
+
+        for ask in (store.counts, lambda: store.create(Star("Deneb"))):
+            with pytest.raises(StoreError, match="too many threads of this process"):
+                ask()
+        users.close()
+        assert store.counts() == {Status.CREATED: 1}
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------
