@@ -57,13 +57,18 @@ class Row(NamedTuple):
     """What a change must know of the row it is about; the row stays locked until the transaction ends."""
 
     pk: int
+    family: str
     is_batch: bool
     status: Status
     is_claimed: bool
 
+    def is_of(self, status: Status | None, family: str | None) -> bool:
+        """Whether the task has that state and that family, when any is told."""
+        return status in (None, self.status) and family in (None, self.family)
+
 
 _LOCK = (
-    select(task.c.pk, task.c.is_batch, task.c.status_code, task.c.lease_pk)
+    select(task.c.pk, task.c.family, task.c.is_batch, task.c.status_code, task.c.lease_pk)
     .where(task.c.task_id == bindparam("of_task_id", type_=Text))
     .with_for_update(key_share=True)
 )
@@ -77,7 +82,7 @@ def find_locked(connection: Connection, task_id: str) -> Row | None:
     if found is None:
         return None
     code = connection.execute(_STATUS, {"of_pk": found.pk}).scalar_one() if found.is_batch else found.status_code
-    return Row(found.pk, found.is_batch, Status(code), found.lease_pk is not None)
+    return Row(found.pk, found.family, found.is_batch, Status(code), found.lease_pk is not None)
 
 
 def locked(connection: Connection, task_id: str) -> Row:
@@ -345,7 +350,10 @@ def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: boo
 
 
 def retry(connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None) -> int:
-    """Put failed tasks back to the created state and return how many; the named ones, of batches their members."""
+    """Put failed tasks back to the created state and return how many; of the named ones, of batches their members.
+
+    Only those of that state and family, when they are told.
+    """
     back = {"status_code": int(Status.CREATED)}
     failed = [int(code) for code in Status if code.is_failure]
     conditions: list[ColumnElement[bool]] = [task.c.is_batch.is_(False)]
@@ -365,6 +373,8 @@ def retry(connection: Connection, task_ids: Iterable[str], status: Status | None
             hold(connection, OF_BATCH, {"of_pk": row.pk})
             moved += change(connection, and_(OF_BATCH, *conditions), back, {"of_pk": row.pk})
             continue
+        if not row.is_of(status, family):
+            continue
         refuse_held(connection, row, task_id)
         if not may_follow(row.status, Status.CREATED):
             raise refuse(task_id, row.status, Status.CREATED)
@@ -375,13 +385,12 @@ def retry(connection: Connection, task_ids: Iterable[str], status: Status | None
 def forget(
     connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None, *, cascade: bool
 ) -> int:
-    """Delete the named tasks, or all of a state or family, and return how many rows went."""
+    """Delete all tasks of a state or family, or those of the named ones that are, and return how many rows went."""
     exclude_links(connection)
-    task_ids = list(task_ids)
-    for task_id in task_ids:
-        locked(connection, task_id)
-    if task_ids:
-        return delete_rows(connection, task_ids, cascade=cascade)
+    named_rows = {task_id: locked(connection, task_id) for task_id in task_ids}
+    if named_rows:
+        chosen = [task_id for task_id, row in named_rows.items() if row.is_of(status, family)]
+        return delete_rows(connection, chosen, cascade=cascade)
     of_family = [] if family is None else [task.c.family == family]
     batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *of_family)
     single = select(task.c.pk).where(task.c.is_batch.is_(False), *of_family)

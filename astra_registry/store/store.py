@@ -253,7 +253,7 @@ class StateStore(Inquiry):
         return {claimed.task_id: claimed.attempt + 1 for claimed in taken}
 
     def finish_claimed(self, ends: Iterable[tuple[str, Mapping[str, object]]]) -> None:
-        """Put many tasks that this process has claimed into the states in which they ended, with a few statements.
+        """Put many tasks that this process has claimed into the states in which they ended, in one transaction.
 
         Each is an identifier and values of columns. Tasks whose lease was lost are left to whoever has them now.
         """
@@ -338,9 +338,10 @@ class StateStore(Inquiry):
         family: str | None = None,
         cascade: bool = False,
     ) -> int:
-        """Delete tasks: those of the identifiers, or all of a state or family; return how many rows went.
+        """Delete the tasks of those identifiers, or all of a state or family, and return how many rows went.
 
-        With ``cascade``, of batches also the members that no other batch has. UnknownTask for one that is not there.
+        Told several, those of which all is true. With ``cascade``, of batches also the members that no other batch has.
+        UnknownTask for one that is not there.
         """
         names = list(task_ids)
         if not names and status is None and family is None:
