@@ -93,7 +93,7 @@ def record(connection: Connection, item: Record, defaults: dict[str, Any], *, me
 
 
 def hold_links(connection: Connection) -> None:
-    """Keep others from deleting until the transaction ends (see changes.exclude_links): links must lead somewhere."""
+    """Keep others from deleting until the transaction ends (see deletions.exclude_links): links must lead somewhere."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {membership.name} IN ROW EXCLUSIVE MODE"))
 

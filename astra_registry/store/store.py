@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, Select, select
 from sqlalchemy.orm import Query
 
 from astra_registry.errors import InvalidParameter, StoreError
-from astra_registry.store import changes, columns, recording
+from astra_registry.store import changes, columns, deletions, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
 from astra_registry.store.failures import shown
@@ -133,7 +133,7 @@ class StateStore(Inquiry):
 
         Returns the number of rows that went; 0 when there was none.
         """
-        return self.database.write(lambda connection: changes.delete_rows(connection, [id_of(item)], cascade=cascade))
+        return self.database.write(lambda connection: deletions.delete_rows(connection, [id_of(item)], cascade=cascade))
 
     def data_products(self, product: str, release: str, rows: Iterable[tuple[str, str]]) -> tuple[int, ...]:
         """Return the keys of data products, made if need be, for rows of (identity, parameters as JSON).
@@ -348,7 +348,7 @@ class StateStore(Inquiry):
             return 0
         wanted = None if status is None else as_status(status)
         return self.database.write(
-            lambda connection: changes.forget(connection, names, wanted, family, cascade=cascade)
+            lambda connection: deletions.forget(connection, names, wanted, family, cascade=cascade)
         )
 
 
