@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import attrs
@@ -32,11 +33,8 @@ class Target:
         """Return the path under which the file lies on disk, in either compression; None when it is empty too."""
         for place in (self.path, *self.further):
             for spelling in spellings(place):
-                try:
-                    if os.stat(spelling).st_size > 0:
-                        return spelling
-                except OSError:
-                    continue
+                if _has_content(spelling):
+                    return spelling
         return None
 
     def open(self, mode: str = "rb") -> IO[Any]:
@@ -48,41 +46,43 @@ class Target:
         return builtins.open(found or self.path, mode)
 
 
-def spellings(path: str) -> list[str]:
-    """Return the path, and the other spellings under which it may lie: compressed, or plain."""
+def spellings(path: str) -> Iterator[str]:
+    """Yield the path, and the other spellings under which it may lie: compressed, or plain."""
+    yield path
     stem, extension = os.path.splitext(path)
     if extension in COMPRESSIONS:
-        return [path, stem]
-    return [path, *(path + compression for compression in COMPRESSIONS)]
+        yield stem
+    else:
+        yield from (path + compression for compression in COMPRESSIONS)
 
 
-def present(places: Iterable[Sequence[str]]) -> list[str | None]:
-    """Return for each file the spelling under which it lies at one of its places and is not empty, else None.
+def present(places: Iterable[Sequence[str]]) -> Iterator[str | None]:
+    """Yield for each file the spelling under which it lies at one of its places and is not empty, else None.
 
-    Each folder is listed once.
+    Each folder is listed once, so that only what is there is looked at.
     """
-    listings: dict[str, dict[str, os.DirEntry[str]]] = {}
+    names_in = functools.cache(_names_in)
 
     def find(path: str) -> str | None:
-        folder = os.path.dirname(path)
-        if folder not in listings:
-            listings[folder] = _listing(folder)
-        names = listings[folder]
-        return next((s for s in spellings(path) if _has_content(names.get(os.path.basename(s)))), None)
+        folder, name = os.path.split(path)
+        names = names_in(folder)
+        for spelling in spellings(name):
+            if spelling in names and _has_content(found := os.path.join(folder, spelling)):
+                return found
+        return None
 
-    return [next(filter(None, map(find, paths)), None) for paths in places]
+    return (next(filter(None, map(find, paths)), None) for paths in places)
 
 
-def _listing(folder: str) -> dict[str, os.DirEntry[str]]:
+def _names_in(folder: str) -> frozenset[str]:
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry for entry in entries}
+        return frozenset(os.listdir(folder or os.curdir))
     except OSError:
-        return {}
+        return frozenset()
 
 
-def _has_content(entry: os.DirEntry[str] | None) -> bool:
+def _has_content(path: str) -> bool:
     try:
-        return entry is not None and entry.stat().st_size > 0
+        return os.stat(path).st_size > 0
     except OSError:  # a link that leads nowhere
         return False

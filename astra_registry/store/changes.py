@@ -1,4 +1,4 @@
-"""How states change and rows go: by sets, each move checked against the table, each change with its event."""
+"""How states change: by sets, each move checked against the table, each change with its event."""
 
 from __future__ import annotations
 
@@ -17,25 +17,21 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     null,
     or_,
     select,
-    text,
     true,
     update,
 )
 
 from astra_registry.errors import IllegalMove, UnknownTask
 from astra_registry.store.process import this_process
-from astra_registry.store.schema import event, lease, membership, task
+from astra_registry.store.schema import event, lease, task
 from astra_registry.store.selections import (
     CLAIMED_HERE,
-    MEMBERS,
     OF_BATCH,
-    OF_PK,
     ONE,
     OURS,
     clock,
@@ -55,13 +51,18 @@ class Row(NamedTuple):
     """What a change must know of the row it is about; the row stays locked until the transaction ends."""
 
     pk: int
+    family: str
     is_batch: bool
     status: Status
     is_claimed: bool
 
+    def is_of(self, status: Status | None, family: str | None) -> bool:
+        """Whether the task has that state and that family, when any is told."""
+        return status in (None, self.status) and family in (None, self.family)
+
 
 _LOCK = (
-    select(task.c.pk, task.c.is_batch, task.c.status_code, task.c.lease_pk)
+    select(task.c.pk, task.c.family, task.c.is_batch, task.c.status_code, task.c.lease_pk)
     .where(task.c.task_id == bindparam("of_task_id", type_=Text))
     .with_for_update(key_share=True)
 )
@@ -75,7 +76,7 @@ def find_locked(connection: Connection, task_id: str) -> Row | None:
     if found is None:
         return None
     code = connection.execute(_STATUS, {"of_pk": found.pk}).scalar_one() if found.is_batch else found.status_code
-    return Row(found.pk, found.is_batch, Status(code), found.lease_pk is not None)
+    return Row(found.pk, found.family, found.is_batch, Status(code), found.lease_pk is not None)
 
 
 def locked(connection: Connection, task_id: str) -> Row:
@@ -86,7 +87,7 @@ def locked(connection: Connection, task_id: str) -> Row:
     return row
 
 
-@functools.cache
+@functools.lru_cache(maxsize=128)
 def _holding(where: ColumnElement[bool]) -> Select[Any]:
     # In the order of the keys, so that two who hold the same rows do not block each other for good.
     held = select(task.c.pk).where(where).order_by(task.c.pk).with_for_update(key_share=True).subquery()
@@ -293,51 +294,25 @@ def finish_claimed(connection: Connection, rows: Sequence[tuple[str, Constants]]
     connection.execute(setting, given)
 
 
+@functools.cache
+def _waiting(dialect: str) -> ColumnElement[bool]:
+    return and_(named(dialect), task.c.status_code == int(Status.CREATED))
+
+
 def skip(connection: Connection, task_ids: Sequence[str]) -> int:
     """Put those of the tasks that wait to be done into the skipped state, and return how many."""
     dialect = connection.dialect.name
-    waiting = and_(named(dialect), task.c.status_code == int(Status.CREATED))
+    waiting = _waiting(dialect)
     given = {"of_ids": ids_for(dialect, task_ids)}
     hold(connection, waiting, given)
     return change(connection, waiting, {"status_code": int(Status.SKIPPED)}, given)
 
 
-def exclude_links(connection: Connection) -> None:
-    """Wait for those who link members to batches, and have others wait: what they link must not go meanwhile."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(f"LOCK TABLE {membership.name} IN SHARE ROW EXCLUSIVE MODE"))
-
-
-def delete_rows(connection: Connection, task_ids: Iterable[str], *, cascade: bool) -> int:
-    """Delete the rows of tasks with their links and events and return how many tasks went.
-
-    With ``cascade`` the members of a batch go too, unless another batch has them.
-    """
-    exclude_links(connection)
-    gone = 0
-    for task_id in task_ids:
-        found = connection.execute(
-            select(task.c.pk, task.c.is_batch).where(task.c.task_id == task_id).with_for_update()
-        ).one_or_none()
-        if found is None:
-            continue
-        doomed: Any = select(OF_PK)
-        if cascade and found.is_batch:
-            other = membership.alias()
-            shared = select(other.c.member_pk).where(
-                other.c.member_pk == membership.c.member_pk, other.c.batch_pk != OF_PK
-            )
-            doomed = MEMBERS.where(~shared.exists()).union_all(doomed)
-        key = {"of_pk": found.pk}
-        connection.execute(delete(event).where(event.c.task_pk.in_(doomed)), key)
-        gone += connection.execute(delete(task).where(task.c.pk.in_(doomed)), key).rowcount
-        links = membership.c.batch_pk if found.is_batch else membership.c.member_pk
-        connection.execute(delete(membership).where(links == OF_PK), key)
-    return gone
-
-
 def retry(connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None) -> int:
-    """Put failed tasks back to the created state and return how many; the named ones, of batches their members."""
+    """Put failed tasks back to the created state and return how many; of the named ones, of batches their members.
+
+    Only those of that state and family, when they are told.
+    """
     back = {"status_code": int(Status.CREATED)}
     failed = [int(code) for code in Status if code.is_failure]
     conditions: list[ColumnElement[bool]] = [task.c.is_batch.is_(False)]
@@ -357,28 +332,10 @@ def retry(connection: Connection, task_ids: Iterable[str], status: Status | None
             hold(connection, OF_BATCH, {"of_pk": row.pk})
             moved += change(connection, and_(OF_BATCH, *conditions), back, {"of_pk": row.pk})
             continue
+        if not row.is_of(status, family):
+            continue
         refuse_held(connection, row, task_id)
         if not may_follow(row.status, Status.CREATED):
             raise refuse(task_id, row.status, Status.CREATED)
         moved += 0 if row.status is Status.CREATED else change(connection, ONE, back, {"of_pk": row.pk})
     return moved
-
-
-def forget(
-    connection: Connection, task_ids: Iterable[str], status: Status | None, family: str | None, *, cascade: bool
-) -> int:
-    """Delete the named tasks, or all of a state or family, and return how many rows went."""
-    exclude_links(connection)
-    task_ids = list(task_ids)
-    for task_id in task_ids:
-        locked(connection, task_id)
-    if task_ids:
-        return delete_rows(connection, task_ids, cascade=cascade)
-    conditions = [] if status is None else [effective_status == int(status)]
-    conditions += [] if family is None else [task.c.family == family]
-    batches = select(task.c.task_id).where(task.c.is_batch.is_(True), *conditions)
-    gone = delete_rows(connection, connection.scalars(batches).all(), cascade=cascade)
-    doomed = select(task.c.pk).where(task.c.is_batch.is_(False), *conditions)
-    connection.execute(delete(event).where(event.c.task_pk.in_(doomed)))
-    connection.execute(delete(membership).where(membership.c.member_pk.in_(doomed)))
-    return gone + connection.execute(delete(task).where(task.c.pk.in_(doomed))).rowcount

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import Session
 
 from astra_registry.errors import BadSetting, MissingExtra, StoreError
@@ -32,7 +33,7 @@ _open: weakref.WeakSet[Database] = weakref.WeakSet()
 class Database:
     """An SQLite file or a PostgreSQL database, told by its URL.
 
-    ``patience`` is how long, in seconds, a locked database or a restarting server is waited for.
+    ``patience`` is how long, in seconds, a locked database, a restarting server or a free connection is waited for.
     """
 
     def __init__(self, url: str | URL, *, patience: float = 30.0) -> None:
@@ -61,6 +62,8 @@ class Database:
             options: dict[str, Any] = {"connect_args": {"timeout": self.patience, "check_same_thread": False}}
             if self._in_memory:
                 options["poolclass"] = StaticPool
+            else:
+                options["pool_timeout"] = self.patience
             engine = create_engine(self.url, **options)
             path = self.path
             event.listen(engine, "connect", lambda connection, record: _sqlite_connected(connection, record, path))
@@ -68,7 +71,7 @@ class Database:
             event.listen(engine, "checkout", lambda connection, record, proxy: _sqlite_checked_out(record, path))
         else:
             try:
-                engine = create_engine(self.url, connect_args={"connect_timeout": 10})
+                engine = create_engine(self.url, connect_args={"connect_timeout": 10}, pool_timeout=self.patience)
             except ModuleNotFoundError:
                 raise MissingExtra("a PostgreSQL database", "postgresql") from None
         # Nobody is made to close a store; its connections go with it.
@@ -196,6 +199,11 @@ class Database:
             except DBAPIError as error:
                 if not is_transient(error) or time.monotonic() + pause > end:
                     raise explain(error, self.url) from error
+            except NoConnectionLeft as error:
+                raise StoreError(
+                    f"the database {name_of(self.url)} is in use by too many threads of this process at once: "
+                    f"no connection became free within {self.patience:g} s"
+                ) from error
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
@@ -218,6 +226,7 @@ class Database:
             # Not every file system can; then the older journal does, more slowly.
             with contextlib.suppress(sqlite3.OperationalError):
                 driver.execute("PRAGMA journal_mode = WAL")
+            _spare_waits(driver)
 
 
 class _FreshSession(Session):
@@ -249,10 +258,18 @@ class _FreshSession(Session):
 def _sqlite_connected(connection: sqlite3.Connection, record: Any, path: str | None) -> None:
     # The driver shall not begin transactions by itself: it would begin them too late.
     connection.isolation_level = None
-    # With the write-ahead log this is safe against a crash of any process, and spares a wait for the disk each time.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    _spare_waits(connection)
     connection.execute("PRAGMA cache_size = -65536")
     record.info["file"] = _identity(path)
+
+
+def _spare_waits(connection: sqlite3.Connection) -> None:
+    """With a write-ahead log, do not wait for the disk each time.
+
+    A power cut may then take the last transactions, but leaves those before whole; the older journal would risk them.
+    """
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _sqlite_checked_out(record: Any, path: str | None) -> None:
@@ -307,13 +324,12 @@ def _sqlite_begin(connection: Connection) -> None:
         return
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
+    # A transaction that will write must say so at once: one that changes its mind may find that it cannot.
+    statement = "BEGIN IMMEDIATE" if mode == "write" else "BEGIN"
     try:
-        # A transaction that will write must say so at once: one that changes its mind may find that it cannot.
-        driver.execute("BEGIN IMMEDIATE" if mode == "write" else "BEGIN")
-    except sqlite3.OperationalError as error:
-        from sqlalchemy.exc import OperationalError
-
-        raise OperationalError("BEGIN", None, error) from error
+        driver.execute(statement)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(statement, None, error, sqlite3.Error, dialect=connection.dialect) from error
 
 
 class _Nothing:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from astra_registry import __version__
@@ -92,7 +93,7 @@ def record(connection: Connection, item: Record, defaults: dict[str, Any], *, me
 
 
 def hold_links(connection: Connection) -> None:
-    """Keep others from deleting until the transaction ends (see changes.exclude_links): links must lead somewhere."""
+    """Keep others from deleting until the transaction ends (see deletions.exclude_links): links must lead somewhere."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {membership.name} IN ROW EXCLUSIVE MODE"))
 
@@ -157,11 +158,7 @@ def _stage(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
     if connection.dialect.name == "postgresql":
         give_room(connection)
         _staging.create(connection)
-        columns = ", ".join(column.name for column in _staging.columns)
-        cursor = connection.connection.cursor()
-        with cursor.copy(f"COPY {_staging.name} ({columns}) FROM STDIN") as copy:
-            for position, row in enumerate(rows):
-                copy.write_row((position, *row))
+        _copy(connection, rows)
         # Without figures the planner expects a few rows, and looks each of a million up by itself.
         _analyze(connection, _staging)
         return
@@ -177,6 +174,19 @@ def _stage(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
     )
     for first, chunk in _chunks(rows):
         connection.execute(fill, {"first": first, "rows": json.dumps(chunk)})
+
+
+def _copy(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
+    columns = ", ".join(column.name for column in _staging.columns)
+    statement = f"COPY {_staging.name} ({columns}) FROM STDIN"
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        with connection.connection.cursor().copy(statement) as copy:
+            for position, row in enumerate(rows):
+                copy.write_row((position, *row))
+    except driver.Error as error:
+        # SQLAlchemy has no COPY and hears nothing of its errors; whoever waits or explains knows them as SQLAlchemy's.
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
 
 
 def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:

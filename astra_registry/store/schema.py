@@ -92,7 +92,7 @@ membership = Table(
     "membership",
     metadata,
     # No foreign keys: they cost a fifth of what it takes to record a batch. Links and deletions exclude each other
-    # instead (see recording.hold_links and changes.exclude_links).
+    # instead (see recording.hold_links and deletions.exclude_links).
     Column("batch_pk", Key, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("member_pk", Key, nullable=False),

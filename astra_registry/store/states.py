@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -74,12 +74,3 @@ def refuse(task_id: str, old: Status, new: Status, others: int = 0) -> IllegalMo
     allowed = " or ".join(status.name.lower() for status in sorted(NEXT[old]))
     more = f" (and {others} more)" if others else ""
     return IllegalMove(f"{task_id}{more} is {old.name.lower()} and cannot become {new.name.lower()}, only {allowed}")
-
-
-def of_members(statuses: Iterable[Status]) -> Status:
-    """Return the status of a batch: running if any member runs; else created if any is; else the worst failure."""
-    present = set(statuses)
-    for first in (Status.RUNNING, Status.CREATED):
-        if first in present:
-            return first
-    return max((status for status in present if status.is_failure), default=Status.SUCCEEDED)

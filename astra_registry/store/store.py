@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, Select, select
 from sqlalchemy.orm import Query
 
 from astra_registry.errors import InvalidParameter, StoreError
-from astra_registry.store import changes, columns, recording
+from astra_registry.store import changes, columns, deletions, recording
 from astra_registry.store.claims import Among, Claims
 from astra_registry.store.database import Database
 from astra_registry.store.failures import shown
@@ -133,7 +133,7 @@ class StateStore(Inquiry):
 
         Returns the number of rows that went; 0 when there was none.
         """
-        return self.database.write(lambda connection: changes.delete_rows(connection, [id_of(item)], cascade=cascade))
+        return self.database.write(lambda connection: deletions.delete_rows(connection, [id_of(item)], cascade=cascade))
 
     def data_products(self, product: str, release: str, rows: Iterable[tuple[str, str]]) -> tuple[int, ...]:
         """Return the keys of data products, made if need be, for rows of (identity, parameters as JSON).
@@ -253,7 +253,7 @@ class StateStore(Inquiry):
         return {claimed.task_id: claimed.attempt + 1 for claimed in taken}
 
     def finish_claimed(self, ends: Iterable[tuple[str, Mapping[str, object]]]) -> None:
-        """Put many tasks that this process has claimed into the states in which they ended, with a few statements.
+        """Put many tasks that this process has claimed into the states in which they ended, in one transaction.
 
         Each is an identifier and values of columns. Tasks whose lease was lost are left to whoever has them now.
         """
@@ -338,16 +338,17 @@ class StateStore(Inquiry):
         family: str | None = None,
         cascade: bool = False,
     ) -> int:
-        """Delete tasks: those of the identifiers, or all of a state or family; return how many rows went.
+        """Delete the tasks of those identifiers, or all of a state or family, and return how many rows went.
 
-        With ``cascade``, of batches also the members that no other batch has. UnknownTask for one that is not there.
+        Told several, those of which all is true. With ``cascade``, of batches also the members that no other batch has.
+        UnknownTask for one that is not there.
         """
         names = list(task_ids)
         if not names and status is None and family is None:
             return 0
         wanted = None if status is None else as_status(status)
         return self.database.write(
-            lambda connection: changes.forget(connection, names, wanted, family, cascade=cascade)
+            lambda connection: deletions.forget(connection, names, wanted, family, cascade=cascade)
         )
 
 

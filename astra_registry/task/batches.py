@@ -124,21 +124,25 @@ class Batched(Identified):
 
     @classmethod
     def from_members(cls, members: Iterable[Mapping[str, str] | str]) -> Self:
-        """Return the batch of members given in their text form (mappings, or the same as JSON), in order."""
+        """Return the batch of members given in their text form (mappings, or the same as JSON), in order.
+
+        BadValue when they differ in what is no batch parameter; but what does not tell one task from another is left
+        out then, for each may have been written by somebody else.
+        """
         parsed = [json.loads(member) if isinstance(member, str) else member for member in members]
         if not parsed:
             empty: dict[str, Any] = dict.fromkeys(cls._needed_columns({}) or cls.batch_param_names()[:1], ())
             return cls(**empty)
         constants: dict[str, Any] = {}
-        columns: dict[str, list[str]] = {}
-        batch_names = set(cls.batch_param_names())
+        columns: dict[str, list[str | None]] = {}
+        batch_names, significant = set(cls.batch_param_names()), set(cls.get_param_names())
         for name in parsed[0]:
-            column = [member[name] for member in parsed]
-            if name in batch_names:
+            column = [member.get(name) for member in parsed]
+            if name in batch_names and None not in column:
                 columns[name] = column
             elif len(set(column)) == 1:
                 constants[name] = column[0]
-            else:
+            elif name in significant:
                 raise BadValue(f"members of one batch share their {name}, which is no batch parameter")
         return cls.from_str_params(
             {

@@ -178,6 +178,13 @@ class Identified(Parameterised):
             if value is not None and (matters or self._origins.get(attribute) == GIVEN):
                 yield attribute, declaration, value
 
+    def _recorded(self) -> Iterator[tuple[str, Parameter, Any]]:
+        """Yield what the row of a task holds: of what makes no difference to which task it is, only what was given."""
+        # Of a product that is half of its text: how it would be brought.
+        for attribute, declaration, value in self._written():
+            if declaration.significant or self._origins.get(attribute) == GIVEN:
+                yield attribute, declaration, value
+
     @classmethod
     def from_str_params(cls, params_str: Mapping[str, str]) -> Self:
         """Return the task whose `to_str_params` was given. Raises UnknownParameter, InvalidParameter."""
@@ -202,13 +209,16 @@ class Identified(Parameterised):
         return self.to_str_params(only_significant=only_significant, only_public=only_public)
 
     def identity_rows(self) -> Iterator[tuple[str, str]]:
-        """Yield ``(task_id, parameters as JSON)`` of each member, in order; of the task itself when it is no batch."""
+        """Yield ``(task_id, parameters as JSON)`` of each member, in order; of the task itself when it is no batch.
+
+        What makes no difference to which task it is, and was not given, is left out.
+        """
         if self._size is None:
-            yield self.task_id, json.dumps(self.to_str_params())
+            yield self.task_id, json.dumps({p.name: as_text(p, value) for _, p, value in self._recorded()})
             return
         pieces: list[str | Iterator[str]] = ["{"]
         separator = ""
-        for attribute, declaration, value in self._written():
+        for attribute, declaration, value in self._recorded():
             key = f"{separator}{json.dumps(declaration.name)}: "
             if self._is_column(attribute, value):
                 texts = value if declaration.type is str else map(functools.partial(as_text, declaration), value)

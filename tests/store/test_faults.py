@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -9,8 +11,10 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
@@ -153,6 +157,24 @@ def test_a_full_database_keeps_what_it_had(path: Path) -> None:
         assert store.counts() == {Status.CREATED: 1}
 
 
+@pytest.mark.parametrize(
+    ("options", "journal", "waits"),
+    [("", "wal", 1), ("?vfs=unix-dotfile&uri=true", "delete", 2)],
+    ids=["a write-ahead log", "a file system that has none"],
+)
+def test_writes_wait_for_the_disk_where_a_power_cut_would_else_damage_the_database(
+    path: Path, options: str, journal: str, waits: int
+) -> None:
+    url = f"sqlite:///{'file:' if options else ''}{path}{options}"
+    for _ in ("made", "opened again"):
+        with StateStore(url) as store:
+            store.create(Star("Vega"))
+            with store.engine.connect() as connection:
+                asked = ("journal_mode", "synchronous")
+                found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in asked]
+            assert found == [journal, waits]
+
+
 def test_a_database_that_was_removed_is_gone_and_not_begun_anew(path: Path) -> None:
     with StateStore(f"sqlite:///{path}") as store:
         store.create(Star("Vega"))
@@ -229,6 +251,19 @@ def test_a_database_in_memory_serves_all_threads() -> None:
         assert store.counts() == {Status.SUCCEEDED: 100}
 
 
+def test_connections_that_are_all_in_use_are_waited_for_and_said_to_be(url: str) -> None:
+    with StateStore(url, patience=0.1) as store, contextlib.ExitStack() as users:
+        store.create(Star("Vega"))
+        for _ in range(15):
+            users.enter_context(store.engine.connect())
+
+        for ask in (store.counts, lambda: store.create(Star("Deneb"))):
+            with pytest.raises(StoreError, match="too many threads of this process"):
+                ask()
+        users.close()
+        assert store.counts() == {Status.CREATED: 1}
+
+
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +282,49 @@ def test_a_read_only_server_says_so(postgres: str) -> None:
         assert store.counts() == {}
         with pytest.raises(StoreError, match="is read-only"):
             store.create(Star("Vega"))
+
+
+@attrs.frozen
+class Disturbed(Star):
+    """A batch in the middle of whose rows something happens, once, to the connection that brings them."""
+
+    server: str = ""
+    what: str = ""
+    happened: list[str] = attrs.field(factory=list, eq=False)
+
+    def identity_rows(self) -> Iterator[tuple[str, str]]:
+        yield from itertools.islice(super().identity_rows(), 1000)
+        if not self.happened:
+            with psycopg.connect(self.server, autocommit=True) as connection:
+                asked = f"SELECT {self.what}(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %'"
+                self.happened.extend(str(row) for row in connection.execute(asked))
+        yield from itertools.islice(super().identity_rows(), 1000, None)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_connection_that_is_cut_while_a_batch_is_brought_loses_and_doubles_nothing(
+    store: StateStore, postgres: str
+) -> None:
+    batch = Disturbed(tuple(f"s{i}" for i in range(2000)), server=postgres, what="pg_terminate_backend")
+
+    store.create(batch)
+
+    assert len(batch.happened) == 1
+    assert store.counts() == {Status.CREATED: 2000}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_server_that_refuses_to_go_on_with_a_batch_says_so_and_keeps_nothing_of_it(
+    store: StateStore, postgres: str
+) -> None:
+    batch = Disturbed(tuple(f"s{i}" for i in range(2000)), server=postgres, what="pg_cancel_backend")
+
+    with pytest.raises(StoreError, match="answered with QueryCanceled: canceling statement due to user request"):
+        store.create(batch)
+
+    assert store.counts() == {}
+    store.create(batch)
+    assert store.counts() == {Status.CREATED: 2000}
 
 
 def test_a_server_that_restarts_loses_and_doubles_nothing(postgres: str) -> None:

@@ -116,6 +116,22 @@ def test_what_failed_is_put_back(filled: StateStore) -> None:
     assert filled.retry([Planet("Mars").task_id]) == 1
 
 
+def test_named_tasks_are_put_back_and_forgotten_only_when_they_are_of_the_state_and_family_that_is_asked_for(
+    filled: StateStore,
+) -> None:
+    ids = [row["task_id"] for row in filled.tasks() if not row["is_batch"]]
+    failed = [row["task_id"] for row in filled.tasks(status="failed") if not row["is_batch"]]
+    before = filled.counts()
+
+    assert filled.retry(ids, status="died") == 0
+    assert filled.retry(ids, status="failed", family="comet") == 0
+    assert filled.forget(ids, status="failed", family="comet") == 0
+    assert filled.counts() == before
+    assert filled.retry(ids, status="failed") == len(failed) == 1
+    assert filled.forget(ids, status="succeeded") == before[Status.SUCCEEDED]
+    assert filled.counts()[Status.CREATED] == before[Status.CREATED] + 1
+
+
 def test_tasks_are_forgotten(filled: StateStore) -> None:
     assert filled.forget() == 0
     assert filled.forget(status="failed") == 1

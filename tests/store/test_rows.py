@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 
 from astra_registry import __version__
 from astra_registry.errors import InvalidParameter, StoreError, UnknownParameter, UnknownTask
-from astra_registry.store import StateStore, Status
+from astra_registry.store import StateStore, Status, changes
 from astra_registry.store.model import TaskState
 from astra_registry.store.schema import event, membership, task
 from store.records import Planet, Star, Vanished, stars
@@ -423,6 +423,39 @@ def test_what_is_deleted_while_others_record_leaves_no_link_to_nowhere(url: str)
         assert failures == []
         assert store.load(one.task_id) == one
         assert store.load(other.task_id) == other
+
+
+def begin_meanwhile(url: str, star: Star, work: Callable[[], object]) -> None:
+    """Put a task into the running state by a transaction that ends only when ``work`` has come to wait for it."""
+    locks = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    thread = threading.Thread(target=work)
+    with StateStore(url) as store, store.engine.begin() as connection:
+        changes.update_row(connection, star.task_id, {"status_code": 10}, cascade=False)
+        thread.start()
+        with store.database.reader.connect() as other:
+            while not other.execute(text(locks)).scalar_one():
+                assert thread.is_alive()
+    thread.join()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_what_is_deleted_while_it_changes_leaves_no_event_behind(store: StateStore, url: str) -> None:
+    batch = stars(3)
+    store.create(batch)
+
+    begin_meanwhile(url, Star("s1"), lambda: store.delete(batch, cascade=True))
+
+    assert number_of(store, task) == number_of(store, event) == number_of(store, membership) == 0
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_what_begins_while_what_waits_is_forgotten_keeps_all_its_events(store: StateStore, url: str) -> None:
+    store.create_all(stars(3).get_batch_tasks())
+
+    begin_meanwhile(url, Star("s1"), lambda: store.forget(status="created"))
+
+    assert store.counts() == {Status.RUNNING: 1}
+    assert number_of(store, event) == 2
 
 
 def test_a_batch_that_lost_a_member_says_so(store: StateStore) -> None:

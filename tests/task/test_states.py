@@ -58,6 +58,29 @@ def test_a_row_has_the_parameters_and_gives_the_task_back(store: StateStore) -> 
     assert dict(loaded.param_kwargs) == dict(fit.param_kwargs)
 
 
+def test_a_row_is_not_filled_with_what_nobody_asked_for_and_makes_no_difference(store: StateStore) -> None:
+    given, whole = Fit(star="Vega", verbose=False), Fit(star=["Deneb", "Altair"])
+    whole.create_state(store=store)
+    given.create_state(store=store)
+
+    kept = {task["task_id"]: set(task["parameters"]) for task in store.tasks() if not task["is_batch"]}
+
+    told = set(whole[0].to_str_params()) - {"verbose"}
+    assert kept == {whole[0].task_id: told, whole[1].task_id: told, given.task_id: told | {"verbose"}}
+    for task in whole:
+        assert dict(store.load(task.task_id).param_kwargs) == dict(task.param_kwargs)
+
+
+def test_a_batch_is_loaded_whoever_recorded_its_members_first_and_how(store: StateStore) -> None:
+    """What does not tell one task from another may differ between their rows."""
+    Fit(star="Vega", verbose=True).create_state(store=store)
+    batch = Fit(star=["Deneb", "Vega"])
+    batch.create_state(store=store)
+
+    assert store.load(batch.task_id) == batch
+    assert store.load(Fit(star="Vega").task_id).verbose is True
+
+
 def test_a_query_comes_alone_or_with_its_model_and_filter(store: StateStore) -> None:
     fit = Fit(star="Vega")
     fit.create_state(store=store)
