@@ -33,7 +33,7 @@ class Target:
         """Return the path under which the file lies on disk, in either compression; None when it is empty too."""
         for place in (self.path, *self.further):
             for spelling in spellings(place):
-                if _has_content(spelling):
+                if _has_content(functools.partial(os.stat, spelling)):
                     return spelling
         return None
 
@@ -59,30 +59,31 @@ def spellings(path: str) -> Iterator[str]:
 def present(places: Iterable[Sequence[str]]) -> Iterator[str | None]:
     """Yield for each file the spelling under which it lies at one of its places and is not empty, else None.
 
-    Each folder is listed once, so that only what is there is looked at.
+    Each folder is listed once, and its entries tell their sizes: no path is looked at by itself.
     """
-    names_in = functools.cache(_names_in)
+    entries_in = functools.cache(_entries_in)
 
     def find(path: str) -> str | None:
         folder, name = os.path.split(path)
-        names = names_in(folder)
+        entries = entries_in(folder)
         for spelling in spellings(name):
-            if spelling in names and _has_content(found := os.path.join(folder, spelling)):
-                return found
+            if spelling in entries and _has_content(entries[spelling].stat):
+                return os.path.join(folder, spelling)
         return None
 
     return (next(filter(None, map(find, paths)), None) for paths in places)
 
 
-def _names_in(folder: str) -> frozenset[str]:
+def _entries_in(folder: str) -> dict[str, os.DirEntry[str]]:
     try:
-        return frozenset(os.listdir(folder or os.curdir))
+        with os.scandir(folder or os.curdir) as entries:
+            return {entry.name: entry for entry in entries}
     except OSError:
-        return frozenset()
+        return {}
 
 
-def _has_content(path: str) -> bool:
+def _has_content(stat: Callable[[], os.stat_result]) -> bool:
     try:
-        return os.stat(path).st_size > 0
-    except OSError:  # a link that leads nowhere
+        return stat().st_size > 0
+    except OSError:  # nothing is there, or a link that leads nowhere
         return False
