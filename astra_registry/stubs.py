@@ -15,7 +15,7 @@ from typing import Any
 import astra_registry
 from astra_registry.atomic import written
 from astra_registry.declarations import Declaration, class_name
-from astra_registry.errors import AstraRegistryError, BadValue, BrokenPlugin, PluginConflict
+from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import Registry
 from astra_registry.tree import Tree
@@ -97,15 +97,11 @@ def products_stub(registry: Registry) -> str:
     """Return the stub of the products: a class and its keywords for each, and the registry that holds them."""
     classes: dict[str, str] = {}  # product -> the name of its class, which no other bears
     bodies, imports = [], set()
-    for name in registry.names():
-        try:
-            declaration = registry.declaration(name)
-        except (BrokenPlugin, PluginConflict):
-            continue
-        taken = class_name(name)
+    for declaration in registry.declarations():
+        taken = class_name(declaration.name)
         while taken in classes.values():
             taken += "_"
-        classes[name] = taken
+        classes[declaration.name] = taken
         base = _typed_class(declaration)
         if base is not None:
             imports.add(base.rpartition(".")[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from astra_registry import release as known_releases
 from astra_registry.declarations import Declaration
-from astra_registry.errors import BrokenPlugin, PluginConflict, UnresolvedRoot
+from astra_registry.errors import UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths import roots
 from astra_registry.registries import Registry
@@ -46,17 +46,14 @@ def contents(registry: Registry) -> dict[str, Any]:
     plugins, parameters, templates = Shared(), Shared(), Shared()
     variables: dict[str, set[str]] = {}
     products = []
-    for name in registry.names():
-        try:
-            declaration, plugin = registry.declaration(name), registry.plugin_of(name)
-        except (BrokenPlugin, PluginConflict):
-            continue
+    for declaration in registry.declarations():
+        plugin = registry.plugin_of(declaration.name)
         texts = template_texts(declaration)
         for release, written in texts.items():
             variables.setdefault(release, set()).update(v for _, text in written for v in _variables(text))
         products.append(
             {
-                "name": name,
+                "name": declaration.name,
                 "summary": declaration.summary,
                 "about": "" if declaration.description == declaration.summary else _paragraphs(declaration.description),
                 "plugin": plugins.number(
