@@ -231,6 +231,10 @@ class PluginSet:
             if result is not None:
                 yield plugin, result
 
+    def named(self, hook: str) -> dict[Any, Any]:
+        """Return what all plugins bring under a name, by a hook that returns mappings."""
+        return {name: brought for _, mapping in self.call(hook) for name, brought in mapping.items()}
+
 
 def _forget_module(name: str) -> None:
     """Take a module out of those imported, with its whole package; a folder that distributions share stays."""

@@ -52,7 +52,7 @@ def plugin_names(ctx: click.Context, param: click.Parameter, typed: str) -> list
 
 def transport_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
     """Return the transports whose name begins with what was typed, those of plugins too, for the shell."""
-    brought = (name for _, names in registry.plugin_set.call("astra_registry_transports") for name in names)
+    brought = registry.plugin_set.named("astra_registry_transports")
     return [name for name in dict.fromkeys((*TRANSPORTS, *brought)) if name.startswith(typed)]
 
 
