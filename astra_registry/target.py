@@ -55,11 +55,12 @@ def present(places: Iterable[Sequence[str]]) -> list[str | None]:
     listings: dict[str, dict[str, os.DirEntry[str]]] = {}
 
     def find(path: str) -> str | None:
-        folder = os.path.dirname(path)
+        folder, name = os.path.split(path)
         if folder not in listings:
             listings[folder] = _listing(folder)
-        names = listings[folder]
-        return next((s for s in spellings(path) if _has_content(names.get(os.path.basename(s)))), None)
+        there = listings[folder]
+        found = next((spelling for spelling in spellings(name) if _has_content(there.get(spelling))), None)
+        return None if found is None else os.path.join(folder, found)
 
     return [next(filter(None, map(find, paths)), None) for paths in places]
 
