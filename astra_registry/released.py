@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from astra_registry.conversion import holds_mappings
 from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
 from astra_registry.parameters import Parameter, parameter, shown
 from astra_registry.release import canonical, releases
@@ -217,19 +216,13 @@ class Released(Task):
 
     @classmethod
     def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
-        default = cls._parameters[attribute].default
-        return default.get(cls._release_of(values)) if cls._differs_by_release(attribute) else default
-
-    @classmethod
-    def _differs_by_release(cls, attribute: str) -> bool:
-        """Whether a parameter has a default for each release, and not a mapping for its default."""
-        declaration = cls._parameters[attribute]
-        return isinstance(declaration.default, Mapping) and not holds_mappings(declaration.type)
+        declared = cls._parameters[attribute]
+        return declared.default.get(cls._release_of(values)) if declared.differs_by_release else declared.default
 
     @classmethod
     def _follows_from(cls, attribute: str) -> set[str]:
         follows = super()._follows_from(attribute)
-        return {*follows, "release"} if cls._differs_by_release(attribute) else follows
+        return {*follows, "release"} if cls._parameters[attribute].differs_by_release else follows
 
     @classmethod
     def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:

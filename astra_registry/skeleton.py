@@ -223,7 +223,7 @@ def _guessed(key: str, templates: Iterable[PathTemplate], is_everywhere: bool) -
 def _plain(known: Parameter, is_everywhere: bool) -> Parameter:
     """Return a parameter as another plugin declares it, without defaults that are code."""
     default = known.default
-    if callable(default) or isinstance(default, Mapping):
+    if callable(default) or known.differs_by_release:
         default = REQUIRED
     if default is REQUIRED and not is_everywhere:
         default = None

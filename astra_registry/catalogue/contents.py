@@ -150,7 +150,7 @@ def _default(p: Parameter, declaration: Declaration) -> dict[str, Any]:
         return {}
     if default is None:
         return {"optional": True}
-    if isinstance(default, Mapping):
+    if p.differs_by_release:
         return {"defaults": {release: str(value) for release, value in default.items()}}
     if callable(default):
         return {"follows": list(p.reads), "table": _tabulated(p, declaration)}
@@ -181,7 +181,7 @@ def _tabulated(p: Parameter, declaration: Declaration) -> list[list[str]]:
 def _identity(p: Parameter, declaration: Declaration) -> Hashable:
     """Return what makes two parameters the same on the page."""
     default = p.default
-    if isinstance(default, Mapping):
+    if p.differs_by_release:
         default = tuple(default.items())
     elif callable(default):
         default = (declaration.name, p.name)

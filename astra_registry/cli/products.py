@@ -183,7 +183,7 @@ def default_in_words(declared: Parameter) -> str:
     default = declared.default
     if default is REQUIRED or default is None:
         return ""
-    if isinstance(default, Mapping):
+    if declared.differs_by_release:
         return "the release's own"
     if callable(default):
         return f"from {', '.join(declared.reads)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -70,7 +71,7 @@ def command(product: str, release: str | None, diff: tuple[str, str] | None, in_
 def parameter_as_data(p: Parameter, release: str | None = None) -> dict[str, Any]:
     """Return a parameter as `show --json` has it."""
     default = p.default
-    if release is not None and not callable(default) and hasattr(default, "get"):
+    if release is not None and p.differs_by_release:
         default = default.get(canonical(release))
     return {
         "name": p.name,
@@ -81,7 +82,7 @@ def parameter_as_data(p: Parameter, release: str | None = None) -> dict[str, Any
         "default": (
             None if default is REQUIRED
             else f"from {', '.join(p.reads)}" if callable(default)
-            else dict(default) if hasattr(default, "keys")
+            else dict(default) if isinstance(default, Mapping)
             else default
         ),
         "batch": p.batch,

@@ -10,6 +10,7 @@ import click
 from astra_registry.cli.output import as_json
 from astra_registry.cli.products import ProductGroup, ReleaseType, made
 from astra_registry.errors import BadValue, MissingParameter, NotOnSas, UnknownRelease, did_you_mean
+from astra_registry.parameters import REQUIRED
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
 from astra_registry.release import canonical, default_version
@@ -133,10 +134,7 @@ def _has_default(cls: type[DataProduct], attribute: str, release: str, given: Ma
     declared = cls._parameters[attribute]
     if callable(declared.default):
         return all(name in given or name == "release" for name in declared.reads)
-    default = declared.default
-    if hasattr(default, "get"):
-        return default.get(release) is not None
-    return isinstance(default, (str, int, float))
+    return cls._default(attribute, {"release": release}) not in (None, REQUIRED)
 
 
 def _url(product: DataProduct) -> str | None:
