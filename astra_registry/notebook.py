@@ -22,7 +22,7 @@ def of_product(product: Any) -> str:
     origins = product.param_origins
     rows = [
         (name, _value(value), "" if origins.get(name) == "given" else origins.get(name, ""))
-        for name, value in _own_values(product)
+        for name, value in product._own_values().items()
     ]
     places = [("path", _or_reason(lambda: product.local_path)), ("url", _Link(_or_reason(lambda: product.remote_path)))]
     table = _table([*rows, *((name, place, "") for name, place in places)], ("parameter", "value", ""))
@@ -136,8 +136,9 @@ class _Marked(str):
 def _of_batch(batch: Any) -> str:
     size = batch.get_batch_size()
     title = _title(batch._label(), f"{batch.release}, a batch of {size:,}")
-    columns = {name: value for name, value in _own_values(batch) if batch._is_column(batch._spellings[name], value)}
-    alike = ", ".join(f"{name} = {_value(value)}" for name, value in _own_values(batch) if name not in columns)
+    own = batch._own_values()
+    columns = {name: value for name, value in own.items() if batch._is_column(batch._spellings[name], value)}
+    alike = ", ".join(f"{name} = {_value(value)}" for name, value in own.items() if name not in columns)
     shown = batch[:ROWS] if size > ROWS else batch
     paths = _or_reason(lambda: shown.local_paths)
     if isinstance(paths, str):
@@ -151,13 +152,6 @@ def _of_batch(batch: Any) -> str:
         _note(f"… and {more:,} more: <code>batch.to_table()</code> has all") if more > 0 else ""
     )
     return f"{title}{_table(rows, ('', *columns, 'file')) if rows else ''}{notes}"
-
-
-def _own_values(product: Any) -> Iterator[tuple[str, Any]]:
-    for attribute, declared in product.product_parameters().items():
-        value = getattr(product, attribute)
-        if value is not None:
-            yield declared.name, value
 
 
 def _or_reason(make: Any) -> Any:

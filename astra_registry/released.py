@@ -87,6 +87,11 @@ class Released(Task):
         """Return the product's own parameters by attribute: all but the release and the other common ones."""
         return {a: p for a, p in cls._parameters.items() if a not in cls._common}
 
+    def _own_values(self) -> dict[str, Any]:
+        """Return the values of the product's own parameters by name, without those that are None."""
+        own = self.product_parameters()
+        return {p.name: value for a, p in own.items() if (value := getattr(self, a)) is not None}
+
     # -- releases ------------------------------------------------------------------------------------
 
     @classmethod

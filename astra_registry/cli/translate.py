@@ -50,7 +50,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
     cls = type(product)
     old = product.release
     own = cls.product_parameters()
-    values = {p.name: getattr(product, a) for a, p in own.items() if getattr(product, a) not in (None, "")}
+    values = _values(product)
     used = _used(cls, new)
     origins = product.param_origins
     kept, replaced, dropped = {}, {}, {}
@@ -74,7 +74,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
         missing = _missing(cls, new, {**kept, **replaced})
     new_values = {**kept, **replaced}
     if result is not None:
-        new_values = {p.name: getattr(result, a) for a, p in own.items() if getattr(result, a) not in (None, "")}
+        new_values = _values(result)
     changed = {n: {"from": values.get(n), "to": v} for n, v in new_values.items() if values.get(n) != v}
     return {
         "product": cls._label(),
@@ -90,6 +90,10 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
         "dropped": dropped,
         "missing": missing,
     }
+
+
+def _values(product: DataProduct) -> dict[str, Any]:
+    return {name: value for name, value in product._own_values().items() if value != ""}
 
 
 def in_general(cls: type[DataProduct], old: str, new: str) -> dict[str, Any]:
