@@ -25,7 +25,6 @@ from astra_registry_sdsstree.meanings import (
     INTEGERS,
     MEANINGS,
     NOTES,
-    SUBPATHS,
     TEXTS,
     Meaning,
 )
@@ -74,7 +73,6 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
     newest = list(templates.values())[-1].strip()
     uses = [_Use(text, release) for text, release in {text: release for release, text in templates.items()}.items()]
     keys = list(dict.fromkeys(key for use in reversed(uses) for key in (*use.needed, *use.accepted)))
-    subpaths = SUBPATHS.get(name, ())
     summary = NOTES.get(name) or f"{newest.rpartition('/')[2]}, in {newest.rpartition('/')[0] or newest}"
     return Declaration(
         name=name,
@@ -83,7 +81,6 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
         parameters=tuple(_parameter(name, key, uses, keys) for key in keys),
         releases=tuple(templates),
         cards=CARDS.get(name, {}),
-        subpaths=tuple(key for key in subpaths if key in keys),
     )
 
 
@@ -98,13 +95,12 @@ class _Use:
                 gaps += _derived(function, release)
             else:
                 formats.setdefault(key, []).append(spec)
-        shown = set(formats)
         self.needed = list(dict.fromkeys([*formats, *(key for gap in gaps for key in gap.reads)]))
         self.accepted = [
             key for gap in gaps for key in (*gap.optional, *gap.unlisted) if key not in self.needed and key not in IDLE
         ]
-        # Shown as it is nowhere: what stands in the path has lost its zeros, and is a number.
-        self.numbers = {key for key in shown if any(_PADDED.fullmatch(spec) for spec in formats[key])}
+        # What a format pads with zeros is a number, also where another place of the path shows it as it is.
+        self.numbers = {key for key, specs in formats.items() if any(map(_PADDED.fullmatch, specs))}
         self.numbers |= {key for gap in gaps for key in gap.integers}
         self.read = {key for gap in gaps for key in gap.arguments}
         self.empty = {key for gap in gaps for key in gap.optional if key in EMPTY}
