@@ -103,7 +103,7 @@ class Skeleton:
             lines += [f"        {json.dumps(r)}: {json.dumps(text)}," for r, text in product.templates.items()]
             lines.append("    }")
         lines.append("")
-        lines += [f"    {_declared(p)}" for p in product.parameters]
+        lines += [f"    {_source_of(p)}" for p in product.parameters]
         if not product.parameters:
             lines.pop()
         lines += ["", "", "@hookimpl", "def astra_registry_products():", '    """Bring the product of this module."""']
@@ -244,7 +244,8 @@ def _in_docstring(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
-def _declared(p: Parameter) -> str:
+def _source_of(p: Parameter) -> str:
+    """Return the line of a class that declares a parameter."""
     arguments = [json.dumps(p.doc, ensure_ascii=False), "batch=True"]
     if p.default is not REQUIRED:
         arguments.append(f"default={_literal(p.default)}")
