@@ -108,7 +108,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         except UnknownProduct:
             return False
         except PluginConflict:
-            return True
+            pass  # it is there: twice
         return True
 
     def __iter__(self) -> Iterator[str]:
