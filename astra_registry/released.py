@@ -291,6 +291,11 @@ def _check_shape(cls: type[Released]) -> None:
             )
 
 
+def path_name(text: str) -> str | None:
+    """Return the tree's path name that a template stands for, as ``=specFull`` does; None for one of its own."""
+    return text[1:].strip() if text.startswith("=") else None
+
+
 @functools.cache
 def releases_of(name: str) -> tuple[str, ...]:
     """Return the releases whose tree has a path of that name; the 2021 name of the work release comes with it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import astra_registry
 from astra_registry.atomic import written
@@ -172,12 +171,9 @@ def _always_used(declaration: Declaration) -> set[str]:
     """Return the parameters that every release of a product uses: the others cannot be asked for always."""
     used: set[str] | None = None
     names = {name: p.name for p in declaration.parameters for name in (p.name, p.attribute, *p.aliases)}
-    own = declaration.templates or {}
     for release in declaration.releases:
-        text: Any = own.get(release, f"={declaration.name}")
-        first = text if isinstance(text, str) else text[0]
         try:
-            template = Tree(release).compile(first, name=declaration.name)
+            template = Tree(release).compile(declaration.template_texts(release)[0], name=declaration.name)
         except AstraRegistryError:
             continue
         here = {names[key] for key in (*template.keys, *template.optional) if key in names}

@@ -14,7 +14,7 @@ from astra_registry.errors import UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths import roots
 from astra_registry.registries import Registry
-from astra_registry.released import unknown_releases
+from astra_registry.released import path_name
 from astra_registry.settings import explain, setting
 from astra_registry.tree import Tree
 
@@ -97,21 +97,13 @@ def template_texts(declaration: Declaration) -> dict[str, list[tuple[str, str]]]
 
     ``=specFull`` is followed to what it names; derived gaps depend on that name.
     """
-    templates = declaration.templates or {}
-    unknown = unknown_releases(templates)
-    own = {known_releases.canonical(r): t for r, t in templates.items() if r not in unknown}
     texts: dict[str, list[tuple[str, str]]] = {}
     for release in declaration.releases:
-        tree = Tree(release)
-        value = own.get(release, f"={declaration.name}")
-        written = [value] if isinstance(value, str) else list(value)
-        found = [
-            (text[1:].strip(), tree.templates.get(text[1:].strip()))
-            if text.startswith("=")
-            else (declaration.name, text)
-            for text in written
-        ]
-        if complete := [(name, text.strip()) for name, text in found if text is not None]:
+        found = []
+        for text in declaration.template_texts(release):
+            name = path_name(text)
+            found.append((declaration.name, text) if name is None else (name, Tree(release).templates.get(name, "")))
+        if complete := [(name, text.strip()) for name, text in found if text]:
             texts[release] = complete
     return texts
 

@@ -13,7 +13,7 @@ from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import registry
 from astra_registry.release import canonical
-from astra_registry.released import releases_in_words
+from astra_registry.released import path_name, releases_in_words
 from astra_registry.tree import Tree
 
 
@@ -109,8 +109,9 @@ def templates_of(cls: Any, release: str) -> list[str]:
     """Return the templates of a release as the tree writes them: ``=specFull`` is followed to what it names."""
     texts = []
     for text in cls.template_texts(release):
+        name = path_name(text)
         try:
-            texts.append(Tree(release).templates[text[1:].strip()] if text.startswith("=") else text)
+            texts.append(text if name is None else Tree(release).templates[name])
         except KeyError as error:
             raise AstraRegistryError(
                 f"{cls._label()} in {release} names the path {error}, which the tree lacks"
