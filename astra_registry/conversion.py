@@ -155,7 +155,7 @@ def convert(value: object, wanted: Any, *, keep_blanks: bool = True) -> Any:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return str(value)  # numpy.str_ too
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
+    if _is_truth(value):
         raise ValueError("it takes text, not a truth value")
     try:
         return str(_writable(operator.index(value)))  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def _integer(value: object) -> int:
         if not _INTEGER.fullmatch(value.strip(" ")):
             raise ValueError("it takes an integer")
         return _writable(int(value) if len(value) <= _DIGITS else 10**_DIGITS)
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
+    if _is_truth(value):
         raise ValueError("it takes an integer, not a truth value")
     try:
         return _writable(operator.index(value))  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def _writable(number: int) -> int:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or _type_name(value) in ("bool", "bool_"):
+    if _is_truth(value):
         raise ValueError("it takes a number, not a truth value")
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -205,9 +205,7 @@ def _number(value: object) -> float:
 
 
 def _truth(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if _type_name(value) in ("bool", "bool_"):
+    if _is_truth(value):
         return bool(value)
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -305,6 +303,10 @@ def _is_missing(value: object) -> bool:
         except (TypeError, ValueError):
             return False
     return False
+
+
+def _is_truth(value: object) -> bool:
+    return _type_name(value) in ("bool", "bool_")  # Python's, and numpy's, whatever its version calls it
 
 
 def _type_name(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,12 @@ from typing import Any
 
 import attrs
 
-from astra_registry.errors import BadValue
+from astra_registry.errors import BadValue, UnknownRelease
 from astra_registry.parameters import Parameter, parameter
 from astra_registry.product import DataProduct, SDSS5DataModelTask
 from astra_registry.references import REGISTERED
 from astra_registry.refusals import check_cards
+from astra_registry.release import canonical
 from astra_registry.released import releases_in_words
 from astra_registry.task.declared import python_spelling, template_spelling
 
@@ -85,6 +87,14 @@ class Declaration:
     def releases_in_words(self) -> str:
         """The releases as text, runs drawn together."""
         return releases_in_words(self.releases)
+
+    def template_texts(self, release: str) -> tuple[str, ...]:
+        """Return the templates of a release, the location first; ``=name`` where it is the tree's path of that name."""
+        for spelled, text in (self.templates or {}).items():
+            with contextlib.suppress(UnknownRelease):  # a plugin may be ahead of the tree that is installed
+                if canonical(spelled) == release:
+                    return (text,) if isinstance(text, str) else tuple(text)
+        return (f"={self.name}",)
 
     def build(self) -> type[DataProduct]:
         """Return a class made of this declaration. Raises BadValue when a name cannot be an attribute."""

@@ -144,6 +144,13 @@ class PluginConflict(PluginError):
     exit_code = 2
 
 
+# Package → the extra of ours that brings it.
+EXTRAS = {
+    "astropy_healpix": "healpix", "pyarrow": "parquet", "keyring": "keyring", "distributed": "dask", "dask": "dask",
+    "luigi": "luigi", "psycopg": "postgresql", "specutils": "spectra", "matplotlib": "plot",
+}  # fmt: skip
+
+
 class MissingExtra(AstraRegistryError, ImportError):
     """An optional dependency is not installed; the message gives the command that installs it."""
 

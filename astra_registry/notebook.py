@@ -22,7 +22,7 @@ def of_product(product: Any) -> str:
     origins = product.param_origins
     rows = [
         (name, _value(value), "" if origins.get(name) == "given" else origins.get(name, ""))
-        for name, value in _own_values(product)
+        for name, value in product._own_values().items()
     ]
     places = [("path", _or_reason(lambda: product.local_path)), ("url", _Link(_or_reason(lambda: product.remote_path)))]
     table = _table([*rows, *((name, place, "") for name, place in places)], ("parameter", "value", ""))
@@ -41,9 +41,8 @@ def of_registry(registry: Any) -> str:
     ours = [name for plugin in sorted(plugins, key=lambda p: len(p.products)) for name in plugin.products]
     rows = [(d.name, d.summary, d.releases_in_words) for d in _declarations(registry, dict.fromkeys([*ours, *names]))]
     table = _table(rows, ("product", "what it is", "releases"))
-    more = len(names) - len(rows)
-    note = _note(f"… and {more:,} more: <code>registry.search(…)</code> finds them") if more > 0 else ""
-    return f"{title}{of_plugins(ailing) if ailing else ''}{table}{note}"
+    more = _more(len(names) - len(rows), "registry.search(…)", "finds them")
+    return f"{title}{of_plugins(ailing) if ailing else ''}{table}{more}"
 
 
 def of_plugins(plugins: Sequence[Any]) -> str:
@@ -61,32 +60,27 @@ def of_tree(tree: Any) -> str:
         ("files", tree.sas_base_dir),
     ]
     rows = list(islice(tree.templates.items(), ROWS))
-    more = len(tree.templates) - len(rows)
-    note = _note(f"… and {more:,} more: <code>tree.lookup_names()</code>") if more > 0 else ""
+    more = _more(len(tree.templates) - len(rows), "tree.lookup_names()", "has all")
     title = _title("Tree", f"{tree.release}, {_count(len(tree.templates), 'path')}")
-    return f"{title}{_table(facts)}{_table([(name, _Code(text)) for name, text in rows], ('path', 'template'))}{note}"
+    return f"{title}{_table(facts)}{_table([(name, _Code(text)) for name, text in rows], ('path', 'template'))}{more}"
 
 
 def of_report(report: Any) -> str:
     """Return what came of a fetch: the summary, then what failed, then the rest."""
-    ordered = sorted(report, key=lambda result: result.ok)
-    shown = ordered[: max(ROWS, min(len(report.failed), 10 * ROWS))]
+    shown = _failures_first(report)
     rows = [(_Marked(r.status), _file(r), _bytes(r.bytes), r.error or "") for r in shown]
-    more = len(ordered) - len(shown)
-    note = _note(f"… and {more:,} more: <code>report.to_table()</code> has all") if more > 0 else ""
-    return f"{_title('FetchReport', report.summary())}{_table(rows, ('status', 'file', 'size', ''))}{note}"
+    more = _more(len(report) - len(shown), "report.to_table()", "has all")
+    return f"{_title('FetchReport', report.summary())}{_table(rows, ('status', 'file', 'size', ''))}{more}"
 
 
 def of_run(report: Any) -> str:
     """Return what became of tasks: how many are in which state, then those that are not done, then the rest."""
-    ordered = sorted(report, key=lambda outcome: outcome.ok)
-    shown = ordered[: max(ROWS, min(len(report.failed), 10 * ROWS))]
+    shown = _failures_first(report)
     rows = [(_state(o.status), _value(_label(o.task)), _seconds(o.duration), o.error or "") for o in shown]
-    more = len(ordered) - len(shown)
-    note = _note(f"… and {more:,} more: <code>report.to_table()</code> has all") if more > 0 else ""
+    more = _more(len(report) - len(shown), "report.to_table()", "has all")
     counted = ", ".join(f"{number:,} {status.name.lower()}" for status, number in sorted(report.counts().items()))
     title = _title("Report", f"{_count(len(report), 'task')}{f': {counted}' if counted else ''}")
-    return f"{title}{_table(rows, ('state', 'task', 'time', '')) if rows else ''}{note}"
+    return f"{title}{_table(rows, ('state', 'task', 'time', '')) if rows else ''}{more}"
 
 
 def of_outcome(outcome: Any) -> str:
@@ -136,8 +130,9 @@ class _Marked(str):
 def _of_batch(batch: Any) -> str:
     size = batch.get_batch_size()
     title = _title(batch._label(), f"{batch.release}, a batch of {size:,}")
-    columns = {name: value for name, value in _own_values(batch) if batch._is_column(batch._spellings[name], value)}
-    alike = ", ".join(f"{name} = {_value(value)}" for name, value in _own_values(batch) if name not in columns)
+    own = batch._own_values()
+    columns = {name: value for name, value in own.items() if batch._is_column(batch._spellings[name], value)}
+    alike = ", ".join(f"{name} = {_value(value)}" for name, value in own.items() if name not in columns)
     shown = batch[:ROWS] if size > ROWS else batch
     paths = _or_reason(lambda: shown.local_paths)
     if isinstance(paths, str):
@@ -146,18 +141,14 @@ def _of_batch(batch: Any) -> str:
         (str(i), *(_value(cell) for cell in cells), _File(path))
         for i, (*cells, path) in enumerate(zip(*(column[:ROWS] for column in columns.values()), paths, strict=True))
     ]
-    more = size - len(rows)
-    notes = (_note(_escaped(f"for all: {alike}")) if alike else "") + (
-        _note(f"… and {more:,} more: <code>batch.to_table()</code> has all") if more > 0 else ""
-    )
-    return f"{title}{_table(rows, ('', *columns, 'file')) if rows else ''}{notes}"
+    same = _note(_escaped(f"for all: {alike}")) if alike else ""
+    more = _more(size - len(rows), "batch.to_table()", "has all")
+    return f"{title}{_table(rows, ('', *columns, 'file')) if rows else ''}{same}{more}"
 
 
-def _own_values(product: Any) -> Iterator[tuple[str, Any]]:
-    for attribute, declared in product.product_parameters().items():
-        value = getattr(product, attribute)
-        if value is not None:
-            yield declared.name, value
+def _failures_first(report: Any) -> Sequence[Any]:
+    """Return what is shown of a report: what failed, at most a hundred, before what went well."""
+    return sorted(report, key=lambda one: one.ok)[: max(ROWS, min(len(report.failed), 10 * ROWS))]
 
 
 def _or_reason(make: Any) -> Any:
@@ -216,6 +207,11 @@ def _count(number: int, what: str) -> str:
 
 def _title(name: str, told: str) -> str:
     return f"<div><strong>{_escaped(name)}</strong> {_escaped(told)}</div>"
+
+
+def _more(number: int, code: str, does: str) -> str:
+    """Return the note of how many are not shown, and what shows them; nothing when all are."""
+    return _note(f"… and {number:,} more: <code>{code}</code> {does}") if number > 0 else ""
 
 
 def _note(told: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.conversion import MASKED, Column, Sentinel, convert, is_time
+from astra_registry.conversion import MASKED, Column, Sentinel, convert, holds_mappings, is_time
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -50,6 +50,11 @@ class Parameter:
     def reads(self) -> tuple[str, ...]:
         """The parameters that a derived default is made from, else empty."""
         return _argument_names(self.default) if callable(self.default) else ()
+
+    @property
+    def differs_by_release(self) -> bool:
+        """Whether it has a default for each release, and not a mapping for its default."""
+        return isinstance(self.default, Mapping) and not holds_mappings(self.type)
 
     def convert(self, value: object) -> Any:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""

@@ -15,7 +15,7 @@ import attrs
 import pluggy
 
 from astra_registry import hooks, notebook
-from astra_registry.errors import BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
+from astra_registry.errors import EXTRAS, BadSetting, BadValue, BrokenPlugin, MissingExtra, PluginConflict, did_you_mean
 from astra_registry.installed import GROUP, BrokenPluginWarning, Distribution, Point, aside, distributions, normal
 from astra_registry.settings import config_file, setting
 
@@ -37,12 +37,6 @@ _RETURNS = {
     "astra_registry_commands": _MAPPING,
     "astra_registry_settings": _MAPPING,
 }
-
-# Packages that plugins may count on when an extra of ours is installed.
-_EXTRAS = {
-    "astropy_healpix": "healpix", "pyarrow": "parquet", "keyring": "keyring", "distributed": "dask", "dask": "dask",
-    "luigi": "luigi", "psycopg": "postgresql", "specutils": "spectra", "matplotlib": "plot",
-}  # fmt: skip
 
 
 @attrs.frozen
@@ -231,6 +225,10 @@ class PluginSet:
             if result is not None:
                 yield plugin, result
 
+    def named(self, hook: str) -> dict[Any, Any]:
+        """Return what all plugins bring under a name, by a hook that returns mappings."""
+        return {name: brought for _, mapping in self.call(hook) for name, brought in mapping.items()}
+
 
 def _forget_module(name: str) -> None:
     """Take a module out of those imported, with its whole package; a folder that distributions share stays."""
@@ -346,7 +344,7 @@ def _remedy(plugin: Plugin, error: BaseException) -> str:
         top = error.name.partition(".")[0]
         if top == plugin.value.partition(":")[0].partition(".")[0]:
             return f"; install {plugin.distribution} anew, or uninstall it"
-        wanted = f"'astra-registry[{_EXTRAS[top]}]'" if top in _EXTRAS else top
+        wanted = f"'astra-registry[{EXTRAS[top]}]'" if top in EXTRAS else top
         return f"; pip install {wanted}, or uninstall {plugin.distribution}"
     return f"; {plugin.way_out}"
 

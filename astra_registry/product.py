@@ -209,14 +209,15 @@ class DataProduct(Released, common=True):
         """
         from astra_registry.reading import read
 
-        return read(self, kind, readers=_brought("astra_registry_readers"), **options)
+        return read(self, kind, readers=installed_plugins().named("astra_registry_readers"), **options)
 
     @classmethod
     def writer(cls, spectrum: Any, path: str, **kwargs: Any) -> Any:
         """Write a spectrum in this product's layout, atomically; over an existing file only with ``overwrite=True``."""
         from astra_registry.reading import writer_of
 
-        return writer_of(cls, writers=_brought("astra_registry_writers"))(spectrum, path, **kwargs)
+        write = writer_of(cls, writers=installed_plugins().named("astra_registry_writers"))
+        return write(spectrum, path, **kwargs)
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -299,16 +300,11 @@ class SDSS5DataModelTask(DataProduct, common=True):
     release: str = parameter("The data release.", default="sdss5")
 
 
-def _brought(hook: str) -> dict[tuple[str, str], str]:
-    """Return the readers or writers that plugins bring, for products of others too."""
-    return {key: named for _, mapping in installed_plugins().call(hook) for key, named in mapping.items()}
-
-
 def _check_transport(name: str) -> None:
     """Raise InvalidParameter for a transport that neither we nor a plugin bring; plugins are asked last."""
     if name in TRANSPORTS:
         return
-    brought = [name for _, named in installed_plugins().call("astra_registry_transports") for name in named]
+    brought = installed_plugins().named("astra_registry_transports")
     if name not in brought:
         known = ", ".join([*TRANSPORTS, *brought])
         raise InvalidParameter(f"remote_access_method = '{name}': there is no such transport; there are {known}")

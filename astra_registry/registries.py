@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -46,7 +47,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         self._built: dict[str, tuple[Declaration, type[DataProduct]]] = {}
         self._held: Claims | None = None
         self._classes: dict[str, type[DataProduct]] = {}
-        self.known_places: Places | None = None  # put together when the first path is identified
+        self._places: Places | None = None
 
     @property
     def _claims(self) -> Claims:
@@ -63,7 +64,7 @@ class Registry(Mapping[str, type[DataProduct]]):
 
     def _hold(self, plugins: PluginSet) -> Claims:
         self._classes = {}
-        self.known_places = None
+        self._places = None
         self._held = Claims(plugins, self._asking)
         return self._held
 
@@ -107,7 +108,7 @@ class Registry(Mapping[str, type[DataProduct]]):
         except UnknownProduct:
             return False
         except PluginConflict:
-            return True
+            pass  # it is there: twice
         return True
 
     def __iter__(self) -> Iterator[str]:
@@ -136,9 +137,12 @@ class Registry(Mapping[str, type[DataProduct]]):
         """Return a product as data: its summary, parameters, releases and templates. Raises UnknownProduct."""
         return self._claims[name].declaration()
 
-    def is_by_hand(self, name: str) -> bool:
-        """Whether a plugin brings the product itself, and not among all that a source has."""
-        return bool(self._claims.by_hand(name))
+    def declarations(self) -> Iterator[Declaration]:
+        """Yield every product as data, by name; none that two plugins claim, or that cannot be had of its plugin."""
+        claims = self._claims
+        for name in self.names():
+            with contextlib.suppress(BrokenPlugin, PluginConflict):
+                yield claims[name].declaration()
 
     def plugin_of(self, name: str) -> Plugin:
         """Return the plugin that brings a product."""
@@ -182,18 +186,14 @@ class Registry(Mapping[str, type[DataProduct]]):
         words = text.casefold().split()
         wanted = None if release is None else canonical(release)
         found: list[tuple[int, str]] = []
-        claims = self._claims
-        for name in self.names():
-            try:
-                claim = claims[name]
-            except (BrokenPlugin, PluginConflict):
-                continue
-            if plugin is not None and plugin not in (claim.plugin.name, claim.plugin.distribution):
-                continue
-            declaration = claim.declaration()
+        for declaration in self.declarations():
+            if plugin is not None:
+                owner = self.plugin_of(declaration.name)
+                if plugin not in (owner.name, owner.distribution):
+                    continue
             rank = _rank(words, declaration)
             if rank is not None and (wanted is None or wanted in declaration.releases):
-                found.append((rank, name))
+                found.append((rank, declaration.name))
         return [name for _, name in sorted(found, key=lambda item: item[0])]
 
     @overload
@@ -207,7 +207,20 @@ class Registry(Mapping[str, type[DataProduct]]):
         """
         from astra_registry.identification import identify
 
-        return identify(self, path, every=all)
+        return identify(self.known_places, path, every=all)
+
+    @property
+    def known_places(self) -> Places:
+        """Where the products may live; put together when the first path is identified."""
+        claims, places = self._claims, self._places  # what was known of other plugins is forgotten
+        if places is None:
+            from astra_registry.identification.places import Places
+
+            declarations = list(self.declarations())
+            by_hand = {declaration.name for declaration in declarations if claims.by_hand(declaration.name)}
+            why_empty = None if len(self) else self.why_empty()
+            places = self._places = Places(self, declarations, by_hand=by_hand, why_empty=why_empty)
+        return places
 
     # -- plugins -------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from astra_registry.conversion import holds_mappings
 from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
 from astra_registry.parameters import Parameter, parameter, shown
 from astra_registry.release import canonical, releases
@@ -87,6 +86,11 @@ class Released(Task):
     def product_parameters(cls) -> dict[str, Parameter]:
         """Return the product's own parameters by attribute: all but the release and the other common ones."""
         return {a: p for a, p in cls._parameters.items() if a not in cls._common}
+
+    def _own_values(self) -> dict[str, Any]:
+        """Return the values of the product's own parameters by name, without those that are None."""
+        own = self.product_parameters()
+        return {p.name: value for a, p in own.items() if (value := getattr(self, a)) is not None}
 
     # -- releases ------------------------------------------------------------------------------------
 
@@ -217,19 +221,13 @@ class Released(Task):
 
     @classmethod
     def _default(cls, attribute: str, values: Mapping[str, Any]) -> Any:
-        default = cls._parameters[attribute].default
-        return default.get(cls._release_of(values)) if cls._differs_by_release(attribute) else default
-
-    @classmethod
-    def _differs_by_release(cls, attribute: str) -> bool:
-        """Whether a parameter has a default for each release, and not a mapping for its default."""
-        declaration = cls._parameters[attribute]
-        return isinstance(declaration.default, Mapping) and not holds_mappings(declaration.type)
+        declared = cls._parameters[attribute]
+        return declared.default.get(cls._release_of(values)) if declared.differs_by_release else declared.default
 
     @classmethod
     def _follows_from(cls, attribute: str) -> set[str]:
         follows = super()._follows_from(attribute)
-        return {*follows, "release"} if cls._differs_by_release(attribute) else follows
+        return {*follows, "release"} if cls._parameters[attribute].differs_by_release else follows
 
     @classmethod
     def _lacks(cls, attribute: str, values: Mapping[str, Any]) -> bool:
@@ -291,6 +289,11 @@ def _check_shape(cls: type[Released]) -> None:
                 f"{cls.__name__}: templates has {shown(release)}: {shown(value)}; a release's template is text, or a "
                 "sequence of texts, under the release's name"
             )
+
+
+def path_name(text: str) -> str | None:
+    """Return the tree's path name that a template stands for, as ``=specFull`` does; None for one of its own."""
+    return text[1:].strip() if text.startswith("=") else None
 
 
 @functools.cache

@@ -103,7 +103,7 @@ class Skeleton:
             lines += [f"        {json.dumps(r)}: {json.dumps(text)}," for r, text in product.templates.items()]
             lines.append("    }")
         lines.append("")
-        lines += [f"    {_declared(p)}" for p in product.parameters]
+        lines += [f"    {_source_of(p)}" for p in product.parameters]
         if not product.parameters:
             lines.pop()
         lines += ["", "", "@hookimpl", "def astra_registry_products():", '    """Bring the product of this module."""']
@@ -223,7 +223,7 @@ def _guessed(key: str, templates: Iterable[PathTemplate], is_everywhere: bool) -
 def _plain(known: Parameter, is_everywhere: bool) -> Parameter:
     """Return a parameter as another plugin declares it, without defaults that are code."""
     default = known.default
-    if callable(default) or isinstance(default, Mapping):
+    if callable(default) or known.differs_by_release:
         default = REQUIRED
     if default is REQUIRED and not is_everywhere:
         default = None
@@ -244,7 +244,8 @@ def _in_docstring(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
-def _declared(p: Parameter) -> str:
+def _source_of(p: Parameter) -> str:
+    """Return the line of a class that declares a parameter."""
     arguments = [json.dumps(p.doc, ensure_ascii=False), "batch=True"]
     if p.default is not REQUIRED:
         arguments.append(f"default={_literal(p.default)}")

@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import astra_registry
 from astra_registry.atomic import written
 from astra_registry.declarations import Declaration, class_name
-from astra_registry.errors import AstraRegistryError, BadValue, BrokenPlugin, PluginConflict
+from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import Registry
 from astra_registry.tree import Tree
@@ -97,15 +96,11 @@ def products_stub(registry: Registry) -> str:
     """Return the stub of the products: a class and its keywords for each, and the registry that holds them."""
     classes: dict[str, str] = {}  # product -> the name of its class, which no other bears
     bodies, imports = [], set()
-    for name in registry.names():
-        try:
-            declaration = registry.declaration(name)
-        except (BrokenPlugin, PluginConflict):
-            continue
-        taken = class_name(name)
+    for declaration in registry.declarations():
+        taken = class_name(declaration.name)
         while taken in classes.values():
             taken += "_"
-        classes[name] = taken
+        classes[declaration.name] = taken
         base = _typed_class(declaration)
         if base is not None:
             imports.add(base.rpartition(".")[0])
@@ -176,12 +171,9 @@ def _always_used(declaration: Declaration) -> set[str]:
     """Return the parameters that every release of a product uses: the others cannot be asked for always."""
     used: set[str] | None = None
     names = {name: p.name for p in declaration.parameters for name in (p.name, p.attribute, *p.aliases)}
-    own = declaration.templates or {}
     for release in declaration.releases:
-        text: Any = own.get(release, f"={declaration.name}")
-        first = text if isinstance(text, str) else text[0]
         try:
-            template = Tree(release).compile(first, name=declaration.name)
+            template = Tree(release).compile(declaration.template_texts(release)[0], name=declaration.name)
         except AstraRegistryError:
             continue
         here = {names[key] for key in (*template.keys, *template.optional) if key in names}

@@ -10,8 +10,7 @@ from typing import IO, Any
 
 import attrs
 
-# A file may lie compressed where the template names it plain, and the other way round.
-COMPRESSIONS = (".gz", ".bz2", ".fz", ".zip")
+from astra_registry.paths.on_disk import spellings
 
 
 @attrs.frozen
@@ -44,16 +43,6 @@ class Target:
             self.bring()
             found = self.find()
         return builtins.open(found or self.path, mode)
-
-
-def spellings(path: str) -> Iterator[str]:
-    """Yield the path, and the other spellings under which it may lie: compressed, or plain."""
-    yield path
-    stem, extension = os.path.splitext(path)
-    if extension in COMPRESSIONS:
-        yield stem
-    else:
-        yield from (path + compression for compression in COMPRESSIONS)
 
 
 def present(places: Iterable[Sequence[str]]) -> Iterator[str | None]:

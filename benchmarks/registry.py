@@ -25,7 +25,6 @@ from astra_registry import Registry, registry
 from astra_registry.declarations import Declaration
 from astra_registry.errors import AstraRegistryError
 from astra_registry.hooks import hookimpl
-from astra_registry.identification import identify
 
 LIST = [sys.executable, "-m", "astra_registry", "list"]
 SDSS_ACCESS = [sys.executable, "-c", "import sdss_access"]
@@ -75,7 +74,7 @@ def paths_of(known: Registry, seed: int = 1) -> list[str]:
 def rate(known: Registry, paths: list[str], rounds: int) -> float:
     """How many paths are identified in a second, at best; every one is checked first."""
     for path in paths:
-        found = identify(known, path)
+        found = known.identify(path)
         assert found.local_path == path, (path, found)
     best = 0.0
     for _ in range(rounds):

@@ -140,9 +140,9 @@ def test_what_is_no_products_path_is_said_to_be_none(path: str) -> None:
 
 
 def test_a_path_is_text() -> None:
-    assert identify(registry, Path("/x") / STAR).location == STAR
+    assert identify(registry.known_places, Path("/x") / STAR).location == STAR
     with pytest.raises(BadValue, match="a path is text"):
-        identify(registry, b"/x")  # type: ignore[call-overload]
+        identify(registry.known_places, b"/x")  # type: ignore[call-overload]
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
@@ -241,7 +241,14 @@ def test_refresh_forgets_what_was_known() -> None:
 
     own.refresh()
 
-    assert own.known_places is None is not before
+    assert own.known_places is not before
+
+
+def test_a_path_is_identified_among_the_plugins_of_now() -> None:
+    assert registry.identify(STAR).sdss_data_model_name == "apStar"
+
+    with override(plugins=["apvisit"]), pytest.raises(NotIdentified):
+        registry.identify(STAR)
 
 
 # ---------------------------------------------------------------- files that tell for themselves
@@ -406,7 +413,7 @@ def test_a_version_that_two_releases_have_is_taken_for_the_public_ones() -> None
 
 def test_a_header_that_is_asked_for_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match="its header was asked for"):
-        identify(registry, str(tmp_path / "apStar-r5-2M19241352+3858278.fits"), header=True, every=True)
+        identify(registry.known_places, str(tmp_path / "apStar-r5-2M19241352+3858278.fits"), header=True, every=True)
 
 
 def test_a_file_in_the_wrong_place_is_told_by_its_header(tmp_path: Path) -> None:
@@ -417,7 +424,7 @@ def test_a_file_in_the_wrong_place_is_told_by_its_header(tmp_path: Path) -> None
 
     with pytest.raises(NotIdentified, match="in the release of dr12/"):
         registry.identify(str(wrong))
-    assert identify(registry, str(wrong), header=True, every=True)[0].release == "dr12"
+    assert identify(registry.known_places, str(wrong), header=True, every=True)[0].release == "dr12"
 
 
 @pytest.mark.parametrize(

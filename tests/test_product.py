@@ -24,9 +24,10 @@ from astra_registry.errors import (
     UnknownParameter,
     UnknownRelease,
 )
+from astra_registry.paths import on_disk
 from astra_registry.released import releases_in_words
 from astra_registry.settings import override
-from astra_registry.target import Target
+from astra_registry.target import Target, present
 
 
 def group_of(sdss_id: int) -> str:
@@ -228,6 +229,16 @@ def test_an_output_exists_when_it_holds_something_in_either_compression() -> Non
     with target.open() as file:
         assert file.read() == b"x"
     assert os.fspath(target) == star.local_path
+
+
+@pytest.mark.parametrize("named", ["a.fits", "a.fits.gz"])
+@pytest.mark.parametrize("lies", ["a.fits", "a.fits.gz", "a.fits.bz2", "a.fits.fz", "a.fits.zip"])
+def test_a_target_is_found_in_every_compression_that_the_tree_looks_for(named: str, lies: str, tmp_path: Path) -> None:
+    (tmp_path / lies).write_bytes(b"x")
+    here = f"{tmp_path}/{named}"
+
+    assert Target(here).find() == on_disk.find(here) == str(tmp_path / lies)
+    assert present([[here]]) == [str(tmp_path / lies)]
 
 
 class MovedFile(SDSS5DataModelTask):

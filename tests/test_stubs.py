@@ -12,7 +12,7 @@ import pytest
 from whole_tree import whole_registry
 
 import astra_registry
-from astra_registry import BadValue, Registry, registry
+from astra_registry import BadValue, Registry, SDSS5DataModelTask, hookimpl, parameter, registry
 from astra_registry.stubs import package_stub, products_stub, write_stubs
 
 RIGHT = """\
@@ -114,6 +114,25 @@ def test_stubs_are_python_for_every_path_of_the_tree(tmp_path: Path) -> None:
 def test_stubs_of_no_products_and_of_one_are_python_too() -> None:
     for plugins in ([], ["astra_registry_apvisit"]):
         compile(products_stub(Registry(plugins=plugins)), "stub", "exec")
+
+
+class NightFile(SDSS5DataModelTask):
+    """What a night brought."""
+
+    sdss_data_model_name = "night"
+    templates = {"DR19": "$MWM_ASTRA/night-{n}.fits"}  # noqa: RUF012
+
+    n: int = parameter("Its number.")
+
+
+class Nights:
+    @hookimpl
+    def astra_registry_products(self) -> list[type[SDSS5DataModelTask]]:
+        return [NightFile]
+
+
+def test_a_parameter_is_required_however_its_release_is_spelled() -> None:
+    assert "    n: Required[_Integer]" in products_stub(Registry(plugins=[Nights()]))
 
 
 def test_older_stubs_are_replaced_and_what_others_wrote_is_left_alone(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from astra_registry import release as known_releases
 from astra_registry.declarations import Declaration
-from astra_registry.errors import BrokenPlugin, PluginConflict, UnresolvedRoot
+from astra_registry.errors import UnresolvedRoot
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.paths import roots
 from astra_registry.registries import Registry
-from astra_registry.released import unknown_releases
+from astra_registry.released import path_name
 from astra_registry.settings import explain, setting
 from astra_registry.tree import Tree
 
@@ -46,17 +46,14 @@ def contents(registry: Registry) -> dict[str, Any]:
     plugins, parameters, templates = Shared(), Shared(), Shared()
     variables: dict[str, set[str]] = {}
     products = []
-    for name in registry.names():
-        try:
-            declaration, plugin = registry.declaration(name), registry.plugin_of(name)
-        except (BrokenPlugin, PluginConflict):
-            continue
+    for declaration in registry.declarations():
+        plugin = registry.plugin_of(declaration.name)
         texts = template_texts(declaration)
         for release, written in texts.items():
             variables.setdefault(release, set()).update(v for _, text in written for v in _variables(text))
         products.append(
             {
-                "name": name,
+                "name": declaration.name,
                 "summary": declaration.summary,
                 "about": "" if declaration.description == declaration.summary else _paragraphs(declaration.description),
                 "plugin": plugins.number(
@@ -100,21 +97,13 @@ def template_texts(declaration: Declaration) -> dict[str, list[tuple[str, str]]]
 
     ``=specFull`` is followed to what it names; derived gaps depend on that name.
     """
-    templates = declaration.templates or {}
-    unknown = unknown_releases(templates)
-    own = {known_releases.canonical(r): t for r, t in templates.items() if r not in unknown}
     texts: dict[str, list[tuple[str, str]]] = {}
     for release in declaration.releases:
-        tree = Tree(release)
-        value = own.get(release, f"={declaration.name}")
-        written = [value] if isinstance(value, str) else list(value)
-        found = [
-            (text[1:].strip(), tree.templates.get(text[1:].strip()))
-            if text.startswith("=")
-            else (declaration.name, text)
-            for text in written
-        ]
-        if complete := [(name, text.strip()) for name, text in found if text is not None]:
+        found = []
+        for text in declaration.template_texts(release):
+            name = path_name(text)
+            found.append((declaration.name, text) if name is None else (name, Tree(release).templates.get(name, "")))
+        if complete := [(name, text.strip()) for name, text in found if text]:
             texts[release] = complete
     return texts
 
@@ -153,7 +142,7 @@ def _default(p: Parameter, declaration: Declaration) -> dict[str, Any]:
         return {}
     if default is None:
         return {"optional": True}
-    if isinstance(default, Mapping):
+    if p.differs_by_release:
         return {"defaults": {release: str(value) for release, value in default.items()}}
     if callable(default):
         return {"follows": list(p.reads), "table": _tabulated(p, declaration)}
@@ -184,7 +173,7 @@ def _tabulated(p: Parameter, declaration: Declaration) -> list[list[str]]:
 def _identity(p: Parameter, declaration: Declaration) -> Hashable:
     """Return what makes two parameters the same on the page."""
     default = p.default
-    if isinstance(default, Mapping):
+    if p.differs_by_release:
         default = tuple(default.items())
     elif callable(default):
         default = (declaration.name, p.name)

@@ -13,6 +13,7 @@ from astra_registry.errors import NotOnSas
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
 from astra_registry.release import configuration, is_public, release_date
+from astra_registry.released import path_name
 from astra_registry.tree import Tree
 
 
@@ -84,7 +85,8 @@ def _origin(product: DataProduct) -> str:
     if product.templates is None:
         return tree
     plugin = registry.plugin_of(product._label()).title
-    return f"{plugin}, which takes the path {text[1:].strip()} of {tree}" if text.startswith("=") else plugin
+    name = path_name(text)
+    return plugin if name is None else f"{plugin}, which takes the path {name} of {tree}"
 
 
 def _roots(text: str, tree: Tree) -> dict[str, str]:

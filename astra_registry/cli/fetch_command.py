@@ -143,12 +143,7 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     if isinstance(product, LockedFile):
         name, release, parameters = product.product, product.release, product.parameters
     elif product is not None and hasattr(product, "product_parameters"):
-        name, release = product._label(), product.release
-        parameters = {
-            p.name: value
-            for attribute, p in product.product_parameters().items()
-            if (value := getattr(product, attribute)) is not None
-        }
+        name, release, parameters = product._label(), product.release, product._own_values()
     return {
         "product": name,
         "release": release,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from astra_registry.cli.products import PLACES, ProductGroup, places
+from astra_registry.cli.products import PLACES, ProductGroup, places, with_those_before
 from astra_registry.errors import AstraRegistryError, BadValue, FileMissing
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
@@ -35,13 +35,9 @@ class FilesOrProduct(ProductGroup):
 
     def _command_of_files(self) -> click.Command:
         def callback(paths: tuple[str, ...], **values: Any) -> Any:
-            here = click.get_current_context()
-            # Options may come before the file too; those after it win.
-            commandline = click.core.ParameterSource.COMMANDLINE
-            before = here.meta.get("before", {})
-            values |= {n: v for n, v in before.items() if here.get_parameter_source(n) is not commandline}
-            with places(values):
-                return self._files(list(paths), **values)
+            merged = with_those_before(values)
+            with places(merged):
+                return self._files(list(paths), **merged)
 
         argument = click.Argument(["paths"], nargs=-1, required=True, type=click.Path())
         return click.Command("FILE…", callback=callback, params=[argument, *self._file_options, *PLACES])

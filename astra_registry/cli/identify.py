@@ -32,7 +32,7 @@ def command(ctx: click.Context, *, paths: tuple[str, ...], every: bool, header: 
         nonlocal failed
         for path in _asked(paths):
             try:
-                found = identify(registry, path, every=True, header=header)
+                found = identify(registry.known_places, path, every=True, header=header)
             except AstraRegistryError as error:
                 failed = True
                 click.echo(f"astra-registry: {in_one_line(error)}", err=True)

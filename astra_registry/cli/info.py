@@ -37,7 +37,7 @@ def _tell(files: list[tuple[str, DataProduct | None]], in_json: bool) -> None:
             told = {"path": path, "whole": False, "problem": str(error)}
         told["product"] = None if product is None else product.sdss_data_model_name
         told["release"] = None if product is None else product.release
-        told["parameters"] = {} if product is None else _parameters(product)
+        told["parameters"] = {} if product is None else product._own_values()
         described.append(told)
     if in_json:
         as_json(described)
@@ -48,11 +48,6 @@ def _tell(files: list[tuple[str, DataProduct | None]], in_json: bool) -> None:
             _print(told)
     if not all(told["whole"] for told in described):
         click.get_current_context().exit(1)
-
-
-def _parameters(product: DataProduct) -> dict[str, Any]:
-    names = {parameter.name for parameter in product.product_parameters().values()}
-    return {name: value for name, value in product.param_kwargs.items() if name in names and value is not None}
 
 
 def _print(told: dict[str, Any]) -> None:

@@ -29,11 +29,7 @@ def plot(name: str, given: dict[str, Any], *, release: str | None, kind: str, as
 def plot_files(paths: list[str], *, kind: str, as_: str | None, **options: Any) -> None:
     """Draw the spectra of files."""
     _somewhere_to_draw(options["output"])
-    readers = {
-        key: reference
-        for _, brought in installed_plugins().call("astra_registry_readers")
-        for key, reference in brought.items()
-    }
+    readers = installed_plugins().named("astra_registry_readers")
     products = [registry[as_] if as_ is not None else kind_of_file(path) for path in paths]
     _draw(
         [read_file(product, path, kind, readers=readers) for product, path in zip(products, paths, strict=True)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
@@ -62,9 +63,16 @@ def print_plugins(*, in_json: bool) -> None:
 
 def known_plugins() -> list[PluginInfo]:
     """Return every plugin with its health; what would be a warning, or with `strict` an error, is in its `error`."""
+    with broken_plugins_unmentioned():
+        return registry.plugins
+
+
+@contextlib.contextmanager
+def broken_plugins_unmentioned() -> Iterator[None]:
+    """Let no broken plugin be a warning, or with the setting `strict` an error: the command tells of it itself."""
     with warnings.catch_warnings(), override(strict=False):
         warnings.simplefilter("ignore", BrokenPluginWarning)
-        return registry.plugins
+        yield
 
 
 def is_broken(info: PluginInfo) -> bool:
@@ -86,8 +94,7 @@ def check(in_json: bool) -> None:
     """Tell what is broken, why, and what to do about it; exit with 1 when something is."""
     listed = known_plugins()
     wrong = [(info, info.error or "") for info in listed if is_broken(info)]
-    with warnings.catch_warnings(), override(strict=False):
-        warnings.simplefilter("ignore", BrokenPluginWarning)
+    with broken_plugins_unmentioned():
         for info in listed:
             if info.status == OK:
                 wrong += [(info, told) for told in troubles(info)]
@@ -193,29 +200,25 @@ def distribution_of(name: str, listed: Sequence[PluginInfo]) -> str:
     raise BadValue(f"no plugin '{name}' is installed{did_you_mean(name, known)}")
 
 
-class what_changes:  # noqa: N801 - reads as a statement: with what_changes(): …
+@contextlib.contextmanager
+def what_changes() -> Iterator[None]:
     """Print which plugins came, went and changed meanwhile; exit with 1 when one that came does not work."""
+    before = installed_now()
+    yield
+    told = list(changes(before, installed_now()))
+    for line, works in told:
+        click.echo(line, err=not works)
+    if not told:
+        click.echo("nothing changed: the plugins are what they were", err=True)
+    if not all(works for _, works in told):
+        raise click.exceptions.Exit(1)
 
-    def __enter__(self) -> None:
-        from astra_registry import environment
 
-        self.before = {(p["name"], p["distribution"]): p for p in environment.plugins_in_a_fresh_process()}
+def installed_now() -> dict[Any, dict[str, Any]]:
+    """Return what `plugins list --json` says of each plugin, by its name and distribution."""
+    from astra_registry import environment
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is not None:
-            return
-        from astra_registry import environment
-
-        after = {(p["name"], p["distribution"]): p for p in environment.plugins_in_a_fresh_process()}
-        fine = True
-        told = list(changes(self.before, after))
-        for line, works in told:
-            click.echo(line, err=not works)
-            fine = fine and works
-        if not told:
-            click.echo("nothing changed: the plugins are what they were", err=True)
-        if not fine:
-            raise click.exceptions.Exit(1)
+    return {(plugin["name"], plugin["distribution"]): plugin for plugin in environment.plugins_in_a_fresh_process()}
 
 
 def changes(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, Any]]) -> Iterator[tuple[str, bool]]:
@@ -287,8 +290,7 @@ def prefer(product: str, distribution: str) -> None:
     """Say which distribution's PRODUCT to use, where two bring one; kept in the user's configuration."""
     from astra_registry.settings import preferences
 
-    with warnings.catch_warnings(), override(strict=False):
-        warnings.simplefilter("ignore", BrokenPluginWarning)
+    with broken_plugins_unmentioned():
         bringing = registry.plugins_of(product)
     chosen = next((plugin for plugin in bringing if plugin.is_named([distribution])), None)
     if chosen is None:

@@ -52,7 +52,7 @@ def plugin_names(ctx: click.Context, param: click.Parameter, typed: str) -> list
 
 def transport_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
     """Return the transports whose name begins with what was typed, those of plugins too, for the shell."""
-    brought = (name for _, names in registry.plugin_set.call("astra_registry_transports") for name in names)
+    brought = registry.plugin_set.named("astra_registry_transports")
     return [name for name in dict.fromkeys((*TRANSPORTS, *brought)) if name.startswith(typed)]
 
 
@@ -118,9 +118,7 @@ class ProductGroup(click.Group):
         run = self._run
 
         def callback(**values: Any) -> Any:
-            here = click.get_current_context()
-            before = here.meta.get("before", {})
-            merged = {**values, **{k: v for k, v in before.items() if not _was_given(here, k)}}
+            merged = with_those_before(values)
             names = {p.attribute: p.name for p in declaration.parameters}
             given = {names[a]: _one_or_many(merged.pop(a)) for a in list(merged) if a in names}
             with places(merged):
@@ -185,7 +183,7 @@ def default_in_words(declared: Parameter) -> str:
     default = declared.default
     if default is REQUIRED or default is None:
         return ""
-    if isinstance(default, Mapping):
+    if declared.differs_by_release:
         return "the release's own"
     if callable(default):
         return f"from {', '.join(declared.reads)}"
@@ -249,6 +247,13 @@ def places(options: dict[str, Any]) -> Iterator[None]:
             if value is not None:
                 overrides.enter_context(override(f"--{name.replace('_', '-')}", **{name: value}))
         yield
+
+
+def with_those_before(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a subcommand's options; one that was given before the subcommand holds unless it was given again."""
+    ctx = click.get_current_context()
+    before = ctx.meta.get("before", {})
+    return {**options, **{name: value for name, value in before.items() if not _was_given(ctx, name)}}
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import REQUIRED, Parameter
 from astra_registry.registries import registry
 from astra_registry.release import canonical
-from astra_registry.released import releases_in_words
+from astra_registry.released import path_name, releases_in_words
 from astra_registry.tree import Tree
 
 
@@ -70,7 +71,7 @@ def command(product: str, release: str | None, diff: tuple[str, str] | None, in_
 def parameter_as_data(p: Parameter, release: str | None = None) -> dict[str, Any]:
     """Return a parameter as `show --json` has it."""
     default = p.default
-    if release is not None and not callable(default) and hasattr(default, "get"):
+    if release is not None and p.differs_by_release:
         default = default.get(canonical(release))
     return {
         "name": p.name,
@@ -81,7 +82,7 @@ def parameter_as_data(p: Parameter, release: str | None = None) -> dict[str, Any
         "default": (
             None if default is REQUIRED
             else f"from {', '.join(p.reads)}" if callable(default)
-            else dict(default) if hasattr(default, "keys")
+            else dict(default) if isinstance(default, Mapping)
             else default
         ),
         "batch": p.batch,
@@ -108,8 +109,9 @@ def templates_of(cls: Any, release: str) -> list[str]:
     """Return the templates of a release as the tree writes them: ``=specFull`` is followed to what it names."""
     texts = []
     for text in cls.template_texts(release):
+        name = path_name(text)
         try:
-            texts.append(Tree(release).templates[text[1:].strip()] if text.startswith("=") else text)
+            texts.append(text if name is None else Tree(release).templates[name])
         except KeyError as error:
             raise AstraRegistryError(
                 f"{cls._label()} in {release} names the path {error}, which the tree lacks"

@@ -24,7 +24,7 @@ def database_option(function: Function) -> Function:
 
     def use(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
         if value is not None:
-            context.with_resource(override(database=value))
+            context.with_resource(override("--database", database=value))
 
     option = click.option(
         "--database",
@@ -115,7 +115,8 @@ def summary(in_json: bool) -> None:
         click.echo("no task is recorded", err=True)
 
 
-def _selected(ids: tuple[str, ...], *, status: str | None, family: str | None, everything: bool) -> None:
+def _check_chosen(ids: tuple[str, ...], status: str | None, family: str | None, *, everything: bool = False) -> None:
+    """Raise UsageError when a command would take every task and nobody said so."""
     if not (ids or status or family or everything):
         raise click.UsageError("say which: identifiers, --status, --family or --all")
 
@@ -129,7 +130,7 @@ def _selected(ids: tuple[str, ...], *, status: str | None, family: str | None, e
 @database_option
 def retry(ids: tuple[str, ...], status: str | None, family: str | None, everything: bool, in_json: bool) -> None:
     """Put what failed back, to be done again; of a batch, its members that failed."""
-    _selected(ids, status=status, family=family, everything=everything)
+    _check_chosen(ids, status, family, everything=everything)
     _told("retried", StateStore.default().retry(ids, status=status, family=family), in_json=in_json)
 
 
@@ -142,7 +143,7 @@ def retry(ids: tuple[str, ...], status: str | None, family: str | None, everythi
 @database_option
 def forget(ids: tuple[str, ...], status: str | None, family: str | None, cascade: bool, in_json: bool) -> None:
     """Delete tasks and batches, with their events."""
-    _selected(ids, status=status, family=family, everything=False)
+    _check_chosen(ids, status, family)
     _told("forgotten", StateStore.default().forget(ids, status=status, family=family, cascade=cascade), in_json=in_json)
 
 

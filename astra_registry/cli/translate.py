@@ -10,6 +10,7 @@ import click
 from astra_registry.cli.output import as_json
 from astra_registry.cli.products import ProductGroup, ReleaseType, made
 from astra_registry.errors import BadValue, MissingParameter, NotOnSas, UnknownRelease, did_you_mean
+from astra_registry.parameters import REQUIRED
 from astra_registry.product import DataProduct
 from astra_registry.registries import registry
 from astra_registry.release import canonical, default_version
@@ -49,7 +50,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
     cls = type(product)
     old = product.release
     own = cls.product_parameters()
-    values = {p.name: getattr(product, a) for a, p in own.items() if getattr(product, a) not in (None, "")}
+    values = _values(product)
     used = _used(cls, new)
     origins = product.param_origins
     kept, replaced, dropped = {}, {}, {}
@@ -73,7 +74,7 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
         missing = _missing(cls, new, {**kept, **replaced})
     new_values = {**kept, **replaced}
     if result is not None:
-        new_values = {p.name: getattr(result, a) for a, p in own.items() if getattr(result, a) not in (None, "")}
+        new_values = _values(result)
     changed = {n: {"from": values.get(n), "to": v} for n, v in new_values.items() if values.get(n) != v}
     return {
         "product": cls._label(),
@@ -89,6 +90,10 @@ def translated(product: DataProduct, new: str) -> dict[str, Any]:
         "dropped": dropped,
         "missing": missing,
     }
+
+
+def _values(product: DataProduct) -> dict[str, Any]:
+    return {name: value for name, value in product._own_values().items() if value != ""}
 
 
 def in_general(cls: type[DataProduct], old: str, new: str) -> dict[str, Any]:
@@ -133,10 +138,7 @@ def _has_default(cls: type[DataProduct], attribute: str, release: str, given: Ma
     declared = cls._parameters[attribute]
     if callable(declared.default):
         return all(name in given or name == "release" for name in declared.reads)
-    default = declared.default
-    if hasattr(default, "get"):
-        return default.get(release) is not None
-    return isinstance(default, (str, int, float))
+    return cls._default(attribute, {"release": release}) not in (None, REQUIRED)
 
 
 def _url(product: DataProduct) -> str | None:

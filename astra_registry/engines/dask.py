@@ -26,7 +26,6 @@ class Cluster:
             raise MissingExtra("a Dask cluster", "dask") from None
         if not isinstance(client, distributed.Client):
             raise InvalidParameter(f"client is a distributed.Client, not {type(client).__name__}")
-        self._distributed = distributed
         self._client = client
         workers = max(sum(client.nthreads().values()), 1)
         # A few chunks for each worker, so that none is idle long while the last one ends.

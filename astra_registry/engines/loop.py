@@ -126,12 +126,10 @@ class _Run:
             if node.outcome is not None and not node.is_disabled:
                 for above in node.frees:
                     above.waits_for.discard(node.task.task_id)
-        broken += [node for node in done if node.outcome and node.outcome.status is Status.BROKEN]
         plan.begin()
         for node in plan.nodes.values():
             if node.outcome is not None and node.outcome.status in (Status.BROKEN, Status.MISSING):
-                event = EventName.BROKEN_TASK if node in broken else EventName.DEPENDENCY_MISSING
-                self._settle(node, event, node.outcome)
+                self._settle(node, node.outcome)
 
     def work(self, pool: Pool) -> None:
         """Hand tasks out until none is left."""
@@ -226,17 +224,18 @@ class _Run:
 
     def _end(self, node: Node, outcome: Outcome) -> None:
         for missing in self._plan.end(node, outcome):
-            self._settle(missing, EventName.DEPENDENCY_MISSING, missing.outcome)
+            if missing.outcome is not None:
+                self._settle(missing, missing.outcome)
 
-    def _settle(self, node: Node, event: EventName, outcome: Outcome | None) -> None:
-        """Record a task that was never begun, unless somebody else is at it."""
+    def _settle(self, node: Node, outcome: Outcome) -> None:
+        """Record a task that was never begun, broken or without what it requires, unless somebody else is at it."""
         if self._store.claim_these({node.task.task_id: node.begun}):
-            status = Status.BROKEN if event is EventName.BROKEN_TASK else Status.MISSING
-            error = outcome.error if outcome else None
-            state = {"status_code": status, "error_message": error, "traceback": outcome.traceback if outcome else None}
+            state = {"status_code": outcome.status, "error_message": outcome.error, "traceback": outcome.traceback}
             self._store.finish_claimed([(node.task.task_id, state)])
-        details = (node.task, outcome.error) if event is EventName.BROKEN_TASK and outcome else (node.task,)
-        self._tell(node, event, outcome.error or "" if outcome else "", *details)
+        if outcome.status is Status.BROKEN:
+            self._tell(node, EventName.BROKEN_TASK, outcome.error or "", node.task, outcome.error)
+        else:
+            self._tell(node, EventName.DEPENDENCY_MISSING, outcome.error or "", node.task)
 
     def _tell(self, node: Node, name: EventName, detail: str, *arguments: Any) -> None:
         event = node.task._announce(str(name), detail, *arguments)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import logging
+import operator
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
@@ -81,10 +82,7 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
         return _again, (type(self) is AstraTask, self.wrapped, self._store)
 
     def __hash__(self) -> int:
-        return hash(self.task_id)
-
-    def __eq__(self, other: object) -> bool:
-        return bool(super().__eq__(other))
+        return hash(self.task_id)  # luigi's own is that of the identifier it had chosen
 
     @property
     def resources(self) -> dict[str, Any]:
@@ -202,12 +200,9 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
             _log.exception("the event %r of %r could not be recorded", event, self.wrapped)
 
 
-def _setting(name: str) -> property:
-    return property(lambda self: self.__dict__.get(f"_{name}", getattr(luigi.Task, name, None)))
-
-
 for _name in _SETTINGS:
-    setattr(AstraTask, _name, _setting(_name))
+    # A property, for some of luigi's own are such, and cannot be set.
+    setattr(AstraTask, _name, property(operator.attrgetter(f"_{_name}")))
 
 
 def as_luigi(task: Any, *, store: StateStore | None = None) -> AstraTask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 from astra_registry.errors import BadValue
 from astra_registry.identification.answer import Identification as Identification
@@ -15,25 +15,22 @@ from astra_registry.paths.quoting import unquoted
 from astra_registry.product import DataProduct
 from astra_registry.tree import Tree
 
-if TYPE_CHECKING:
-    from astra_registry.registries import Registry
-
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _MESSY = re.compile(r"//|/\.\.?/|^\.\.?/")
 
 
 @overload
-def identify(registry: Registry, path: str | os.PathLike[str], *, every: Literal[False] = False) -> DataProduct: ...
+def identify(known: Places, path: str | os.PathLike[str], *, every: Literal[False] = False) -> DataProduct: ...
 @overload
 def identify(
-    registry: Registry, path: str | os.PathLike[str], *, every: Literal[True], header: bool = False
+    known: Places, path: str | os.PathLike[str], *, every: Literal[True], header: bool = False
 ) -> list[Identification]: ...
 @overload
 def identify(
-    registry: Registry, path: str | os.PathLike[str], *, every: bool, header: bool = False
+    known: Places, path: str | os.PathLike[str], *, every: bool, header: bool = False
 ) -> DataProduct | list[Identification]: ...
 def identify(
-    registry: Registry, path: str | os.PathLike[str], *, every: bool = False, header: bool = False
+    known: Places, path: str | os.PathLike[str], *, every: bool = False, header: bool = False
 ) -> DataProduct | list[Identification]:
     """Return the product that lives at a path or URL; with *every* all candidates, the best first.
 
@@ -44,7 +41,6 @@ def identify(
     text = os.fspath(path)
     if not isinstance(text, str):
         raise BadValue(f"a path is text, not {text!r}")
-    known = places_of(registry)
     found = _at(known, text, every)
     if not found:
         from astra_registry.identification.clues import by_name
@@ -53,14 +49,6 @@ def identify(
     if not every:
         return found[0][0]
     return [Identification(input=text, product=product, reason=place.reason) for product, place in found]
-
-
-def places_of(registry: Registry) -> Places:
-    """Return where the registry's products may live; put together once, and again after `refresh`."""
-    known = registry.known_places
-    if known is None:
-        known = registry.known_places = Places(registry)
-    return known
 
 
 def _at(known: Places, text: str, every: bool) -> list[tuple[DataProduct, Place]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -22,15 +22,12 @@ from astra_registry.release import configuration, releases
 from astra_registry.task.parameterised import DERIVED
 from astra_registry.tree import Tree
 
-if TYPE_CHECKING:
-    from astra_registry.registries import Registry
-
 
 @attrs.define(eq=False, slots=False)
 class Place:
     """One template of one product in one release."""
 
-    registry: Registry
+    products: Mapping[str, type[DataProduct]]
     name: str
     release: str
     template: PathTemplate
@@ -41,7 +38,7 @@ class Place:
     @cached_property
     def product(self) -> type[DataProduct]:
         """The product's class."""
-        return self.registry[self.name]
+        return self.products[self.name]
 
     @cached_property
     def literal(self) -> int:
@@ -183,24 +180,23 @@ class Place:
 class Places:
     """The places of all products of a registry, each release's put together when it is first asked about."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._names = registry.names()
+    def __init__(
+        self,
+        products: Mapping[str, type[DataProduct]],
+        declarations: Iterable[Declaration],
+        *,
+        by_hand: Collection[str],  # the products that a plugin brings itself, and not among all that a source has
+        why_empty: str | None = None,  # why there is no product at all
+    ) -> None:
+        self.why_empty = why_empty
+        self._products = products
+        self._by_hand = by_hand
         self._own: list[Declaration] = []  # products with templates of their own
         self._trees: list[Declaration] = []  # products that are where the tree has the path of their name
-        for name in self._names:
-            try:
-                declaration = registry.declaration(name)
-            except AstraRegistryError:
-                continue  # claimed by two plugins: neither may be used
+        for declaration in declarations:
             (self._trees if declaration.templates is None else self._own).append(declaration)
         self._by_release: dict[str, list[Place]] = {}
         self._indices: dict[str, PathIndex[Place]] = {}
-
-    @property
-    def why_empty(self) -> str | None:
-        """Why there is no product at all, or None."""
-        return None if self._names else self._registry.why_empty()
 
     @cached_property
     def folders(self) -> Mapping[str, str]:
@@ -223,14 +219,14 @@ class Places:
     def _declared_places(self) -> list[Place]:
         places = []
         for declaration in self._own:
-            by_hand = self._registry.is_by_hand(declaration.name)
+            by_hand = declaration.name in self._by_hand
             for release in declaration.releases:
                 try:
-                    templates = self._registry[declaration.name].plan(release).templates
+                    templates = self._products[declaration.name].plan(release).templates
                 except AstraRegistryError:
                     continue  # `plugins check` tells what is wrong
                 places += [
-                    Place(self._registry, declaration.name, release, template, by_hand, order)
+                    Place(self._products, declaration.name, release, template, by_hand, order)
                     for order, template in enumerate(templates)
                 ]
         return places
@@ -246,8 +242,8 @@ class Places:
                     template = tree.path_template(declaration.name, subpaths=declaration.subpaths)
                 except AstraRegistryError:
                     continue  # its root is not defined: it is nowhere
-                by_hand = self._registry.is_by_hand(declaration.name)
-                places.append(Place(self._registry, declaration.name, release, template, by_hand, 0))
+                by_hand = declaration.name in self._by_hand
+                places.append(Place(self._products, declaration.name, release, template, by_hand, 0))
             self._by_release[release] = places
         return self._by_release[release]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -33,15 +34,15 @@ class Drawn:
         self.bad = np.zeros(len(flux), bool) if one.mask is None else np.asarray(one.mask)[inside]
         self.flux = np.where(self.bad, np.nan, flux)
         self.error = np.where(self.bad, np.nan, error_of(one)[inside] * scale)
+        # A slice of a spectrum keeps the meta of the whole: then neither bits nor fit belong to its pixels.
         self.sky = np.zeros(len(flux), bool)
         bits, mask = self.meta.get("bits", {}), self.meta.get("bitmask")
         if mask is not None and len(mask) == len(inside):
             self.sky = flagged(mask[inside], [name for name in _SKY_BITS if name in bits], bits)
-        fitted = self.meta.get("model")
-        # A slice of a spectrum keeps the meta of the whole: then neither fit nor bits belong to its pixels.
         self.base = 0.0
-        self.model = None
         self.told_apart_by: Sequence[str] = ("object", "mjd", "chip")
+        self.model = None
+        fitted = self.meta.get("model")
         if fitted is not None and len(fitted) == len(inside):
             self.model = np.asarray(fitted.value)[inside]
 
@@ -92,15 +93,14 @@ class Drawn:
         """Return a copy divided by its median, plus an offset."""
         import numpy as np
 
-        copy = object.__new__(Drawn)
-        copy.__dict__.update(self.__dict__)
         good = self.flux[np.isfinite(self.flux)]
-        median = float(np.median(good)) if len(good) else 1.0
-        copy.flux = self.flux / (median or 1.0) + offset
-        copy.error = self.error / abs(median or 1.0)
-        copy.model = None
-        copy.base = 1.0 + offset
-        return copy
+        median = (float(np.median(good)) if len(good) else 1.0) or 1.0
+        scaled = copy.copy(self)
+        scaled.flux = self.flux / median + offset
+        scaled.error = self.error / abs(median)
+        scaled.model = None
+        scaled.base = 1.0 + offset
+        return scaled
 
     def parts(self) -> list[Drawn]:
         """Return the parts between wide gaps, those of bad pixels and those of wavelengths alike."""
@@ -116,14 +116,13 @@ class Drawn:
         for first, last in itertools.pairwise(edges):
             if last - first < _GAP and len(edges) > 2:
                 continue
-            copy = object.__new__(Drawn)
-            copy.__dict__.update(self.__dict__)
+            part = copy.copy(self)
             # A few pixels of the gap remain, so that what is marked bad at an edge is seen.
             inside = slice(max(0, good[first] - 5), good[last - 1] + 6)
             for name in ("wavelength", "flux", "error", "bad", "sky", "model"):
                 values = getattr(self, name)
-                setattr(copy, name, None if values is None else values[inside])
-            made.append(copy)
+                setattr(part, name, None if values is None else values[inside])
+            made.append(part)
         return made or [self]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from astra_registry.atomic import written
@@ -157,31 +157,38 @@ def _listed(spectra: Any) -> list[Any]:
 
 
 def _title(many: Sequence[Any]) -> str:
+    """Return what the spectra share: their object and what is known of it, product, release; and how many they are."""
     told = [one.meta for one in many if isinstance(one.meta, dict)]
     if not told:
         return ""
-    first = told[0]
-    same = [name for name in ("object", "product", "release") if len({str(m.get(name, "")) for m in told}) == 1]
-    words = [str(first[name]) for name in same if first.get(name)]
-    if not words or "object" not in same or "object" not in first:
-        words += [f"{len(many)} spectra"] if len(many) > 1 else []
-    if "plate" in first and str(first.get("object", 0)).isdigit():
-        # Of an optical spectrum: what stands in its file's name, not the long number of the object.
-        number = f"{first['fiber']:0>4}" if "fiber" in first else str(first.get("catalogid", ""))
-        name = "-".join(filter(None, (f"{first['plate']:0>4}", str(first.get("mjd", "")), number)))
-        words = [name, *words[("object" in same and "object" in first) :]]
-    if first.get("class"):
+    first, names = told[0], {_object_of(meta) for meta in told}
+    of_one_object = len(names) == 1
+    name = names.pop() if of_one_object else ""
+    shared = [key for key in ("product", "release") if len({str(meta.get(key)) for meta in told}) == 1]
+    words = [name, *(str(first.get(key) or "") for key in shared)]
+    if len(many) > 1 and not name:
+        words.append(f"{len(many)} spectra")
+    if of_one_object and first.get("class"):
         words.append(f"{first['class']} {first.get('subclass', '')}".strip())
-    if "redshift" in first:
+    if of_one_object and "redshift" in first:
         words.append(f"z = {first['redshift']:.4f}")
     if len(many) == 1:
-        if "mjd" in first and "-" not in words[0]:
+        if "mjd" in first and str(first["mjd"]) not in name:
             words.append(f"MJD {first['mjd']}")
         if first.get("snr"):
             words.append(f"S/N {first['snr']:.0f}")
     elif "visit" in first or "exposure" in first:
         words.append(f"{len(many)} {'visits' if 'visit' in first else 'exposures'}")
-    return "  ·  ".join(words)
+    return "  ·  ".join(filter(None, words))
+
+
+def _object_of(meta: Mapping[str, Any]) -> str:
+    """Return the object's name; of an optical spectrum what stands in its file's name, not the object's long number."""
+    name = str(meta.get("object", ""))
+    if "plate" not in meta or (name and not name.isdigit()):
+        return name
+    number = f"{meta['fiber']:0>4}" if "fiber" in meta else str(meta.get("catalogid", ""))
+    return "-".join(filter(None, (f"{meta['plate']:0>4}", str(meta.get("mjd", "")), number)))
 
 
 def _frame_of(many: Sequence[Any]) -> str:

@@ -41,7 +41,9 @@ def read(
     contents = []
     for member, path in zip(product.get_batch_tasks(), paths_of(product), strict=True):
         content = reader(path, **options)
-        _tell(content, name, member)
+        significant = set(member.get_param_names()) - {"release"}
+        values = {key: value for key, value in member.param_kwargs.items() if key in significant and value is not None}
+        _tell(content, product=name, release=member.release, parameters=values)
         contents.append(content)
     if not product.is_batch_mode:
         return contents[0]
@@ -53,9 +55,7 @@ def read_file(
 ) -> Any:
     """Return what the reader of a kind makes of a file that is of a product (a class), wherever it lies."""
     content = load(_reader_of(product, kind, readers or {}))(path, **options)
-    for part in content if isinstance(content, list) else [content]:
-        if isinstance(getattr(part, "meta", None), dict):
-            part.meta["product"] = product.sdss_data_model_name
+    _tell(content, product=product.sdss_data_model_name)
     return content
 
 
@@ -103,14 +103,12 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))
 
 
-def _tell(content: Any, name: str, member: Any) -> None:
-    """Write product, release and parameters into the meta of each spectrum."""
-    significant = set(member.get_param_names()) - {"release"}
-    values = {key: value for key, value in member.param_kwargs.items() if key in significant and value is not None}
+def _tell(content: Any, **facts: Any) -> None:
+    """Write facts into the meta of each spectrum."""
     for part in content if isinstance(content, list) else [content]:
         meta = getattr(part, "meta", None)
         if isinstance(meta, dict):
-            meta.update(product=name, release=member.release, parameters=values)
+            meta.update(facts)
 
 
 def _gathered(contents: list[Any], into: str | None) -> Any:

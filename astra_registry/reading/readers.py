@@ -6,10 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from astra_registry.errors import BrokenPlugin, MissingExtra
-
-# What people install to have a package that a reader may lack.
-_EXTRAS = {"specutils": "spectra", "matplotlib": "plot", "pyarrow": "parquet"}
+from astra_registry.errors import EXTRAS, BrokenPlugin, MissingExtra
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,8 +29,8 @@ def load(reference: str) -> Any:
         return getattr(importlib.import_module(module_name), name)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package in _EXTRAS:
-            raise MissingExtra(reference, _EXTRAS[package]) from error
+        if package in EXTRAS:
+            raise MissingExtra(reference, EXTRAS[package]) from error
         raise BrokenPlugin(f"{reference} cannot be loaded: {error}") from error
     except (AttributeError, ValueError) as error:
         raise BrokenPlugin(f"{reference} cannot be loaded: {error}") from error

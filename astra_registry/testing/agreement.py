@@ -14,6 +14,7 @@ from typing import Any
 from astra_registry.errors import AstraRegistryError
 from astra_registry.paths import roots
 from astra_registry.product import DataProduct
+from astra_registry.released import path_name
 from astra_registry.tree import Tree
 
 # One JSON question a line, one JSON answer a line. It holds one release at a time, so each question has its own fork.
@@ -95,5 +96,7 @@ def tree_name(product: type[DataProduct], release: str) -> str | None:
         return None
     templates = Tree(release).templates
     text = product.template_texts(release)[0]
-    name = text[1:].strip() if text.startswith("=") else product._label()
-    return name if name in templates and (text.startswith("=") or templates[name] == text) else None
+    name = path_name(text)
+    if name is None and templates.get(product._label()) == text:
+        name = product._label()
+    return name if name in templates else None

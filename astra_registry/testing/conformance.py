@@ -244,8 +244,7 @@ def _products(named: str) -> Iterator[type[DataProduct]]:
 
 
 def _called(made: DataProduct) -> str:
-    names = {p.name for p in made.product_parameters().values()}
-    values = ", ".join(f"{n}={v!r}" for n, v in made.param_kwargs.items() if n in names and v is not None)
+    values = ", ".join(f"{name}={value!r}" for name, value in made._own_values().items())
     return f"{made._label()} in {made.release} ({values})"
 
 

@@ -173,6 +173,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
     wbufsize = -1  # the head and a small body leave in one packet
     disable_nagle_algorithm = True
+    _hung_up = False
 
     def setup(self) -> None:
         self.server.sas.opened(self.request)
@@ -293,7 +294,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if fault.surplus and not chunked:
                 piece, held = held + piece[:-1], piece[-1:]  # so that the last byte and what is too much leave together
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-        if self.close_connection is not None and getattr(self, "_hung_up", False):
+        if self._hung_up:
             return
         self.wfile.write((b"0\r\n\r\n" if chunked else held) + fault.surplus)
         self.wfile.flush()

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from astra_registry import registry
+from astra_registry import SDSS5DataModelTask, parameter, registry
+from astra_registry.cli.products import default_in_words
+from astra_registry.cli.show import parameter_as_data
 
 Cli = Callable[..., Any]
 STAR = ("apStar", "--release", "dr17", "--telescope", "apo25m", "--field", "000+14", "--obj", "2M16544175-2148453")
@@ -247,3 +249,20 @@ print(heavy & set(sys.modules), file=sys.stderr)
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         assert done.stderr == "set()\n", words
     assert not sas_base_dir.exists()
+
+
+class FitFile(SDSS5DataModelTask):
+    """A file made within limits."""
+
+    limits: dict[str, int] = parameter("The limits.", default={"dr19": 1})
+    version: str = parameter("The version.", default={"dr19": "0.6.0"})
+
+
+def test_a_default_that_is_a_mapping_is_told_apart_from_one_for_each_release() -> None:
+    limits, version = (FitFile._parameters[name] for name in ("limits", "version"))
+
+    assert (default_in_words(limits), default_in_words(version)) == ("{'dr19': 1}", "the release's own")
+    assert (parameter_as_data(limits, "dr19")["default"], parameter_as_data(version, "dr19")["default"]) == (
+        {"dr19": 1},
+        "0.6.0",
+    )

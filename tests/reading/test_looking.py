@@ -357,6 +357,19 @@ def test_an_optical_spectrum_is_titled_as_its_file_is_named() -> None:
     assert plot(read_optical(FULL)).get_suptitle().startswith("-".join(FULL.stem.split("-")[1:]))
 
 
+def test_several_objects_are_titled_by_what_they_share() -> None:
+    title = plot([read_optical(FULL), read_optical(QUASAR)]).get_suptitle()
+
+    assert title == "spec  ·  2 spectra"
+
+
+def test_a_visit_is_titled_with_its_night_also_of_a_star_in_the_south() -> None:
+    visit = read_visit(VISIT)
+    visit.meta["object"] = "2M16544175-2148453"
+
+    assert "2M16544175-2148453  ·  apVisit  ·  MJD 56643" in plot(visit).get_suptitle()
+
+
 def test_a_velocity_that_was_not_measured_is_none(tmp_path: Path) -> None:
     """The pipeline writes 999999 for it, and lines shifted by as much would lie nowhere."""
     changed = tmp_path / VISIT.name

@@ -12,8 +12,8 @@ from astropy.io import fits
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from astra_registry import registry
-from astra_registry.errors import BadValue, CorruptFile, FileMissing
-from astra_registry.reading import paths_of, writer_of
+from astra_registry.errors import EXTRAS, BadValue, CorruptFile, FileMissing, MissingExtra
+from astra_registry.reading import load, paths_of, writer_of
 from astra_registry.settings import override
 
 DATA = Path(__file__).parents[1] / "data"
@@ -167,3 +167,15 @@ def test_a_product_writes_and_reads_back(tmp_path: Path) -> None:
         registry["apStar"].writer(spectrum, str(path))
     with pytest.raises(BadValue, match="apVisit has no writer of the kind 'spectrum'; it has none"):
         writer_of(registry["apVisit"])
+
+
+@pytest.mark.parametrize(("package", "extra"), EXTRAS.items())
+def test_a_reader_that_lacks_a_package_says_which_extra_brings_it(
+    package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = tmp_path / f"reader_with_{package}.py"
+    reader.write_text(f"raise ModuleNotFoundError(name='{package}.part')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(MissingExtra, match=rf"pip install 'astra-registry\[{extra}\]'"):
+        load(f"{reader.stem}:read")

@@ -212,4 +212,5 @@ def test_the_command_line_says_what_is_wrong(url: str, tmp_path: Path) -> None:
     wrong = run(url, "state", "list", "--database", "nonsense")
     assert wrong.returncode == 2
     assert "not the URL of a database" in wrong.stderr
+    assert "--database: database is ' ', and must be text" in run(url, "state", "list", "--database", " ").stderr
     assert "Traceback" not in wrong.stderr

@@ -12,7 +12,7 @@ import numpy as np
 
 from astra_registry.errors import FileFailed, FileMissing, WrongLayout
 from astra_registry.reading import reads_many, structure
-from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, bits_of
+from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
 from astra_registry.reading.wavelengths import log_linear
 from astra_registry_apstar.spectrum import gaps
 
@@ -38,7 +38,7 @@ class StarArrays:
     @property
     def bad(self) -> Any:
         """Where a pixel should not be used, as the mask of the single spectra: a boolean array like ``flux``."""
-        return ((self.bitmask & bits_of(APOGEE_BAD, APOGEE_PIXMASK)) != 0) | gaps(self.flux, self.error)
+        return flagged(self.bitmask, APOGEE_BAD, APOGEE_PIXMASK) | gaps(self.flux, self.error)
 
 
 @reads_many

@@ -24,7 +24,7 @@ register_formats(
 )
 
 # The name in ``meta``, and the card of the primary header.
-_CARDS = {
+CARDS = {
     "object": "OBJID",
     "ra": "RA",
     "dec": "DEC",
@@ -38,7 +38,7 @@ _CARDS = {
     "pipeline": "V_APRED",
 }
 # Cards of one visit, without its number.
-_VISIT_CARDS = {
+VISIT_CARDS = {
     "file": "SFILE",
     "date": "DATE",
     "jd": "JD",
@@ -90,9 +90,9 @@ def read_visits(source: Any, /, *, bad: Sequence[str] = APOGEE_BAD) -> SpectrumL
     visits = []
     for row in range(first, len(rows[0]) if first else 1):
         number = row - first + 1
-        told = cards(header, {name: f"{keyword}{number}" for name, keyword in _VISIT_CARDS.items()})
+        told = cards(header, {name: f"{keyword}{number}" for name, keyword in VISIT_CARDS.items()})
         if first:
-            meta = {**{name: value for name, value in common.items() if name not in _VISIT_CARDS}, **told}
+            meta = {**{name: value for name, value in common.items() if name not in VISIT_CARDS}, **told}
         else:  # DR17 writes a S/N of 0 for the only visit
             meta = {**common, **{name: value for name, value in told.items() if name != "snr"}}
         meta["visit"] = number
@@ -116,7 +116,7 @@ def _rows(hdus: Any) -> tuple[Any, Any, list[Any]]:
 
 
 def _meta(header: Any) -> dict[str, Any]:
-    told = cards(header, _CARDS)
+    told = cards(header, CARDS)
     return {"product": "apStar", **told, "frame": "rest", "bits": dict(APOGEE_PIXMASK), "header": header}
 
 

@@ -15,7 +15,7 @@ from astra_registry.errors import BadValue, UnequalLengths
 from astra_registry.reading.bitmasks import APOGEE_BAD, APOGEE_PIXMASK, flagged
 from astra_registry.reading.spectra import FLUX_UNIT, error_of
 from astra_registry.reading.wavelengths import log_linear
-from astra_registry_apstar.spectrum import _CARDS, _VISIT_CARDS, gaps
+from astra_registry_apstar.spectrum import CARDS, VISIT_CARDS, gaps
 
 _UNITS = "(10^-17 erg/s/cm^2/Ang)"
 _BUNITS = (
@@ -145,10 +145,10 @@ def _header(spectrum: Spectrum, visits: Sequence[Spectrum], start: float, step: 
         header.extend(spectrum.meta["header"].copy(strip=True), update=True)
         for keyword in ("CHECKSUM", "DATASUM"):
             header.remove(keyword, ignore_missing=True)
-    _tell(header, spectrum.meta, _CARDS)
+    _tell(header, spectrum.meta, CARDS)
     header["NVISITS"] = len(visits) or header.get("NVISITS", 1)
     for number, visit in enumerate(visits, 1):
-        _tell(header, visit.meta, {name: f"{keyword}{number}" for name, keyword in _VISIT_CARDS.items()})
+        _tell(header, visit.meta, {name: f"{keyword}{number}" for name, keyword in VISIT_CARDS.items()})
     header["NWAVE"] = size
     header.update(_grid_cards(start, step))
     return header

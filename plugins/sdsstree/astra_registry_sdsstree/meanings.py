@@ -147,6 +147,3 @@ IDLE_IN = {("spCOADDS", "coadd"): "any"}
 
 # Their files have the release in capitals, apogee_astroNN-DR17.fits; those of others as the tree spells it.
 IN_CAPITALS = frozenset(("apogee_astronn", "apogee_starhorse", "manga_morphology_dl", "manga_pymorph"))
-
-# Path name → parameters whose values lie several folders deep.
-SUBPATHS: dict[str, tuple[str, ...]] = {}

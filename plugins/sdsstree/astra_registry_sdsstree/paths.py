@@ -25,7 +25,6 @@ from astra_registry_sdsstree.meanings import (
     INTEGERS,
     MEANINGS,
     NOTES,
-    SUBPATHS,
     TEXTS,
     Meaning,
 )
@@ -76,7 +75,6 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
     served = SERVED.get(name, {})
     uses = [_Use(text, release) for text, release in {text: release for release, text in templates.items()}.items()]
     keys = list(dict.fromkeys(key for use in reversed(uses) for key in (*use.needed, *use.accepted)))
-    subpaths = SUBPATHS.get(name, ())
     summary = NOTES.get(name) or f"{newest.rpartition('/')[2]}, in {newest.rpartition('/')[0] or newest}"
     return Declaration(
         name=name,
@@ -86,7 +84,6 @@ def _declaration(name: str, templates: Mapping[str, str]) -> Declaration:
         templates={**dict.fromkeys(templates, f"={name}"), **served} if served else None,
         releases=tuple(release for release in (*releases(), "sdss5") if release in templates or release in served),
         cards=CARDS.get(name, {}),
-        subpaths=tuple(key for key in subpaths if key in keys),
     )
 
 
@@ -101,13 +98,12 @@ class _Use:
                 gaps += _derived(function, release)
             else:
                 formats.setdefault(key, []).append(spec)
-        shown = set(formats)
         self.needed = list(dict.fromkeys([*formats, *(key for gap in gaps for key in gap.reads)]))
         self.accepted = [
             key for gap in gaps for key in (*gap.optional, *gap.unlisted) if key not in self.needed and key not in IDLE
         ]
-        # Shown as it is nowhere: what stands in the path has lost its zeros, and is a number.
-        self.numbers = {key for key in shown if any(_PADDED.fullmatch(spec) for spec in formats[key])}
+        # What a format pads with zeros is a number, also where another place of the path shows it as it is.
+        self.numbers = {key for key, specs in formats.items() if any(map(_PADDED.fullmatch, specs))}
         self.numbers |= {key for gap in gaps for key in gap.integers}
         self.read = {key for gap in gaps for key in gap.arguments}
         self.empty = {key for gap in gaps for key in gap.optional if key in EMPTY}

@@ -245,7 +245,7 @@ def test_every_path_of_every_release_is_identified_again(seed: int) -> None:
         except (InvalidParameter, MissingParameter, UnresolvedRoot):  # such as: num is needed for FITS files
             continue
         made += 1
-        if identify(registry, location).local_path != location:
+        if identify(registry.known_places, location).local_path != location:
             wrong.append(location)
     assert made > 4800
     assert wrong == []
@@ -266,4 +266,4 @@ def test_identify_undoes_resolve_for_any_parameters(data: st.DataObject) -> None
         return
     where = path(drawn)
     if where is not None:
-        assert identify(registry, where).local_path == where
+        assert identify(registry.known_places, where).local_path == where

@@ -61,18 +61,10 @@ def read_spectrum(source: Any, /, *, bad: Sequence[str] = SPEC_BAD) -> Spectrum:
     `WrongLayout` when it is no such file.
     """
     with fits.opened(source) as hdus:
-        header = hdus[0].header.copy()
         table = hdus[1] if len(hdus) > 1 and not hdus[1].is_image else None
         if table is None or not _has_spectrum(table):
             raise WrongLayout(f"{fits.where(hdus)} is no spec file: HDU 1 is no table of flux, loglam and ivar")
-        meta = {
-            "product": "spec",
-            **cards(header, _CARDS),
-            **_fitted(hdus),
-            "frame": "heliocentric",
-            "bits": dict(SPPIXMASK),
-            "header": header,
-        }
+        meta = {**_meta(hdus), "header": hdus[0].header.copy()}
         or_mask = fits.column(table, "or_mask")
         if or_mask is not None:
             meta["or_mask"] = or_mask
@@ -89,14 +81,7 @@ def read_exposures(source: Any, /, *, bad: Sequence[str] = SPEC_BAD) -> Spectrum
     Each has the name of its HDU in ``meta["exposure"]``. Raises `WrongLayout` when the file holds none, as lite files.
     """
     with fits.opened(source) as hdus:
-        header = hdus[0].header.copy()
-        meta = {
-            "product": "spec",
-            **cards(header, _CARDS),
-            **_fitted(hdus),
-            "frame": "heliocentric",
-            "bits": dict(SPPIXMASK),
-        }
+        meta = _meta(hdus)
         found = [hdu for hdu in hdus[2:] if not hdu.is_image and _has_spectrum(hdu)]
         if not found:
             raise WrongLayout(f"{fits.where(hdus)} has no single exposures: full files have them, lite files do not")
@@ -121,6 +106,11 @@ def _spectrum(table: Any, mask_name: str, bad: Sequence[str], meta: dict[str, An
         backwards = slice(None, None, -1)
         wavelength, flux, ivar, mask, unusable = (a[backwards] for a in (wavelength, flux, ivar, mask, unusable))
     return spectrum(wavelength, flux, unusable, {**meta, "bitmask": mask}, ivar=ivar)
+
+
+def _meta(hdus: Any) -> dict[str, Any]:
+    told = {**cards(hdus[0].header, _CARDS), **_fitted(hdus)}
+    return {"product": "spec", **told, "frame": "heliocentric", "bits": dict(SPPIXMASK)}
 
 
 def _fitted(hdus: Any) -> dict[str, Any]:
