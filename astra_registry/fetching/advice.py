@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from astra_registry.errors import AstraRegistryError
@@ -121,7 +121,7 @@ def _own_versions(product: Any, release: str) -> dict[str, Any]:
     return {
         p.name: p.default[release]
         for p in product.product_parameters().values()
-        if isinstance(p.default, Mapping) and release in p.default and product.param_origins.get(p.name) == "given"
+        if p.differs_by_release and release in p.default and product.param_origins.get(p.name) == "given"
     }
 
 
