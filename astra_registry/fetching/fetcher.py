@@ -36,6 +36,7 @@ _CHUNK = 250
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
 _PROGRESS_EVERY = 0.2  # seconds
+_END_WITHIN = 5.0  # seconds: whoever waits for a dead file system, or for a name server, cannot be woken
 
 
 class Fetcher:
@@ -266,8 +267,9 @@ class Fetcher:
         self._comparing.surveyed()  # nobody waits for more
         for _ in self._threads:
             self._todo.put(None)
+        until = time.monotonic() + _END_WITHIN
         for thread in self._threads:
-            thread.join(timeout=5.0)  # one that waits for a dead file system cannot be woken
+            thread.join(timeout=max(0.0, until - time.monotonic()))
         self._threads.clear()
         self._hosts.close()
         self._courier.settle()

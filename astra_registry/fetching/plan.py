@@ -132,19 +132,24 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
                     continue
                 except (OSError, FileFailed):
                     return None
-            if time.monotonic() > until or not url.startswith("http"):
+            left = until - time.monotonic()
+            if left <= 0 or not url.startswith("http"):
                 return None
             try:
-                length = fetcher.http.head(url, public=is_public(url, item.product)).get("content-length", "")
+                head = fetcher.http.head(url, public=is_public(url, item.product), seconds=left)
             except FileMissing:
                 continue
             except FileFailed:
                 return None
-            return number(length)
+            return number(head.get("content-length", ""))
         return -1
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(size, sample))
+        try:
+            return list(pool.map(size, sample))
+        except BaseException:
+            fetcher.close()  # else the pool waits for those that wait for the server
+            raise
 
 
 def _free(path: str) -> int | None:

@@ -127,10 +127,10 @@ def _findings(
     finally:
         for future in waiting:
             future.cancel()
+        if fetcher is not None:
+            fetcher.close()  # first, for the pool waits for those that wait for the server
         pool.shutdown(wait=True, cancel_futures=True)
         ledger.close()
-        if fetcher is not None:
-            fetcher.close()
 
 
 def _concluded(finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool) -> Finding:

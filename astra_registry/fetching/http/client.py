@@ -21,7 +21,6 @@ _MOST_REDIRECTS = 10
 _SMALL = 1 << 16  # bytes of an error's page that are read, to keep the connection
 _SMALL_SECONDS = 2.0
 _PAGE_LIMIT = 64 << 20  # bytes of a folder's index: 20,000 files take 3 MB
-
 _PAGE_SECONDS = 60.0
 
 
@@ -96,9 +95,9 @@ class HttpClient:
                 raise self.refusal(url, reply, errand)
             return reply.answer.read(_PAGE_LIMIT, errand.deadline)
 
-    def head(self, url: str, *, public: bool) -> dict[str, str]:
-        """Return the headers with which the server would send a file; raises as `fetch` does."""
-        errand = Errand(public=public, deadline=time.monotonic() + 60)
+    def head(self, url: str, *, public: bool, seconds: float = _PAGE_SECONDS) -> dict[str, str]:
+        """Return the headers with which the server would send a file, in so many seconds; raises as `fetch` does."""
+        errand = Errand(public=public, deadline=time.monotonic() + seconds)
         with self.ask(url, errand, method="HEAD") as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
