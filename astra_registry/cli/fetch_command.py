@@ -15,9 +15,10 @@ from typing import Any
 import attrs
 import click
 
+from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import LockedFile, Locking, read_lock
@@ -51,8 +52,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     if options.pop("login"):
         options["login"] = functools.partial(ask_for_login, line)
     if exporting:
-        for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
-            click.echo(part)
+        _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
     keeping = _Keeping(report, lock)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
@@ -180,6 +180,23 @@ def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
 def _as_configured() -> Options:
     names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
     return Options(**{name: setting(name) for name in names})
+
+
+def _export(items: Iterator[Wanted], style: str) -> None:
+    """Print the list for another program; exit with 1 when something had to be left out of it."""
+    left_out = itertools.count(1)
+
+    def tell(item: Wanted, reason: object) -> None:
+        if (number := next(left_out)) <= _TOLD:
+            place = f"{item.urls[0]}: " if item.urls else ""
+            click.echo(f"left out: {place}{in_one_line(reason)}", err=True)
+        elif number == _TOLD + 1:
+            click.echo("more were left out: --dry-run says how many rows cannot be used", err=True)
+
+    for line in export(items, style, tell):
+        click.echo(line)
+    if next(left_out) > 1:
+        sys.exit(1)
 
 
 def _print_plan(planned: Plan, *, in_json: bool) -> None:

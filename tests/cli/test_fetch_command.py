@@ -191,6 +191,17 @@ def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: Em
     assert sas.requests == []
 
 
+def test_an_export_without_some_rows_says_so(cli: Cli, tmp_path: Path) -> None:
+    table = tmp_path / "stars.csv"
+    table.write_text("obj,field,telescope,apred\n2M03290406+3117075,4587,apo25m,r6\n,4587,apo25m,r6\n")
+
+    ran = cli("fetch", "apStar", "--from", table, "--release", "dr13", "--export", "urls")
+
+    assert ran.code == 1
+    assert len(ran.lines) == 1
+    assert ran.err.startswith("left out: row 1: ")
+
+
 def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     listing = tmp_path / "list.txt"
     location = "dr13/apogee/spectro/redux/r6/stars/apo25m/4587/apStar-r6-2M03290406+3117075.fits"

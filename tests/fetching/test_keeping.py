@@ -215,6 +215,22 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     assert not os.path.exists(none.path)
 
 
+def test_an_export_has_each_file_once_and_tells_what_it_leaves_out() -> None:
+    item = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), "/sas/dr17/a.fits")
+    renamed = Wanted(item.urls, "/sas/mine.fits")
+    no_row = Wanted((), "", error=BadValue("row 3: its plate is masked"))
+    told: dict[str, list[str]] = {}
+    for style in ("urls", "rsync"):
+        told[style] = []
+        listed = list(
+            export([item, no_row, item, renamed], style, lambda item, reason, to=told[style]: to.append(str(reason)))
+        )
+        assert len([line for line in listed if line.endswith("a.fits")]) == {"urls": 2, "rsync": 1}[style]
+
+    assert told["urls"] == ["row 3: its plate is masked"]
+    assert told["rsync"] == ["row 3: its plate is masked", "rsync's lists have no way to bring it to /sas/mine.fits"]
+
+
 if shutil.which("aria2c"):
 
     def test_aria2_brings_what_was_exported_for_it(archive: Archive, tmp_path: Path) -> None:
@@ -235,8 +251,8 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
     public = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), f"{tmp_path}/dr17/a.fits")
 
     assert [line for line in export([private, public], "rsync") if line.startswith("rsync")] == [
-        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END'",
-        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END'",
+        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END' || failed=$?",
+        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END' || failed=$?",
     ]
     told = [list(export([item], "curl")) for item in (private, public)]
     assert [("netrc-optional" in lines) for lines in told] == [True, False]
