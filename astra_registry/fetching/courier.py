@@ -352,6 +352,8 @@ def _disk_trouble(error: OSError, path: str) -> TransferFailed:
     folder = os.path.dirname(path)
     if _is_no_room(error):
         reason = f"no room on the disk for {path}"
+    elif error.errno == errno.EACCES and error.filename == path:  # what is written has other names until the end
+        reason = f"may not read {path}, which is here already ({error.strerror})"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = f"may not write to {folder} ({error.strerror})"
     elif error.errno == errno.ENAMETOOLONG:
