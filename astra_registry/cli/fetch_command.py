@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -220,6 +221,22 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 
 
+def _obstacle_to(file: str) -> str | None:
+    """Return why a file could not be written, or None."""
+    folder = os.path.dirname(file)
+    if not os.path.isdir(folder or os.curdir):
+        return f"there is no folder '{folder}'"
+    if os.path.isdir(file):
+        return "it is a folder"
+    if os.path.exists(file) and not os.path.isfile(file):
+        return "it is a device or a pipe, and a file would take its place"
+    try:
+        tempfile.TemporaryFile(dir=folder or os.curdir).close()
+    except OSError as error:
+        return f"nothing can be written to '{folder or os.curdir}' ({error.strerror})"
+    return None
+
+
 class _Keeping:
     """What came of the files so far, for a report and a lock file."""
 
@@ -228,13 +245,15 @@ class _Keeping:
         if report:
             format_of(report)
         for file in filter(None, (report, lock)):
-            if not os.path.isdir(os.path.dirname(file) or os.curdir):
-                raise BadValue(f"'{file}' cannot be written: there is no folder '{os.path.dirname(file)}'")
+            if (obstacle := _obstacle_to(file)) is not None:
+                raise BadValue(f"'{file}' cannot be written: {obstacle}")
         self._report, self._lock = report, lock
         self._kept = Kept() if report else None
         self._locking = Locking(setting("sas_base_dir")) if lock else None
+        self._count = 0
 
     def add(self, result: FetchResult, told: dict[str, Any]) -> None:
+        self._count += 1
         if self._kept is not None:
             self._kept.add(told)
         if self._locking is not None:
@@ -246,8 +265,8 @@ class _Keeping:
             self._kept.write(self._report)
             self._kept.close()
         if self._locking is not None and self._lock is not None:
-            if ended:
-                self._locking.write(self._lock)
+            if ended and (locked := self._locking.write(self._lock)) < self._count:
+                click.echo(f"{self._lock} holds {locked:,} of {self._count:,} files: those that are here", err=True)
             self._locking.close()
 
 

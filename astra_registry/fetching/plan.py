@@ -76,7 +76,7 @@ class Plan:
         if self.missing:
             told.append(f"{self.missing:,} of {self.asked:,} asked for are not on the server")
         if self.unusable:
-            told.append(f"{self.unusable:,} rows cannot be used")
+            told.append(f"{self.unusable:,} row{'' if self.unusable == 1 else 's'} cannot be used")
         if self.free is not None:
             room = {True: "", False: ": NOT ENOUGH", None: ""}[self.has_room]
             told.append(f"{size_of(self.free)} free on the disk{room}")

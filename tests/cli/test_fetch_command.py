@@ -162,6 +162,25 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
     assert "there is no folder" in ran.err
 
 
+@pytest.mark.parametrize("place", [".", "/dev/null", "/proc/data.lock"])
+def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetched(
+    cli: Cli, sas: EmbeddedSas, place: str
+) -> None:
+    ran = cli("fetch", *STARS, "--lock", place)
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert f"'{place}' cannot be written: " in ran.err
+
+
+def test_a_lock_file_of_a_part_of_the_files_is_said_to_be_that(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    sas.faults = lambda request: Fault(status=404) if "4264" in request.path else None
+
+    ran = cli("fetch", *STARS, "--lock", tmp_path / "data.lock")
+
+    assert ran.code == 1
+    assert f"{tmp_path / 'data.lock'} holds 1 of 2 files" in ran.err
+
+
 def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
     cli: Cli, sas: EmbeddedSas, tmp_path: Path
 ) -> None:

@@ -169,13 +169,23 @@ def test_a_lock_file_with_other_contents_is_refused_with_its_line(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not json\n", '{"format": "else"}\n', '{"format": "astra-registry lock", "version": 2}\n', '["a"]\n']
+    "data",
+    [b"", b"not json\n", b'{"format": "else"}\n', b'["a"]\n', b"\x1f\x8b\x08\x00\xff\n", b"[" * 100_000],
+    ids=["nothing", "text", "other JSON", "a list", "bytes", "brackets"],
 )
-def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_what_is_no_lock_file_is_refused(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "data.lock"
-    file.write_text(text)
+    file.write_bytes(data)
 
-    with pytest.raises(BadTable):
+    with pytest.raises(BadTable, match=r"data\.lock is not a lock file of astra-registry"):
+        list(read_lock(file))
+
+
+def test_a_lock_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data.lock"
+    file.write_text('{"format": "astra-registry lock", "version": 2}\n')
+
+    with pytest.raises(BadTable, match="another version"):
         list(read_lock(file))
 
 
