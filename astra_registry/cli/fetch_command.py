@@ -296,6 +296,7 @@ command = ProductGroup(
             shell_complete=transport_names,
             help="http, rsync, file, or one that a plugin brings.",
         ),
+        click.Option(["--mirrors"], metavar="URLS", help="More servers, asked in turn; commas between them."),
         click.Option(["--link"], is_flag=True, help="Links in the place of copies (transport file)."),
         click.Option(["--timeout"], type=float, metavar="S", help="A silent line is given up after S seconds (30)."),
         click.Option(["--connect-timeout"], type=float, metavar="S", help="To connect takes at most S seconds (10)."),

@@ -197,10 +197,12 @@ class Courier:
                 patience.progress(reached - size_before)
                 if setback.unreachable and host is not None:
                     host.unreachable()
-            except FileMissing:
+            except FileFailed as error:
                 if at == 0:
                     raise
-                setback = Setback(f"{routes[at][0]} is not there, and the first server cannot be reached")
+                # What a mirror says is not the last word: others are left, and the first server may come back.
+                told = f"{routes[at][0]} is not there" if isinstance(error, FileMissing) else error
+                setback = Setback(f"{told}, and the first server cannot be reached")
             if tried_in_a_row < len(routes):
                 tried_in_a_row += 1
                 at = (at + 1) % len(routes)

@@ -210,6 +210,13 @@ def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: Em
     assert sas.requests == []
 
 
+def test_mirrors_may_be_named(cli: Cli, sas: EmbeddedSas) -> None:
+    ran = cli("--remote-base", "http://127.0.0.1:1", "fetch", *STARS, "--mirrors", f"http://127.0.0.1:2,{sas.url}")
+
+    assert ran.code == 0
+    assert len(ran.lines) == 2
+
+
 def test_an_export_without_some_rows_says_so(cli: Cli, tmp_path: Path) -> None:
     table = tmp_path / "stars.csv"
     table.write_text("obj,field,telescope,apred\n2M03290406+3117075,4587,apo25m,r6\n,4587,apo25m,r6\n")

@@ -429,6 +429,29 @@ def test_a_mirror_serves_when_the_first_server_is_down(make_archive: Callable[..
     assert all(str(result.url).startswith(mirror.sas.url) for result in report)
 
 
+REFUSALS = [
+    Fault(status=403),
+    Fault(status=401),
+    Fault(status=400),
+    Fault(status=302, headers={"Location": "file:///etc/passwd"}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["403", "401", "400", "a redirect to a file"])
+def test_a_mirror_that_refuses_does_not_keep_a_file_from_the_next(
+    make_archive: Callable[..., Archive], refusal: Fault
+) -> None:
+    archive, refusing, mirror = make_archive(), make_archive(faults=lambda request: refusal), make_archive()
+    item = archive.add("dr17/a.fits")
+    mirror.add("dr17/a.fits")
+    archive.sas.close()
+
+    [result] = archive.fetch([item], mirrors=(refusing.sas.url, mirror.sas.url))
+
+    assert result.status == "fetched", result.error
+    assert str(result.url).startswith(mirror.sas.url)
+
+
 # ---------------------------------------------------------------- soak
 
 
