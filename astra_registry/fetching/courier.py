@@ -175,7 +175,7 @@ class Courier:
         reached = 0
         before: bytes | None = None
         while True:
-            errand.deadline = patience.deadline
+            errand.deadline, errand.budget = patience.deadline, patience.budget
             host = self._host(routes[at][0])
             size_before = reached
             try:
@@ -203,6 +203,7 @@ class Courier:
                 # What a mirror says is not the last word: others are left, and the first server may come back.
                 told = f"{routes[at][0]} is not there" if isinstance(error, FileMissing) else error
                 setback = Setback(f"{told}, and the first server cannot be reached")
+            patience.deadline = max(patience.deadline, errand.deadline)  # it has waited, or gained, meanwhile
             if tried_in_a_row < len(routes):
                 tried_in_a_row += 1
                 at = (at + 1) % len(routes)

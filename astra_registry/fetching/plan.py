@@ -105,7 +105,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
                 counts["present"] += 1
             elif len(sample) < ask:
                 sample.append(item)
-        sizes = _sizes(fetcher, sample)
+        sizes = _sizes(fetcher, sample, options.jobs)
     finally:
         fetcher.close()
     told = [size for size in sizes if size is not None and size >= 0]
@@ -119,7 +119,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
     )
 
 
-def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
+def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None]:
     """Return the sizes as far as the server tells them in a few seconds; -1 for what it has not."""
     until = time.monotonic() + _SECONDS
 
@@ -144,7 +144,7 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
             return number(head.get("content-length", ""))
         return -1
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(min(8, jobs)) as pool:
         try:
             return list(pool.map(size, sample))
         except BaseException:

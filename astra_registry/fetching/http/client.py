@@ -141,9 +141,10 @@ class HttpClient:
     def _ask_once(self, url: str, method: str, target: str, headers: list[tuple[str, str]], errand: Errand) -> Reply:
         host = self.hosts[split(url)[0]]
         if host.pause_left:
-            self.hosts.sleep(host.pause_left)
+            errand.wait(lambda: self.hosts.sleep(host.pause_left))
         fresh = False
         while True:
+            errand.wait(host.queue)
             connection = host.take(errand.patience, fresh=fresh)
             errand.requests += 1
             try:

@@ -104,7 +104,7 @@ class Download:
         offset = 0
         raw_offset = 0
         while count := reply.answer.read_into(space):
-            self._errand.on_bytes(count)
+            self._errand.gained(count)
             now = pace.note(count)
             self._client.throttle.spend(count)
             pace.rested(time.monotonic() - now)
@@ -204,7 +204,7 @@ class Download:
         origins = self._filling.origins
         if origins is None:
             return
-        errand = Errand(public=self._errand.public, deadline=self._errand.deadline, on_bytes=self._errand.on_bytes)
+        errand = Errand(public=self._errand.public, deadline=self._errand.deadline)
         last = min(end + _OVERLAP, pieces.size) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:
@@ -261,7 +261,7 @@ class Download:
     def _keep(self, data: memoryview, span: list[int]) -> int:
         """Write what came to the end of a span; return the new end."""
         end = self._filling.extend(span, data)
-        self._errand.on_bytes(len(data))
+        self._errand.gained(len(data))
         self._client.throttle.spend(len(data))
         return end
 
