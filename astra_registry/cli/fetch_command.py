@@ -6,9 +6,7 @@ import contextlib
 import functools
 import itertools
 import json
-import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,20 +14,19 @@ from typing import Any
 import attrs
 import click
 
+from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
-from astra_registry.fetching.kept import Kept
-from astra_registry.fetching.locked import LockedFile, Locking, read_lock
+from astra_registry.fetching.locked import LockedFile, read_lock
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
 from astra_registry.settings import SETTINGS, override, setting
-from astra_registry.tables.writing import format_of
 
 _SOURCES = {"table": "table", "urls": "list", "paths": "list", "locked": "lock file"}
 _TOLD = 10  # failures told one by one; the report has them all
@@ -55,7 +52,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     if exporting:
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
-    keeping = _Keeping(report, lock)
+    keeping = Keeping(report, lock)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
         planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:
@@ -84,10 +81,10 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         line.clear()
         keeping.write(ended=False)
         raise
-    keeping.write()
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
         click.echo(f"{told}; {size_of(size)} came over the line", err=True)
+    keeping.write()
     if sum(counts.values()) != counts["fetched"] + counts["present"]:
         sys.exit(1)
 
@@ -219,55 +216,6 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo(f"{result.status}: {f'{where}: ' if where else ''}{result.error}", err=True)
     elif failures == _TOLD + 1:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
-
-
-def _obstacle_to(file: str) -> str | None:
-    """Return why a file could not be written, or None."""
-    folder = os.path.dirname(file)
-    if not os.path.isdir(folder or os.curdir):
-        return f"there is no folder '{folder}'"
-    if os.path.isdir(file):
-        return "it is a folder"
-    if os.path.exists(file) and not os.path.isfile(file):
-        return "it is a device or a pipe, and a file would take its place"
-    try:
-        tempfile.TemporaryFile(dir=folder or os.curdir).close()
-    except OSError as error:
-        return f"nothing can be written to '{folder or os.curdir}' ({error.strerror})"
-    return None
-
-
-class _Keeping:
-    """What came of the files so far, for a report and a lock file."""
-
-    def __init__(self, report: str | None, lock: str | None) -> None:
-        # What could not be written in the end is refused before anything is brought.
-        if report:
-            format_of(report)
-        for file in filter(None, (report, lock)):
-            if (obstacle := _obstacle_to(file)) is not None:
-                raise BadValue(f"'{file}' cannot be written: {obstacle}")
-        self._report, self._lock = report, lock
-        self._kept = Kept() if report else None
-        self._locking = Locking(setting("sas_base_dir")) if lock else None
-        self._count = 0
-
-    def add(self, result: FetchResult, told: dict[str, Any]) -> None:
-        self._count += 1
-        if self._kept is not None:
-            self._kept.add(told)
-        if self._locking is not None:
-            self._locking.add(result)
-
-    def write(self, *, ended: bool = True) -> None:
-        """Write both; of a run that was interrupted no lock file, for it would stand for a part of the data set."""
-        if self._kept is not None and self._report is not None:
-            self._kept.write(self._report)
-            self._kept.close()
-        if self._locking is not None and self._lock is not None:
-            if ended and (locked := self._locking.write(self._lock)) < self._count:
-                click.echo(f"{self._lock} holds {locked:,} of {self._count:,} files: those that are here", err=True)
-            self._locking.close()
 
 
 def without_product(**options: Any) -> None:

@@ -172,6 +172,21 @@ def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetche
     assert f"'{place}' cannot be written: " in ran.err
 
 
+def test_a_report_that_cannot_be_written_in_the_end_is_named_and_costs_no_lock_file(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    report, lock = tmp_path / "out.csv", tmp_path / "data.lock"
+    sas.faults = lambda request: Fault(before=lambda: report.mkdir(exist_ok=True))
+
+    ran = cli("fetch", *STARS, "--report", report, "--lock", lock)
+
+    assert ran.code == 1
+    assert ran.err.endswith(f"astra-registry: '{report}' cannot be written: Is a directory\n")
+    assert "2 fetched" in ran.err
+    assert len(lock.read_text().splitlines()) == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
 def test_a_lock_file_of_a_part_of_the_files_is_said_to_be_that(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     sas.faults = lambda request: Fault(status=404) if "4264" in request.path else None
 
