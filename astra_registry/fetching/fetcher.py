@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import SDSS_HOSTS, Keys, Login
@@ -21,10 +21,11 @@ from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
-from astra_registry.fetching.origin import configured_origin
+from astra_registry.fetching.origin import configured_origin, split
+from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.setbacks import Stopped
+from astra_registry.fetching.setbacks import Setback, Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
@@ -201,6 +202,28 @@ class Fetcher:
             return os.stat(item.path).st_size > 0
         except (OSError, ValueError):
             return False
+
+    def head(self, url: str, *, public: bool) -> dict[str, str]:
+        """Return the headers with which the server would send a file, trying as often as for the file itself."""
+        host = self._hosts[split(url)[0]]
+        patience = Patience(self._options.retries)
+        while True:
+            host.check()
+            try:
+                headers = self.http.head(url, public=public)
+            except Setback as setback:
+                wait = patience.wait_after(setback)
+                if wait is None:
+                    if setback.unreachable:
+                        host.gave_up(str(setback))
+                    raise TransferFailed(f"{setback}; {patience.reason}") from None
+                self._hosts.sleep(wait)
+            except FileFailed:
+                host.answered()
+                raise
+            else:
+                host.answered()
+                return headers
 
     @property
     def _by_rsync(self) -> bool:

@@ -253,7 +253,7 @@ class _Check:
         for url in dict.fromkeys(known) or self._urls_of(self._path):
             self._url = self._url or url
             try:
-                return url, fetcher.http.head(url, public=is_public(url))
+                return url, fetcher.head(url, public=is_public(url))
             except FileMissing as error:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")

@@ -26,6 +26,7 @@ from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive
 
@@ -112,6 +113,31 @@ def test_an_archive_is_adopted(archive: Archive) -> None:
 
     assert {result.status for result in report} == {"present"}
     assert all(result.sha1 for result in report)
+
+
+def test_a_server_that_fails_now_and_then_is_asked_again_by_verify(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(12)
+    archive.fetch(items)
+    archive.sas.faults = lambda request: Fault(status=503) if request.number == 1 else None
+
+    findings = list(verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, remote=True))
+
+    assert {finding.status for finding in findings} == {"whole"}
+    assert all("size" in finding.checks for finding in findings)
+
+
+def test_a_server_that_is_gone_is_not_asked_for_each_file(archive: Archive) -> None:
+    items = archive.add_some(300, size=3000)
+    archive.fetch(items)
+    archive.sas.close()
+
+    findings = list(
+        verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, remote=True, jobs=4, timeout=1)
+    )
+
+    assert {finding.status for finding in findings} == {"unknown"}
+    assert sum("not tried" in str(finding.problem) for finding in findings) > 250
 
 
 def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: Path) -> None:
