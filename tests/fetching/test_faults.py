@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from astra_registry.errors import CorruptFile, FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching import Wanted
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -411,6 +412,27 @@ def test_a_host_that_is_down_is_left_alone_after_some_files(archive: Archive) ->
 
     assert {result.status for result in report} == {"failed"}
     assert sum("not tried" in str(result.error) for result in report) > 300
+
+
+WAYS = ["é.fits", "%C3%A9.fits", "./../dr17/é.fits?download=1", "//HOST/sas/dr17/é.fits"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_redirect_may_be_relative_and_have_letters_of_any_alphabet(
+    make_archive: Callable[..., Archive], way: str
+) -> None:
+    archive = make_archive()
+    there = archive.add("dr17/é.fits")
+    here = Wanted((archive.sas.url_of("dr17/e.fits"),), there.path)
+    location = way.replace("HOST", f"127.0.0.1:{archive.sas.port}").encode().decode("latin-1")
+    archive.sas.faults = lambda request: (
+        Fault(status=302, headers={"Location": location}) if "/e." in request.path else None
+    )
+
+    [result] = archive.fetch([here])
+
+    assert result.status == "fetched", result.error
+    assert archive.right(there)
 
 
 def test_a_mirror_serves_when_the_first_server_is_down(make_archive: Callable[..., Archive]) -> None:

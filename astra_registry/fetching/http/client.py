@@ -11,7 +11,7 @@ from astra_registry.fetching.http.dates import retry_after
 from astra_registry.fetching.http.hosts import Host, Hosts
 from astra_registry.fetching.http.proxies import refused_login
 from astra_registry.fetching.http.wire import Answer, Connection, StaleConnection
-from astra_registry.fetching.origin import split, without_password
+from astra_registry.fetching.origin import SAFE, split, without_password
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Throttle
 
@@ -183,6 +183,8 @@ class HttpClient:
 
 
 def _joined(url: str, location: str) -> str:
+    # Some servers write the bytes of a name as they are; a head's text has one character for each.
+    location = urllib.parse.quote(location.encode("latin-1"), safe=SAFE)
     try:
         return urllib.parse.urljoin(url, location)
     except ValueError:  # a bracket that opens no IPv6 address
