@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -162,14 +163,19 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
     assert "there is no folder" in ran.err
 
 
-@pytest.mark.parametrize("place", [".", "/dev/null", "/proc/data.lock"])
+@pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])
 def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetched(
-    cli: Cli, sas: EmbeddedSas, place: str
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("a folder")
+    os.mkfifo("a pipe")
+
     ran = cli("fetch", *STARS, "--lock", place)
 
     assert (ran.code, sas.requests) == (2, [])
     assert f"'{place}' cannot be written: " in ran.err
+    assert stat.S_ISFIFO(os.stat("a pipe").st_mode)
 
 
 def test_a_report_that_cannot_be_written_in_the_end_is_named_and_costs_no_lock_file(

@@ -119,6 +119,7 @@ def test_a_server_that_fails_now_and_then_is_asked_again_by_verify(make_archive:
     archive = make_archive(sha1sums=True)
     items = archive.add_some(12)
     archive.fetch(items)
+    archive.sas.forget()
     archive.sas.faults = lambda request: Fault(status=503) if request.number == 1 else None
 
     findings = list(verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, remote=True))
