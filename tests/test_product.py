@@ -238,7 +238,7 @@ def test_a_target_is_found_in_every_compression_that_the_tree_looks_for(named: s
     here = f"{tmp_path}/{named}"
 
     assert Target(here).find() == on_disk.find(here) == str(tmp_path / lies)
-    assert present([[here]]) == [str(tmp_path / lies)]
+    assert list(present([[here]])) == [str(tmp_path / lies)]
 
 
 class MovedFile(SDSS5DataModelTask):

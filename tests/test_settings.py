@@ -124,6 +124,7 @@ def test_text_from_the_environment_becomes_a_value(
         ("jobs", "1_0", "a whole number of at least 1"),
         ("retries", "-1", "a whole number of at least 0"),
         ("timeout", "nan", "a number of seconds above 0"),
+        ("timeout", "1e300", "at most 1,000,000,000 seconds"),
         ("timeout", "soon", "a number of seconds above 0"),
         ("strict", "maybe", "true or false"),
         ("limit_rate", "fast", "bytes a second"),

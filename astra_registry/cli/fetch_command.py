@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,19 +14,19 @@ from typing import Any
 import attrs
 import click
 
+from astra_registry.cli.keeping import Keeping
+from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
-from astra_registry.fetching.kept import Kept
-from astra_registry.fetching.locked import LockedFile, Locking, read_lock
+from astra_registry.fetching.locked import LockedFile, read_lock
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
 from astra_registry.registries import registry
 from astra_registry.settings import SETTINGS, override, setting
-from astra_registry.tables.writing import format_of
 
 _SOURCES = {"table": "table", "urls": "list", "paths": "list", "locked": "lock file"}
 _TOLD = 10  # failures told one by one; the report has them all
@@ -51,10 +50,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     if options.pop("login"):
         options["login"] = functools.partial(ask_for_login, line)
     if exporting:
-        for part in export(wanted_items(asked_for(name, given, release, **sources)), exporting):
-            click.echo(part)
+        _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
-    keeping = _Keeping(report, lock)
+    keeping = Keeping(report, lock)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
         planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:
@@ -83,10 +81,10 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         line.clear()
         keeping.write(ended=False)
         raise
-    keeping.write()
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
         click.echo(f"{told}; {size_of(size)} came over the line", err=True)
+    keeping.write()
     if sum(counts.values()) != counts["fetched"] + counts["present"]:
         sys.exit(1)
 
@@ -177,6 +175,23 @@ def _as_configured() -> Options:
     return Options(**{name: setting(name) for name in names})
 
 
+def _export(items: Iterator[Wanted], style: str) -> None:
+    """Print the list for another program; exit with 1 when something had to be left out of it."""
+    left_out = itertools.count(1)
+
+    def tell(item: Wanted, reason: object) -> None:
+        if (number := next(left_out)) <= _TOLD:
+            place = f"{item.urls[0]}: " if item.urls else ""
+            click.echo(f"left out: {place}{in_one_line(reason)}", err=True)
+        elif number == _TOLD + 1:
+            click.echo("more were left out: --dry-run says how many rows cannot be used", err=True)
+
+    for line in export(items, style, tell):
+        click.echo(line)
+    if next(left_out) > 1:
+        sys.exit(1)
+
+
 def _print_plan(planned: Plan, *, in_json: bool) -> None:
     if not in_json:
         click.echo(planned.summary())
@@ -196,37 +211,6 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo(f"{result.status}: {f'{where}: ' if where else ''}{result.error}", err=True)
     elif failures == _TOLD + 1:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
-
-
-class _Keeping:
-    """What came of the files so far, for a report and a lock file."""
-
-    def __init__(self, report: str | None, lock: str | None) -> None:
-        # What could not be written in the end is refused before anything is brought.
-        if report:
-            format_of(report)
-        for file in filter(None, (report, lock)):
-            if not os.path.isdir(os.path.dirname(file) or os.curdir):
-                raise BadValue(f"'{file}' cannot be written: there is no folder '{os.path.dirname(file)}'")
-        self._report, self._lock = report, lock
-        self._kept = Kept() if report else None
-        self._locking = Locking(setting("sas_base_dir")) if lock else None
-
-    def add(self, result: FetchResult, told: dict[str, Any]) -> None:
-        if self._kept is not None:
-            self._kept.add(told)
-        if self._locking is not None:
-            self._locking.add(result)
-
-    def write(self, *, ended: bool = True) -> None:
-        """Write both; of a run that was interrupted no lock file, for it would stand for a part of the data set."""
-        if self._kept is not None and self._report is not None:
-            self._kept.write(self._report)
-            self._kept.close()
-        if self._locking is not None and self._lock is not None:
-            if ended:
-                self._locking.write(self._lock)
-            self._locking.close()
 
 
 def without_product(**options: Any) -> None:
@@ -255,6 +239,7 @@ command = ProductGroup(
             shell_complete=transport_names,
             help="http, rsync, file, or one that a plugin brings.",
         ),
+        click.Option(["--mirrors"], metavar="URLS", help="More servers, asked in turn; commas between them."),
         click.Option(["--link"], is_flag=True, help="Links in the place of copies (transport file)."),
         click.Option(["--timeout"], type=float, metavar="S", help="A silent line is given up after S seconds (30)."),
         click.Option(["--connect-timeout"], type=float, metavar="S", help="To connect takes at most S seconds (10)."),

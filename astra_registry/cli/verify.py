@@ -19,7 +19,7 @@ from astra_registry.settings import setting
 
 
 @click.command("verify")
-@click.argument("paths", nargs=-1, type=click.Path())
+@click.argument("paths", nargs=-1, type=click.Path(readable=False))  # one that may not be read is told like those below
 @click.option("--remote", is_flag=True, help="Compare with the server too: size, ETag, .sha1sum.")
 @click.option("--repair", is_flag=True, help="Bring again what is bad.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many files at once (16).")
@@ -39,7 +39,8 @@ def command(
 
     A FITS file is walked to its last block, a .gz to its trailer, CHECKSUM and DATASUM cards are compared where there
     are any, and so is the sha1 that was recorded when the file was fetched. What is whole is remembered: that is how
-    an archive that other tools have brought is adopted. Exit code 1 when a file is bad.
+    an archive that other tools have brought is adopted. Links to folders elsewhere are followed. Exit code 1 when a
+    file is bad, or could not be looked at.
     """
     with places({"sas_base_dir": sas_base_dir, "remote_base": remote_base}):
         wanted = paths or (setting("sas_base_dir"),)

@@ -175,7 +175,7 @@ class Courier:
         reached = 0
         before: bytes | None = None
         while True:
-            errand.deadline = patience.deadline
+            errand.deadline, errand.budget = patience.deadline, patience.budget
             host = self._host(routes[at][0])
             size_before = reached
             try:
@@ -197,10 +197,13 @@ class Courier:
                 patience.progress(reached - size_before)
                 if setback.unreachable and host is not None:
                     host.unreachable()
-            except FileMissing:
+            except FileFailed as error:
                 if at == 0:
                     raise
-                setback = Setback(f"{routes[at][0]} is not there, and the first server cannot be reached")
+                # What a mirror says is not the last word: others are left, and the first server may come back.
+                told = f"{routes[at][0]} is not there" if isinstance(error, FileMissing) else error
+                setback = Setback(f"{told}, and the first server cannot be reached")
+            patience.deadline = max(patience.deadline, errand.deadline)  # it has waited, or gained, meanwhile
             if tried_in_a_row < len(routes):
                 tried_in_a_row += 1
                 at = (at + 1) % len(routes)
@@ -352,6 +355,8 @@ def _disk_trouble(error: OSError, path: str) -> TransferFailed:
     folder = os.path.dirname(path)
     if _is_no_room(error):
         reason = f"no room on the disk for {path}"
+    elif error.errno == errno.EACCES and error.filename == path:  # what is written has other names until the end
+        reason = f"may not read {path}, which is here already ({error.strerror})"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = f"may not write to {folder} ({error.strerror})"
     elif error.errno == errno.ENAMETOOLONG:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from astra_registry.errors import BadValue, TransferFailed
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.origin import without_password
 from astra_registry.fetching.rsync import SDSS_RSYNC, Source
-from astra_registry.fetching.wanted import Wanted
+from astra_registry.fetching.wanted import Seen, Wanted
 
 FORMATS = ("urls", "aria2", "curl", "rsync")
 
+_LeftOut = Callable[[Wanted, object], None]
 
-def export(items: Iterable[Wanted], style: str) -> Iterator[str]:
-    """Give the lines of a list of ``items`` in a style of `FORMATS`; items that cannot be used are left out.
+
+def export(items: Iterable[Wanted], style: str, on_left_out: _LeftOut = lambda item, reason: None) -> Iterator[str]:
+    """Give the lines of a list of ``items`` in a style of `FORMATS`, each file once.
+
+    ``on_left_out`` is called with an item that cannot be in the list, and the reason.
 
     ``urls``: one a line. ``aria2``: for ``aria2c -i FILE``; further locations as its alternatives. ``curl``: for
     ``curl -Z -K FILE``. ``rsync``: a shell script, one command a folder of the server's top. For what is
@@ -25,13 +29,22 @@ def export(items: Iterable[Wanted], style: str) -> Iterator[str]:
     """
     if style not in FORMATS:
         raise BadValue(f"there is no export {style!r}; there are {', '.join(FORMATS)}")
-    usable = (item for item in items if item.error is None and item.urls)
+    usable = _usable(items, on_left_out)
     if style == "rsync":
-        return _rsync(usable)
+        return _rsync(usable, on_left_out)
     write = {"urls": _urls, "aria2": _aria2, "curl": _curl}[style]
     # Without the first, curl keeps a page that says "404" under the file's name.
     before = ("fail", "create-dirs") if style == "curl" else ()
     return itertools.chain(before, (line for item in usable for line in write(item)))
+
+
+def _usable(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[Wanted]:
+    seen = Seen()  # two transfers to one path at once, as curl -Z would do them, make one bad file
+    for item in items:
+        if item.error is not None or not item.urls:
+            on_left_out(item, item.error or "there is no URL for it")
+        elif seen.add(item.path):
+            yield item
 
 
 def _urls(item: Wanted) -> tuple[str, ...]:
@@ -53,26 +66,31 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _rsync(items: Iterable[Wanted]) -> Iterator[str]:
+def _rsync(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[str]:
     yield "#!/bin/sh"
-    for (server, base), members in itertools.groupby(_by_rsync(items), key=lambda member: member[0]):
+    yield "failed=0"
+    for (server, base), members in itertools.groupby(_by_rsync(items, on_left_out), key=lambda member: member[0]):
         yield f"mkdir -p {shlex.quote(base)}"
-        yield f"rsync -a --files-from=- {shlex.quote(server)} {shlex.quote(base)} <<'END'"
+        yield f"rsync -a --files-from=- {shlex.quote(server)} {shlex.quote(base)} <<'END' || failed=$?"
         for _, path in members:
             # rsync takes lines that begin so for comments, and the shell that one for the end.
             yield f"./{path}" if path.startswith(("#", ";")) or path == "END" else path
         yield "END"
+    yield "exit $failed"
 
 
-def _by_rsync(items: Iterable[Wanted]) -> Iterator[tuple[tuple[str, str], str]]:
+def _by_rsync(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[tuple[tuple[str, str], str]]:
     """Give (URL of the server's module, folder here) and the path below both."""
     for item in items:
         try:
             source = Source.of(item.urls[0])
-        except TransferFailed:
+        except TransferFailed as error:
+            on_left_out(item, error)
             continue
         user = "" if is_public(item.urls[0], item.product) else SDSS_RSYNC.get(source.web_host, ("", ""))[1]
         # The list's paths are the same on both sides; where a file belongs elsewhere, rsync cannot say so.
         base = item.path.removesuffix(source.path)
         if base != item.path and base.endswith("/"):
             yield (f"rsync://{user}{user and '@'}{source.authority}/{source.module}/", base), source.path
+        else:
+            on_left_out(item, f"rsync's lists have no way to bring it to {item.path}")

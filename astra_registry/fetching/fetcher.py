@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.credentials import Keys, Login, trusted_hosts
@@ -21,9 +21,11 @@ from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.ledger import Entry, Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
+from astra_registry.fetching.origin import split
+from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.setbacks import Stopped
+from astra_registry.fetching.setbacks import Setback, Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _CHUNK = 250
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
 _PROGRESS_EVERY = 0.2  # seconds
+_END_WITHIN = 5.0  # seconds: whoever waits for a dead file system, or for a name server, cannot be woken
 
 
 class Fetcher:
@@ -198,6 +201,28 @@ class Fetcher:
         except (OSError, ValueError):
             return False
 
+    def head(self, url: str, *, public: bool) -> dict[str, str]:
+        """Return the headers with which the server would send a file, trying as often as for the file itself."""
+        host = self._hosts[split(url)[0]]
+        patience = Patience(self._options.retries)
+        while True:
+            host.check()
+            try:
+                headers = self.http.head(url, public=public)
+            except Setback as setback:
+                wait = patience.wait_after(setback)
+                if wait is None:
+                    if setback.unreachable:
+                        host.gave_up(str(setback))
+                    raise TransferFailed(f"{setback}; {patience.reason}") from None
+                self._hosts.sleep(wait)
+            except FileFailed:
+                host.answered()
+                raise
+            else:
+                host.answered()
+                return headers
+
     @property
     def _by_rsync(self) -> bool:
         return self._convoy is not None and not self._convoy.closed
@@ -265,8 +290,9 @@ class Fetcher:
         self._comparing.surveyed()  # nobody waits for more
         for _ in self._threads:
             self._todo.put(None)
+        until = time.monotonic() + _END_WITHIN
         for thread in self._threads:
-            thread.join(timeout=5.0)  # one that waits for a dead file system cannot be woken
+            thread.join(timeout=max(0.0, until - time.monotonic()))
         self._threads.clear()
         self._hosts.close()
         self._courier.settle()

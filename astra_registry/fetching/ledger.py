@@ -19,6 +19,7 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS whole (
 ) WITHOUT ROWID"""
 _WRITE_EVERY = 1.0  # seconds
 _WRITE_AT = 500  # rows
+_LATEST = (1 << 63) - 1  # nanoseconds since 1970, in the year 2262: SQLite has no larger numbers
 
 
 class Entry(NamedTuple):
@@ -41,6 +42,15 @@ def entry_of(path: str, *, sha1: str | None = None, etag: str | None = None, url
     """Return the entry for a file that has just been found whole."""
     status = os.stat(path)
     return Entry(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, sha1, etag, url)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path is text: a file system takes any bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Ledger:
@@ -74,19 +84,21 @@ class Ledger:
         """Return the entries of some files (at most 500 at a time), by absolute path."""
         if self._database is None:
             return {}
-        wanted = list(paths)
+        wanted = [path for path in paths if _is_text(path)]
         marks = ",".join("?" * len(wanted))
         try:
             rows = self._database.execute(
                 f"SELECT path, size, mtime, ctime, sha1, etag, url FROM whole WHERE path IN ({marks})",  # noqa: S608
                 wanted,
             ).fetchall()
-        except (sqlite3.Error, UnicodeError):
+        except sqlite3.Error:
             return {}
         return {row[0]: Entry(*row) for row in rows}
 
     def remember(self, entry: Entry) -> None:
-        """Note that a file is whole; written with others, soon."""
+        """Note that a file is whole; written with others, soon. What the database cannot hold stays unknown."""
+        if not _is_text(entry.path) or not all(abs(at) <= _LATEST for at in (entry.mtime, entry.ctime)):
+            return
         self._waiting.append(entry)
         if len(self._waiting) >= _WRITE_AT or time.monotonic() - self._written > _WRITE_EVERY:
             self.write()

@@ -141,6 +141,7 @@ def _checked(locked: LockedFile) -> LockedFile:
 
 def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
     """Give the files of a lock file; BadTable names the line that cannot be read."""
+    no_lock = f"{os.fspath(path)} is not a lock file of astra-registry"
     number = 0
     # Bytes that are no UTF-8 are then wrong in their line.
     with open(path, encoding="utf-8", errors="surrogateescape") as stream:
@@ -148,13 +149,13 @@ def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
             try:
                 told = json.loads(line)
                 locked = _checked(LockedFile(**told)) if number > 1 else None
-            except (ValueError, TypeError) as error:
-                raise BadTable(f"{os.fspath(path)}, line {number}: {error}") from None
+            except (ValueError, TypeError, RecursionError) as error:
+                raise BadTable(f"{os.fspath(path)}, line {number}: {error}" if number > 1 else no_lock) from None
             if locked is not None:
                 yield locked
             elif not isinstance(told, dict) or told.get("format") != _HEAD["format"]:
-                raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry")
+                raise BadTable(no_lock)
             elif told.get("version") != _HEAD["version"]:
                 raise BadTable(f"{os.fspath(path)} is a lock file of another version ({told.get('version')!r})")
     if number == 0:
-        raise BadTable(f"{os.fspath(path)} is not a lock file of astra-registry: it is empty")
+        raise BadTable(f"{no_lock}: it is empty")

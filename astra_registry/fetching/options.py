@@ -39,6 +39,8 @@ class Options:
         for name in ("jobs", "timeout", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise BadSetting(f"{name} is {getattr(self, name)!r}, and must be more than 0")
+        if self.link and isinstance(self.transport, str) and self.transport != "file":
+            raise BadSetting("links can be made to files that are mounted here: link needs the transport file")
         if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
             raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
 

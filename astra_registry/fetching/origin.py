@@ -12,7 +12,7 @@ from astra_registry.errors import BadSetting, TransferFailed
 PORTS = {"http": 80, "https": 443, "rsync": 873}
 
 # What may stand in a request's target as it is; anything else is escaped (an existing %41 is left alone).
-_SAFE = "!#$%&'()*+,/:;=?@[]~"
+SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
 class Origin(NamedTuple):
@@ -65,7 +65,7 @@ def split(url: str) -> tuple[Origin, str]:
     rest = rest.partition("#")[0]
     netloc, slash, path = rest.partition("/")
     # A user and password in the URL would end up in messages and reports; they belong in .netrc.
-    target = urllib.parse.quote(slash + path, safe=_SAFE) if slash else "/"
+    target = urllib.parse.quote(slash + path, safe=SAFE) if slash else "/"
     return _origin(scheme, netloc.rpartition("@")[2]), target
 
 

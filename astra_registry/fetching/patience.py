@@ -17,19 +17,19 @@ PROGRESS = 1 << 20  # bytes: a try that brought as much was worth it, and the co
 class Patience:
     """The patience for one file; `wait_after` a setback tells how long to wait, or that it is enough."""
 
-    def __init__(self, retries: int, budget: float = BUDGET) -> None:
+    def __init__(self, retries: int) -> None:
         self._retries = retries
-        self._budget = budget
+        self.budget = BUDGET
         self._left = retries
         self._number = 0
-        self.deadline = time.monotonic() + budget
+        self.deadline = time.monotonic() + self.budget
         self.reason = ""
 
     def progress(self, gained: int) -> None:
         """Note that a try brought so many bytes which the next one need not bring again."""
         if gained >= PROGRESS:
             self._left, self._number = self._retries, 0
-            self.deadline = time.monotonic() + self._budget
+            self.deadline = time.monotonic() + self.budget
 
     def wait_after(self, setback: Setback) -> float | None:
         """Return the seconds to wait; None, with the ``reason``, when the file is to be given up."""
@@ -49,7 +49,7 @@ class Patience:
         end = time.monotonic() + wait
         if end >= self.deadline:
             if asked is None or not is_first:
-                self.reason = f"given up after {self._budget:.0f} s"
+                self.reason = f"given up after {self.budget:.0f} s"
                 return None
             # The server's first wish is granted; the file has one more chance at the end of it.
             self._left = 0

@@ -76,7 +76,7 @@ class Plan:
         if self.missing:
             told.append(f"{self.missing:,} of {self.asked:,} asked for are not on the server")
         if self.unusable:
-            told.append(f"{self.unusable:,} rows cannot be used")
+            told.append(f"{self.unusable:,} row{'' if self.unusable == 1 else 's'} cannot be used")
         if self.free is not None:
             room = {True: "", False: ": NOT ENOUGH", None: ""}[self.has_room]
             told.append(f"{size_of(self.free)} free on the disk{room}")
@@ -105,7 +105,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
                 counts["present"] += 1
             elif len(sample) < ask:
                 sample.append(item)
-        sizes = _sizes(fetcher, sample)
+        sizes = _sizes(fetcher, sample, options.jobs)
     finally:
         fetcher.close()
     told = [size for size in sizes if size is not None and size >= 0]
@@ -119,7 +119,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
     )
 
 
-def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
+def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None]:
     """Return the sizes as far as the server tells them in a few seconds; -1 for what it has not."""
     until = time.monotonic() + _SECONDS
 
@@ -132,19 +132,24 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
                     continue
                 except (OSError, FileFailed):
                     return None
-            if time.monotonic() > until or not url.startswith("http"):
+            left = until - time.monotonic()
+            if left <= 0 or not url.startswith("http"):
                 return None
             try:
-                length = fetcher.http.head(url, public=is_public(url, item.product)).get("content-length", "")
+                head = fetcher.http.head(url, public=is_public(url, item.product), seconds=left)
             except FileMissing:
                 continue
             except FileFailed:
                 return None
-            return number(length)
+            return number(head.get("content-length", ""))
         return -1
 
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(size, sample))
+    with ThreadPoolExecutor(min(8, jobs)) as pool:
+        try:
+            return list(pool.map(size, sample))
+        except BaseException:
+            fetcher.close()  # else the pool waits for those that wait for the server
+            raise
 
 
 def _free(path: str) -> int | None:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 
 from astra_registry.fetching.parts import Part
+from astra_registry.fetching.patience import PROGRESS
 
 
 @attrs.frozen
@@ -38,14 +39,30 @@ class Errand:
     part: Part | None = None
     public: bool = True
     deadline: float = math.inf  # of time.monotonic()
+    budget: float = 0.0  # seconds that it has again after progress
     on_bytes: Callable[[int], None] = lambda _: None
     requests: int = 0
     ranges: bool = True  # False once the server has shown that it cannot be trusted with them
+    _unrewarded: int = attrs.field(default=0, init=False)  # bytes
 
     @property
     def patience(self) -> float:
         """Seconds that are left."""
         return self.deadline - time.monotonic()
+
+    def gained(self, count: int) -> None:
+        """Note bytes that came, and are kept; called from several threads."""
+        self.on_bytes(count)
+        self._unrewarded += count
+        if self._unrewarded >= PROGRESS:
+            self._unrewarded = 0
+            self.deadline = max(self.deadline, time.monotonic() + self.budget)
+
+    def wait(self, for_something: Callable[[], object]) -> None:
+        """Wait for what is not the server's fault (others are served, it asked for a pause): that costs no patience."""
+        began = time.monotonic()
+        for_something()
+        self.deadline += time.monotonic() - began
 
 
 class Throttle:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 
 import attrs
 
@@ -67,7 +68,7 @@ def verify(
     timeout: float | None = None,
     ledger: str | None = None,
 ) -> Iterator[Finding]:
-    """Give a finding for each file, and for each file below each folder.
+    """Give a finding for each file, and for each file below each folder (links to folders elsewhere are followed).
 
     By itself a file is checked for its FITS structure to the last block, its gzip trailer, its CHECKSUM and DATASUM
     cards, and the sha1 that was recorded when it was fetched. ``remote`` asks the server for size, ETag and
@@ -126,10 +127,10 @@ def _findings(
             if not chunk and not waiting:
                 return
     finally:
+        if fetcher is not None:
+            fetcher.close()  # first, for the pool waits for those that wait for the server
         pool.shutdown(wait=True, cancel_futures=True)
         ledger.close()
-        if fetcher is not None:
-            fetcher.close()
 
 
 def _concluded(
@@ -156,17 +157,41 @@ def _repaired(finding: Finding, options: Options, urls_of: _UrlsOf) -> Finding:
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
-    """Give the files, and those below folders; not the private ones of transfers."""
+    """Give the files, and those below folders; not the private ones of transfers. A folder that cannot be read too."""
     for given in paths:
         path = os.fspath(given)
-        if not os.path.isdir(path):
+        if os.path.isdir(path):
+            yield from _below(path)
+        else:
             yield path
-            continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not _PRIVATE.match(name))
-            for name in sorted(names):
-                if not _PRIVATE.match(name):
-                    yield os.path.join(folder, name)
+
+
+def _below(top: str) -> Iterator[str]:
+    unread: list[str] = []
+    real_top = Path(os.path.realpath(top))
+    looked_into = {real_top}
+
+    def is_for_us(path: str) -> bool:
+        """Whether a folder is one to look into: parts of an archive are often links to another disk."""
+        if not os.path.islink(path):
+            return True
+        real = Path(os.path.realpath(path))
+        # What lies below one of these is seen there; what lies above the top would lead round in a circle.
+        if real in real_top.parents or not looked_into.isdisjoint((real, *real.parents)):
+            return False
+        looked_into.add(real)
+        return True
+
+    for folder, folders, names in os.walk(
+        top, followlinks=True, onerror=lambda error: unread.append(str(error.filename))
+    ):
+        folders[:] = sorted(
+            name for name in folders if not _PRIVATE.match(name) and is_for_us(os.path.join(folder, name))
+        )
+        for name in sorted(names):
+            if not _PRIVATE.match(name):
+                yield os.path.join(folder, name)
+    yield from unread
 
 
 class _Check:
@@ -193,8 +218,10 @@ class _Check:
             problem = "it is not here" if status == "missing" else str(error)
         except CorruptFile as error:
             status, problem = "bad", str(error)
-        except (FileFailed, NotIdentified, OSError) as error:
+        except (FileFailed, NotIdentified) as error:
             status, problem = "unknown", str(error)
+        except OSError as error:
+            status, problem = "unknown", f"it cannot be read ({error.strerror or error})"
         return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
 
     def entry(self) -> Entry:
@@ -205,6 +232,8 @@ class _Check:
 
     def _alone(self) -> None:
         status = os.stat(self._path)
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(self._path).close()  # only a folder that cannot be read comes here
         if not stat.S_ISREG(status.st_mode):
             raise FileFailed("it is no regular file")
         self._size = status.st_size
@@ -231,7 +260,7 @@ class _Check:
         for url in dict.fromkeys(known) or self._urls_of(self._path):
             self._url = self._url or url
             try:
-                return url, fetcher.http.head(url, public=is_public(url))
+                return url, fetcher.head(url, public=is_public(url))
             except FileMissing as error:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 _SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[^/:?#\[\]\s]+)(:[0-9]+)?(/[^?#\s]*)?", re.ASCII)
+_LONGEST = 1e9  # seconds, 31 years: sockets and locks refuse to wait for some that are longer
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -72,13 +73,13 @@ def _whole(value: object, least: int) -> int:
 
 
 def seconds(value: object, folder: str) -> float:
-    """A time in seconds, above 0 and finite."""
+    """A time in seconds, above 0 and such as a clock can count."""
     try:
         number = float("nan") if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float("nan")
-    if not 0 < number < float("inf"):
-        raise ValueError("a number of seconds above 0")
+    if not 0 < number <= _LONGEST:
+        raise ValueError("a number of seconds above 0" if not number > _LONGEST else "at most 1,000,000,000 seconds")
     return number
 
 

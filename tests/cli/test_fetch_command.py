@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -162,6 +163,45 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
     assert "there is no folder" in ran.err
 
 
+@pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])
+def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetched(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("a folder")
+    os.mkfifo("a pipe")
+
+    ran = cli("fetch", *STARS, "--lock", place)
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert f"'{place}' cannot be written: " in ran.err
+    assert stat.S_ISFIFO(os.stat("a pipe").st_mode)
+
+
+def test_a_report_that_cannot_be_written_in_the_end_is_named_and_costs_no_lock_file(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    report, lock = tmp_path / "out.csv", tmp_path / "data.lock"
+    sas.faults = lambda request: Fault(before=lambda: report.mkdir(exist_ok=True))
+
+    ran = cli("fetch", *STARS, "--report", report, "--lock", lock)
+
+    assert ran.code == 1
+    assert ran.err.endswith(f"astra-registry: '{report}' cannot be written: Is a directory\n")
+    assert "2 fetched" in ran.err
+    assert len(lock.read_text().splitlines()) == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_lock_file_of_a_part_of_the_files_is_said_to_be_that(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    sas.faults = lambda request: Fault(status=404) if "4264" in request.path else None
+
+    ran = cli("fetch", *STARS, "--lock", tmp_path / "data.lock")
+
+    assert ran.code == 1
+    assert f"{tmp_path / 'data.lock'} holds 1 of 2 files" in ran.err
+
+
 def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
     cli: Cli, sas: EmbeddedSas, tmp_path: Path
 ) -> None:
@@ -189,6 +229,24 @@ def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: Em
     assert ran.code == 0
     assert "apStar-r6-2M03290406+3117075.fits" in ran.out
     assert sas.requests == []
+
+
+def test_mirrors_may_be_named(cli: Cli, sas: EmbeddedSas) -> None:
+    ran = cli("--remote-base", "http://127.0.0.1:1", "fetch", *STARS, "--mirrors", f"http://127.0.0.1:2,{sas.url}")
+
+    assert ran.code == 0
+    assert len(ran.lines) == 2
+
+
+def test_an_export_without_some_rows_says_so(cli: Cli, tmp_path: Path) -> None:
+    table = tmp_path / "stars.csv"
+    table.write_text("obj,field,telescope,apred\n2M03290406+3117075,4587,apo25m,r6\n,4587,apo25m,r6\n")
+
+    ran = cli("fetch", "apStar", "--from", table, "--release", "dr13", "--export", "urls")
+
+    assert ran.code == 1
+    assert len(ran.lines) == 1
+    assert ran.err.startswith("left out: row 1: ")
 
 
 def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from astra_registry.errors import CorruptFile, FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching import Wanted
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -413,6 +414,27 @@ def test_a_host_that_is_down_is_left_alone_after_some_files(archive: Archive) ->
     assert sum("not tried" in str(result.error) for result in report) > 300
 
 
+WAYS = ["é.fits", "%C3%A9.fits", "./../dr17/é.fits?download=1", "//HOST/sas/dr17/é.fits"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_redirect_may_be_relative_and_have_letters_of_any_alphabet(
+    make_archive: Callable[..., Archive], way: str
+) -> None:
+    archive = make_archive()
+    there = archive.add("dr17/é.fits")
+    here = Wanted((archive.sas.url_of("dr17/e.fits"),), there.path)
+    location = way.replace("HOST", f"127.0.0.1:{archive.sas.port}").encode().decode("latin-1")
+    archive.sas.faults = lambda request: (
+        Fault(status=302, headers={"Location": location}) if "/e." in request.path else None
+    )
+
+    [result] = archive.fetch([here])
+
+    assert result.status == "fetched", result.error
+    assert archive.right(there)
+
+
 def test_a_mirror_serves_when_the_first_server_is_down(make_archive: Callable[..., Archive]) -> None:
     archive, mirror = make_archive(), make_archive()
     items = archive.add_some(20)
@@ -427,6 +449,29 @@ def test_a_mirror_serves_when_the_first_server_is_down(make_archive: Callable[..
     assert not report.failed
     assert all(map(archive.right, items))
     assert all(str(result.url).startswith(mirror.sas.url) for result in report)
+
+
+REFUSALS = [
+    Fault(status=403),
+    Fault(status=401),
+    Fault(status=400),
+    Fault(status=302, headers={"Location": "file:///etc/passwd"}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["403", "401", "400", "a redirect to a file"])
+def test_a_mirror_that_refuses_does_not_keep_a_file_from_the_next(
+    make_archive: Callable[..., Archive], refusal: Fault
+) -> None:
+    archive, refusing, mirror = make_archive(), make_archive(faults=lambda request: refusal), make_archive()
+    item = archive.add("dr17/a.fits")
+    mirror.add("dr17/a.fits")
+    archive.sas.close()
+
+    [result] = archive.fetch([item], mirrors=(refusing.sas.url, mirror.sas.url))
+
+    assert result.status == "fetched", result.error
+    assert str(result.url).startswith(mirror.sas.url)
 
 
 # ---------------------------------------------------------------- soak

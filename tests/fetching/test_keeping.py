@@ -26,6 +26,7 @@ from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive
 
@@ -129,6 +130,32 @@ def test_an_archive_is_adopted(archive: Archive) -> None:
     assert all(result.sha1 for result in report)
 
 
+def test_a_server_that_fails_now_and_then_is_asked_again_by_verify(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(12)
+    archive.fetch(items)
+    archive.sas.forget()
+    archive.sas.faults = lambda request: Fault(status=503) if request.number == 1 else None
+
+    findings = list(verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, remote=True))
+
+    assert {finding.status for finding in findings} == {"whole"}
+    assert all("size" in finding.checks for finding in findings)
+
+
+def test_a_server_that_is_gone_is_not_asked_for_each_file(archive: Archive) -> None:
+    items = archive.add_some(300, size=3000)
+    archive.fetch(items)
+    archive.sas.close()
+
+    findings = list(
+        verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, remote=True, jobs=4, timeout=1)
+    )
+
+    assert {finding.status for finding in findings} == {"unknown"}
+    assert sum("not tried" in str(finding.problem) for finding in findings) > 250
+
+
 def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: Path) -> None:
     report = archive.fetch(archive.add_some(3))
     lock = tmp_path / "data.lock"
@@ -184,13 +211,23 @@ def test_a_lock_file_with_other_contents_is_refused_with_its_line(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not json\n", '{"format": "else"}\n', '{"format": "astra-registry lock", "version": 2}\n', '["a"]\n']
+    "data",
+    [b"", b"not json\n", b'{"format": "else"}\n', b'["a"]\n', b"\x1f\x8b\x08\x00\xff\n", b"[" * 100_000],
+    ids=["nothing", "text", "other JSON", "a list", "bytes", "brackets"],
 )
-def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_what_is_no_lock_file_is_refused(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "data.lock"
-    file.write_text(text)
+    file.write_bytes(data)
 
-    with pytest.raises(BadTable):
+    with pytest.raises(BadTable, match=r"data\.lock is not a lock file of astra-registry"):
+        list(read_lock(file))
+
+
+def test_a_lock_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data.lock"
+    file.write_text('{"format": "astra-registry lock", "version": 2}\n')
+
+    with pytest.raises(BadTable, match="another version"):
         list(read_lock(file))
 
 
@@ -246,6 +283,22 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     assert not os.path.exists(none.path)
 
 
+def test_an_export_has_each_file_once_and_tells_what_it_leaves_out() -> None:
+    item = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), "/sas/dr17/a.fits")
+    renamed = Wanted(item.urls, "/sas/mine.fits")
+    no_row = Wanted((), "", error=BadValue("row 3: its plate is masked"))
+    told: dict[str, list[str]] = {}
+    for style in ("urls", "rsync"):
+        told[style] = []
+        listed = list(
+            export([item, no_row, item, renamed], style, lambda item, reason, to=told[style]: to.append(str(reason)))
+        )
+        assert len([line for line in listed if line.endswith("a.fits")]) == {"urls": 2, "rsync": 1}[style]
+
+    assert told["urls"] == ["row 3: its plate is masked"]
+    assert told["rsync"] == ["row 3: its plate is masked", "rsync's lists have no way to bring it to /sas/mine.fits"]
+
+
 if shutil.which("aria2c"):
 
     def test_aria2_brings_what_was_exported_for_it(archive: Archive, tmp_path: Path) -> None:
@@ -278,8 +331,8 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
     public = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), f"{tmp_path}/dr17/a.fits")
 
     assert [line for line in export([private, public], "rsync") if line.startswith("rsync")] == [
-        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END'",
-        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END'",
+        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END' || failed=$?",
+        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END' || failed=$?",
     ]
     told = [list(export([item], "curl")) for item in (private, public)]
     assert [("netrc-optional" in lines) for lines in told] == [True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import socketserver
 import threading
@@ -92,6 +93,7 @@ NONSENSE = {
     "a chunk that is cut": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\nx",
     "a damaged encoding": answer("200 OK", b"Content-Encoding: gzip"),
     "an unknown encoding": answer("200 OK", b"Content-Encoding: br"),
+    "a coding of the transfer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
     "a part, unasked": answer("206 Partial Content", b"Content-Range: bytes 0-0/1"),
     "nothing new": b"HTTP/1.1 304 Not Modified\r\n\r\n",
 }
@@ -106,6 +108,48 @@ def test_nonsense_is_a_failure_of_its_file_in_one_line(raw: Raw, tmp_path: Path,
     assert [result.status for result in report] == ["failed"] * 3
     assert all(result.error and "\n" not in result.error for result in report)
     assert not (tmp_path / "here").exists()
+
+
+def test_a_body_that_was_compressed_in_several_members_is_opened_to_its_end(raw: Raw, tmp_path: Path) -> None:
+    """Of a gzip stream in two members, as log rotation and pigz make them, all of it is the file."""
+    raw.answer = answer("200 OK", b"Content-Encoding: gzip", body=gzip.compress(b"one ") + gzip.compress(b"two"))
+
+    [result] = brought(raw, tmp_path)
+
+    assert result.status == "fetched", result.error
+    assert Path(str(result.path)).read_bytes() == b"one two"
+
+
+def test_a_member_of_a_compressed_body_that_is_cut_is_a_failure(raw: Raw, tmp_path: Path) -> None:
+    raw.answer = answer("200 OK", b"Content-Encoding: gzip", body=gzip.compress(b"one ") + gzip.compress(b"two")[:-5])
+
+    [result] = brought(raw, tmp_path / "here")
+
+    assert result.status == "failed"
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_length_that_is_told_twice_is_a_length(raw: Raw, tmp_path: Path) -> None:
+    raw.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nstar"
+
+    [result] = brought(raw, tmp_path)
+
+    assert result.status == "fetched", result.error
+
+
+DATES = ["Thu, 01 Jan 2970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"]
+
+
+@pytest.mark.parametrize("date", DATES)
+def test_a_server_that_lives_in_another_millennium_does_not_end_the_run(raw: Raw, tmp_path: Path, date: str) -> None:
+    """What is remembered of a file has no room for its time, and the others are remembered all the same."""
+    raw.answer = answer("200 OK", b"Last-Modified: " + date.encode(), body=b"star")
+
+    report = brought(raw, tmp_path, files=3)
+    again = brought(raw, tmp_path, files=3)
+
+    assert [result.status for result in report] == ["fetched"] * 3
+    assert [result.status for result in again] == ["present"] * 3
 
 
 def dripping(first: bytes, drop: bytes) -> Callable[[socket.socket, bytes], None]:

@@ -44,6 +44,12 @@ class Attic:
         return None
 
 
+def test_links_over_http_are_refused(archive: Archive) -> None:
+    """Copies in their place would be a surprise for the disk."""
+    with pytest.raises(BadSetting, match="needs the transport file"):
+        archive.fetch(archive.wanted("dr17/a.fits"), link=True)
+
+
 def test_a_transport_is_one_method(archive: Archive) -> None:
     items = [Wanted((f"attic:{n}",), str(archive.here / f"{n}.fits")) for n in ("a", "none", "cut")]
 

@@ -168,6 +168,22 @@ def test_what_cannot_be_brought_is_not_missing_because_a_longer_name_is(archive:
     assert set(status.values()) == {"fetched"}
 
 
+def test_the_exported_script_fails_when_a_file_of_it_does(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """Also one before its last command."""
+    archive.add("dr17/a.fits")
+    items = [
+        Wanted((f"{daemon}/dr17/none.fits",), f"{tmp_path}/sas/dr17/none.fits"),
+        Wanted((f"{daemon}/dr17/a.fits",), f"{tmp_path}/elsewhere/a.fits"),
+    ]
+    script = tmp_path / "bring.sh"
+    script.write_text("\n".join(export(items, "rsync")) + "\n")
+
+    ran = subprocess.run(["sh", str(script)], check=False)
+
+    assert ran.returncode != 0
+    assert (tmp_path / "elsewhere" / "a.fits").exists()
+
+
 def test_a_second_location_is_tried_by_rsync_too(archive: Archive, daemon: str) -> None:
     archive.add("dr17/full/a.fits")
     item = by_rsync(archive, daemon, "dr17/lite/a.fits")

@@ -11,7 +11,7 @@ from astra_registry.fetching.http.dates import retry_after
 from astra_registry.fetching.http.hosts import Host, Hosts
 from astra_registry.fetching.http.proxies import refused_login
 from astra_registry.fetching.http.wire import Answer, Connection, StaleConnection
-from astra_registry.fetching.origin import split, without_password
+from astra_registry.fetching.origin import SAFE, split, without_password
 from astra_registry.fetching.setbacks import Setback
 from astra_registry.fetching.transport import Errand, Throttle
 
@@ -93,9 +93,9 @@ class HttpClient:
                 raise self.refusal(url, reply, errand)
             return reply.answer.read(_PAGE_LIMIT, errand.deadline)
 
-    def head(self, url: str, *, public: bool) -> dict[str, str]:
-        """Return the headers with which the server would send a file; raises as `fetch` does."""
-        errand = Errand(public=public, deadline=time.monotonic() + _PAGE_SECONDS)
+    def head(self, url: str, *, public: bool, seconds: float = _PAGE_SECONDS) -> dict[str, str]:
+        """Return the headers with which the server would send a file, in so many seconds; raises as `fetch` does."""
+        errand = Errand(public=public, deadline=time.monotonic() + seconds)
         with self.ask(url, errand, method="HEAD") as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
@@ -139,9 +139,10 @@ class HttpClient:
     def _ask_once(self, url: str, method: str, target: str, headers: list[tuple[str, str]], errand: Errand) -> Reply:
         host = self.hosts[split(url)[0]]
         if host.pause_left:
-            self.hosts.sleep(host.pause_left)
+            errand.wait(lambda: self.hosts.sleep(host.pause_left))
         fresh = False
         while True:
+            errand.wait(host.queue)
             connection = host.take(errand.patience, fresh=fresh)
             errand.requests += 1
             try:
@@ -180,6 +181,8 @@ class HttpClient:
 
 
 def _joined(url: str, location: str) -> str:
+    # Some servers write the bytes of a name as they are; a head's text has one character for each.
+    location = urllib.parse.quote(location.encode("latin-1"), safe=SAFE)
     try:
         return urllib.parse.urljoin(url, location)
     except ValueError:  # a bracket that opens no IPv6 address

@@ -96,7 +96,7 @@ class Download:
         if kind not in ("gzip", "x-gzip", "deflate"):
             raise TransferFailed(f"{reply.host.origin.authority} sends the file encoded as {kind!r}, unasked")
         space = room(self._client.throttle.piece)
-        unpack = zlib.decompressobj(47)
+        unpacking = Unpacking()
         name = self._url.lower()
         packed_name = name.endswith((".gz", ".tgz"))
         keep: bool | None = None if packed_name else False
@@ -104,12 +104,12 @@ class Download:
         offset = 0
         raw_offset = 0
         while count := reply.answer.read_into(space):
-            self._errand.on_bytes(count)
+            self._errand.gained(count)
             now = pace.note(count)
             self._client.throttle.spend(count)
             pace.rested(time.monotonic() - now)
             try:
-                data = unpack.decompress(space[:count])
+                data = unpacking.open(space[:count])
             except zlib.error as error:
                 raise Setback(f"{reply.host.origin.authority} sent a damaged compressed body: {error}") from None
             if keep is None and data:
@@ -119,7 +119,7 @@ class Download:
             self._filling.write(chosen, offset)
             offset += len(chosen)
             raw_offset += count
-        if not unpack.eof:
+        if not unpacking.ended:
             raise Setback(f"{reply.host.origin.authority} cut the compressed body after {raw_offset} bytes")
 
     # Ranges
@@ -204,7 +204,7 @@ class Download:
         origins = self._filling.origins
         if origins is None:
             return
-        errand = Errand(public=self._errand.public, deadline=self._errand.deadline, on_bytes=self._errand.on_bytes)
+        errand = Errand(public=self._errand.public, deadline=self._errand.deadline)
         last = min(end + _OVERLAP, pieces.size) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:
@@ -261,7 +261,7 @@ class Download:
     def _keep(self, data: memoryview, span: list[int]) -> int:
         """Write what came to the end of a span; return the new end."""
         end = self._filling.extend(span, data)
-        self._errand.on_bytes(len(data))
+        self._errand.gained(len(data))
         self._client.throttle.spend(len(data))
         return end
 
@@ -283,6 +283,26 @@ class Download:
             pieces.append(bytes(space[:count]))
             at += count
         self._filling.note_seam(first, b"".join(pieces))
+
+
+class Unpacking:
+    """Opens a body that was compressed on the way, piece by piece; like a file of gzip it may have several members."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(47)
+
+    def open(self, data: memoryview) -> bytes:
+        """Return what is in the next piece; zlib.error when it is damaged."""
+        opened = self._member.decompress(data)
+        while self._member.eof and (rest := self._member.unused_data):
+            self._member = zlib.decompressobj(47)
+            opened += self._member.decompress(rest)
+        return opened
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last member is complete."""
+        return self._member.eof
 
 
 class _Pace:

@@ -34,9 +34,12 @@ class Host:
         self._pause_until = 0.0
         self._down_until = 0.0
 
-    def take(self, patience: float, *, fresh: bool = False) -> Connection:
-        """Return a connection, waiting for a free place: one at rest (unless it must be ``fresh``), else a new one."""
+    def queue(self) -> None:
+        """Wait for a free place; `take` has to follow."""
         self._slots.acquire()
+
+    def take(self, patience: float, *, fresh: bool = False) -> Connection:
+        """Return a connection in one's place: one at rest (unless it must be ``fresh``), else a new one."""
         try:
             if not fresh:
                 with self._lock:

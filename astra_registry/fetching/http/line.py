@@ -38,9 +38,7 @@ class Line:
         timeout = max(0.1, min(self.connect_timeout, patience))
         through = f" (through the proxy {proxy})" if proxy else ""
         try:
-            # A name as bytes is asked for as it is; for one as text Python loads the tables of other alphabets first.
-            name: Any = host.encode() if host.isascii() else host
-            plain = socket.create_connection((name, port), timeout)
+            plain = self._connected(host, port, timeout)
         except TimeoutError:
             raise Setback(
                 f"{origin.authority} did not accept a connection within {timeout:g} s{through}", unreachable=True
@@ -54,20 +52,39 @@ class Line:
                 if proxy is not None:
                     tunnel(plain, origin, proxy, timeout)
                     plain.settimeout(timeout)
-                secured = self._secured(plain, origin)
-            else:
-                secured = plain
-            secured.settimeout(self.timeout)
+                return self._secured(plain, origin)
+            plain.settimeout(self.timeout)
         except BaseException:
-            plain.close()
+            self.close(plain)
             raise
+        return plain
+
+    def _connected(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Return a socket on the first of the host's addresses that accepts it; the last error when none does."""
+        # A name as bytes is asked for as it is; for one as text Python loads the tables of other alphabets first.
+        name: Any = host.encode() if host.isascii() else host
+        trouble: list[OSError] = []
+        for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+            plain = socket.socket(family, kind, protocol)
+            self._admit(plain)
+            try:
+                plain.settimeout(timeout)
+                plain.connect(address)
+            except OSError as error:
+                self.close(plain)
+                trouble = [error]
+            else:
+                return plain
+        raise trouble.pop() if trouble else OSError("it has no address")  # popped: no cycle of error and frame
+
+    def _admit(self, connection: socket.socket) -> None:
+        """Have a socket among those that `cut` ends, from before its first wait; Stopped when that was called."""
         with self._lock:
-            self._open.add(secured)
+            self._open.add(connection)
             cut = self._cut
         if cut:
-            self.close(secured)
+            self.close(connection)
             raise Stopped
-        return secured
 
     def close(self, connection: socket.socket) -> None:
         """Close a socket that `open` gave."""
@@ -96,15 +113,23 @@ class Line:
         import ssl  # a server without TLS does without it
 
         context = self._context()
-        try:
-            return context.wrap_socket(plain, server_hostname=origin.host)
-        except ssl.SSLCertVerificationError as error:
-            raise TransferFailed(
-                f"the certificate of {origin.authority} is not trusted ({error.verify_message}); "
-                "name your authority's with --ca-bundle if you expect this"
-            ) from None
-        except (ssl.SSLError, OSError) as error:
-            raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
+        with contextlib.ExitStack() as undoing:
+            try:
+                secured = context.wrap_socket(plain, server_hostname=origin.host, do_handshake_on_connect=False)
+                self.close(plain)  # what it held is the other's now
+                undoing.callback(self.close, secured)
+                self._admit(secured)
+                secured.do_handshake()
+                secured.settimeout(self.timeout)
+            except ssl.SSLCertVerificationError as error:
+                raise TransferFailed(
+                    f"the certificate of {origin.authority} is not trusted ({error.verify_message}); "
+                    "name your authority's with --ca-bundle if you expect this"
+                ) from None
+            except (ssl.SSLError, OSError) as error:
+                raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
+            undoing.pop_all()
+        return secured
 
 
 def bundle_in_force(ca_bundle: str | None) -> str | None:

@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Iterable
 
+from astra_registry.errors import TransferFailed
 from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.http.proxies import Proxy
 from astra_registry.fetching.origin import Origin
@@ -195,14 +196,18 @@ class Answer:
         self._keeps = "close" not in said if version != "HTTP/1.0" else "keep-alive" in said
         self.received = 0
         self._chunk = 0
-        self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        coding = self.headers.get("transfer-encoding", "identity").lower()
+        if coding not in ("chunked", "identity"):
+            raise TransferFailed(f"{connection.origin.authority} sends the file as {coding[:40]!r}, unasked")
+        self._chunked = coding == "chunked"
         self.length: int | None = None
         if method == "HEAD" or self.status in (204, 304) or self.status < 200:
             self.length = 0
             self._chunked = False
         elif not self._chunked and "content-length" in self.headers:
             text = self.headers["content-length"]
-            self.length = number(text)
+            told = {length.strip() for length in text.split(",")}  # some gateways repeat it (RFC 9110, 8.6)
+            self.length = number(told.pop()) if len(told) == 1 else None
             if self.length is None:
                 raise Setback(f"{connection.origin.authority} promises a length of {text[:40]!r}")
         self._left = self.length
