@@ -231,14 +231,6 @@ def test_a_lock_file_of_another_version_is_refused(tmp_path: Path) -> None:
         list(read_lock(file))
 
 
-def test_what_is_not_even_text_is_refused_as_well(tmp_path: Path) -> None:
-    file = tmp_path / "data.lock"
-    file.write_bytes(b"\x89PNG\r\n\x1a\n\xff")
-
-    with pytest.raises(BadTable, match="line 1"):
-        list(read_lock(file))
-
-
 def test_a_lock_file_may_come_through_a_pipe(archive: Archive, tmp_path: Path) -> None:
     lock, pipe = tmp_path / "data.lock", tmp_path / "pipe"
     write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))
