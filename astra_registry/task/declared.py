@@ -6,18 +6,18 @@ import inspect
 import keyword
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astra_registry.conversion import plain_type
 from astra_registry.errors import BadValue
 from astra_registry.parameters import Parameter
 
-if TYPE_CHECKING:
-    from astra_registry.task.parameterised import Parameterised
 
+def declared_in(cls: type, *, in_path: bool) -> dict[str, Parameter]:
+    """Return the parameters that a class body declares, and leave attrs fields with their converters in it.
 
-def declared_in(cls: type[Parameterised]) -> dict[str, Parameter]:
-    """Return the parameters that a class body declares, and leave attrs fields with their converters in it."""
+    *in_path*: their values become parts of paths, where not every character may stand.
+    """
     declared: dict[str, Parameter] = {}
     annotations = inspect.get_annotations(cls)
     for attribute, field in list(cls.__dict__.items()):
@@ -40,7 +40,7 @@ def declared_in(cls: type[Parameterised]) -> dict[str, Parameter]:
             attribute=attribute,
             type=kind,
             refine=refine,
-            in_path=cls._parameters_are_in_paths(),
+            in_path=in_path,
             subpath=name in getattr(cls, "subpaths", ()),
             **declaration,
         )

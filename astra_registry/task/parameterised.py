@@ -29,9 +29,8 @@ GIVEN, DEFAULT, DERIVED = "given", "default", "derived"
 class Parameterised:
     """A value made of parameters: keyword-only, converted strictly, immutable."""
 
-    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
-        {}
-    )  # by attribute, in declaration order, hidden ones last
+    # By attribute, in the order of declaration, hidden ones last.
+    _parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})
     _declared: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})  # those of this very class body
     _spellings: ClassVar[Mapping[str, str]] = MappingProxyType({})  # every name and alias -> attribute
 
@@ -39,7 +38,7 @@ class Parameterised:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        declared = declared_in(cls)
+        declared = declared_in(cls, in_path=cls._parameters_are_in_paths())
         cls._declared = MappingProxyType(declared)
         # As Python finds attributes: of two bases that declare one, the first in the order of resolution wins.
         merged = {a: p for base in reversed(cls.__mro__) for a, p in base.__dict__.get("_declared", {}).items()}
