@@ -103,12 +103,12 @@ def asked_for(
     sources = [source for source in (table, urls, paths, locked) if source]
     if len(sources) > 1:
         raise BadValue("--from, --urls, --paths and --locked: one of them at a time")
+    if name is not None and (locked or urls or paths):
+        raise BadValue("a lock file, or a list of URLs or paths, tells the products by itself: leave the product out")
     if locked:
         base = setting("remote_base")
         return (file.wanted(sas_base_dir=setting("sas_base_dir"), remote_base=base) for file in read_lock(locked))
     if urls or paths:
-        if name is not None:
-            raise BadValue("a list of URLs or paths tells the products by itself: leave the product out")
         return identified(urls or paths or "")
     if table:
         from astra_registry.rows import products_of

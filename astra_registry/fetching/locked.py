@@ -1,6 +1,7 @@
 """Lock files: what exactly was fetched, so that another machine can have exactly that, and a paper can cite it.
 
-A first line says what the file is; each further line is one file as JSON, in the order of locations.
+A first line says what the file is and how many files it names; each further line is one of them as JSON, in the order
+of locations.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Locking:
     def write(self, path: str | os.PathLike[str]) -> int:
         """Write the lock file; return the number of its files."""
         with written(path, overwrite=True) as private, open(private, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(_HEAD) + "\n")
+            stream.write(json.dumps({**_HEAD, "files": self._spool.count}) + "\n")
             stream.writelines(f"{line}\n" for _, line in self._spool.rows("location"))
         return self._spool.count
 
@@ -140,9 +141,9 @@ def _checked(locked: LockedFile) -> LockedFile:
 
 
 def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
-    """Give the files of a lock file; BadTable names the line that cannot be read."""
+    """Give the files of a lock file; BadTable names the line that cannot be read, and tells when some are cut off."""
     no_lock = f"{os.fspath(path)} is not a lock file of astra-registry"
-    number = 0
+    number = promised = 0
     # Bytes that are no UTF-8 are then wrong in their line.
     with open(path, encoding="utf-8", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, 1):
@@ -157,5 +158,9 @@ def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
                 raise BadTable(no_lock)
             elif told.get("version") != _HEAD["version"]:
                 raise BadTable(f"{os.fspath(path)} is a lock file of another version ({told.get('version')!r})")
+            else:
+                promised = told.get("files", 0)  # those of 1.0.0 do not tell it
     if number == 0:
         raise BadTable(f"{no_lock}: it is empty")
+    if promised and number - 1 != promised:
+        raise BadTable(f"{os.fspath(path)} is cut: it names {number - 1} of its {promised} files")

@@ -222,6 +222,15 @@ def test_a_lock_file_brings_the_same_data_elsewhere_or_says_what_differs(
     assert "276" in next(line["error"] for line in differs.json_lines if line["status"] == "failed")
 
 
+@pytest.mark.parametrize("source", ["--locked", "--urls", "--paths"])
+def test_a_product_beside_a_list_that_tells_the_products_is_refused(cli: Cli, tmp_path: Path, source: str) -> None:
+    (tmp_path / "list").write_text("")
+
+    ran = cli("fetch", "apStar", source, tmp_path / "list")
+
+    assert (ran.code, "leave the product out" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize("style", ["urls", "aria2", "curl", "rsync"])
 def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: EmbeddedSas, style: str) -> None:
     ran = cli("fetch", *STARS, "--export", style)

@@ -231,6 +231,15 @@ def test_a_lock_file_of_another_version_is_refused(tmp_path: Path) -> None:
         list(read_lock(file))
 
 
+def test_a_lock_file_that_lacks_its_end_is_told(archive: Archive, tmp_path: Path) -> None:
+    lock = tmp_path / "data.lock"
+    write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))
+    lock.write_text("".join(lock.read_text().splitlines(keepends=True)[:-1]))
+
+    with pytest.raises(BadTable, match="it names 2 of its 3 files"):
+        list(read_lock(lock))
+
+
 def test_a_lock_file_may_come_through_a_pipe(archive: Archive, tmp_path: Path) -> None:
     lock, pipe = tmp_path / "data.lock", tmp_path / "pipe"
     write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))
