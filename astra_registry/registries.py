@@ -219,7 +219,9 @@ class Registry(Mapping[str, type[DataProduct]]):
             declarations = list(self.declarations())
             by_hand = {declaration.name for declaration in declarations if claims.by_hand(declaration.name)}
             why_empty = None if len(self) else self.why_empty()
-            places = self._places = Places(self, declarations, by_hand=by_hand, why_empty=why_empty)
+            places = Places(self, declarations, by_hand=by_hand, why_empty=why_empty)
+            if self._held is claims:  # else another thread has loaded other plugins meanwhile
+                self._places = places
         return places
 
     # -- plugins -------------------------------------------------------------------------------------

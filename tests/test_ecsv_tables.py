@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from hypothesis import strategies as st
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable
 from astra_registry.tables import Columns, iter_columns, read_columns
+from tests.streaming import growth, in_pieces, told
 
 HEADER = """\
 # %ECSV 1.0
@@ -51,16 +49,6 @@ kinds = {
 
 def whole(path: Path) -> Columns:
     return read_columns(Table.read(path, format="ascii.ecsv"))
-
-
-def in_pieces(path: Path, rows: int) -> dict[str, list[Any]]:
-    pieces = list(iter_columns(path, rows=rows))
-    return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}
-
-
-def told(columns: Any) -> dict[str, list[tuple[type, str]]]:
-    """Return columns so that nan is nan, -0.0 is not 0.0, and 1 is neither 1.0 nor True."""
-    return {name: [(type(value), repr(value)) for value in column] for name, column in columns.items()}
 
 
 @st.composite
@@ -218,18 +206,8 @@ def test_a_long_ecsv_table_takes_no_more_memory_than_a_short_one(tmp_path: Path)
     short = tmp_path / "short.ecsv"
     short.write_text(HEADER + NAMES + "2M16544175-2148453 55874 10.5 True\n" * 1000)
     path.write_text(HEADER + NAMES + "2M16544175-2148453 55874 10.5 True\n" * 200_000)
-    code = """
-import sys
-from astra_registry.tables import iter_columns
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
-list(iter_columns(sys.argv[1]))
-before = peak()
-print(sum(part.size for part in iter_columns(sys.argv[2], rows=1000)), peak() - before)
-"""
-    out = subprocess.run([sys.executable, "-c", code, short, path], capture_output=True, text=True, check=True).stdout
 
-    rows, grown = map(int, out.split())
+    rows, grown = growth(short, path)
+
     assert rows == 200_000
     assert grown < 20, "astropy takes 200 MB"

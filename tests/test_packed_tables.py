@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from astra_registry.errors import BadTable
 from astra_registry.tables import column_names, iter_columns, read_columns, write_table
+from tests.streaming import growth
 
 
 def packed(path: Path) -> Path:
@@ -115,21 +116,10 @@ except FileFailed as error:
 def test_a_long_packed_fits_table_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     path = tmp_path / "long.fits"
     Table({"n": np.arange(300_000), "wide": np.zeros((300_000, 30))}).write(path)
-    code = """
-import sys
-from astra_registry.tables import iter_columns
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
-list(iter_columns(sys.argv[1]))
-before = peak()
-print(sum(part.size for part in iter_columns(sys.argv[2], columns=["n"], rows=1000)), peak() - before)
-"""
     write_table({"n": [1]}, tmp_path / "short.fits")
-    arguments = [packed(tmp_path / "short.fits"), packed(path)]
-    out = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
 
-    rows, grown = map(int, out.split())
+    rows, grown = growth(packed(tmp_path / "short.fits"), packed(path), "n")
+
     assert rows == 300_000
     assert grown < 30, "of 74 MB"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ from hypothesis import strategies as st
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable
 from astra_registry.tables import Columns, iter_columns, read_columns
+from tests.streaming import growth, in_pieces, told
 
 BEFORE = """\
 <?xml version="1.0" encoding="utf-8"?>
@@ -45,15 +43,6 @@ kinds = {
 
 def whole(path: Path) -> Columns:
     return read_columns(Table.read(path, format="votable"))
-
-
-def in_pieces(path: Path, rows: int) -> dict[str, list[Any]]:
-    pieces = list(iter_columns(path, rows=rows))
-    return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}
-
-
-def told(columns: Any) -> dict[str, list[tuple[type, str]]]:
-    return {name: [(type(value), repr(value)) for value in column] for name, column in columns.items()}
 
 
 @st.composite
@@ -164,19 +153,8 @@ def test_a_long_votable_takes_no_more_memory_than_a_short_one(tmp_path: Path) ->
     row = "<TR><TD>010</TD><TD>55874</TD><TD>1 2</TD><TD>T</TD></TR>\n"
     (tmp_path / "short.vot").write_text(BEFORE + 1000 * row + AFTER)
     (tmp_path / "long.vot").write_text(BEFORE + 100_000 * row + AFTER)
-    code = """
-import sys
-from astra_registry.tables import iter_columns
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
-list(iter_columns(sys.argv[1]))
-before = peak()
-print(sum(part.size for part in iter_columns(sys.argv[2], rows=1000)), peak() - before)
-"""
-    arguments = [tmp_path / "short.vot", tmp_path / "long.vot"]
-    out = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
 
-    rows, grown = map(int, out.split())
+    rows, grown = growth(tmp_path / "short.vot", tmp_path / "long.vot")
+
     assert rows == 100_000
     assert grown < 15, "astropy takes 60 MB"

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from astra_registry.paths.quoting import is_text
+
 JSON = click.option("--json", "in_json", is_flag=True, help="As a JSON array.")
 NARROWEST = 12  # characters of a column, when a terminal is narrow
 
@@ -25,19 +27,11 @@ def as_json(data: Iterable[Any]) -> None:
     separator = "["
     for item in data:
         text = json.dumps(item, ensure_ascii=False, default=str)
-        if not _is_text(text):  # the name of a file that is none: JSON's escapes keep it
+        if not is_text(text):  # the name of a file that is none: JSON's escapes keep it
             text = json.dumps(item, default=str)
         click.echo(f"{separator}{text}", nl=False)
         separator = ",\n "
     click.echo("[]" if separator == "[" else "]")
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def table(

@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from astra_registry.paths.quoting import is_text
+
 _SCHEMA = """CREATE TABLE IF NOT EXISTS whole (
     path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, sha1 TEXT, etag TEXT, url TEXT
 ) WITHOUT ROWID"""
@@ -42,15 +44,6 @@ def entry_of(path: str, *, sha1: str | None = None, etag: str | None = None, url
     """Return the entry for a file that has just been found whole."""
     status = os.stat(path)
     return Entry(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, sha1, etag, url)
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path is text: a file system takes any bytes."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Ledger:
@@ -84,7 +77,7 @@ class Ledger:
         """Return the entries of some files (at most 500 at a time), by absolute path."""
         if self._database is None:
             return {}
-        wanted = [path for path in paths if _is_text(path)]
+        wanted = [path for path in paths if is_text(path)]
         marks = ",".join("?" * len(wanted))
         try:
             rows = self._database.execute(
@@ -97,7 +90,7 @@ class Ledger:
 
     def remember(self, entry: Entry) -> None:
         """Note that a file is whole; written with others, soon. What the database cannot hold stays unknown."""
-        if not _is_text(entry.path) or not all(abs(at) <= _LATEST for at in (entry.mtime, entry.ctime)):
+        if not is_text(entry.path) or not all(abs(at) <= _LATEST for at in (entry.mtime, entry.ctime)):
             return
         self._waiting.append(entry)
         if len(self._waiting) >= _WRITE_AT or time.monotonic() - self._written > _WRITE_EVERY:

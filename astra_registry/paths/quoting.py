@@ -1,4 +1,4 @@
-"""How a location is written in a URL, and read from one."""
+"""How a location is written in a URL, and read from one; and whether a name is text at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import re
 
 # What has a meaning of its own in a URL, or no place there. sdss_access quotes nothing.
 UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/]")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is text: a file system takes any bytes, and Python has those that are none as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def quoted(location: str) -> str:
