@@ -80,8 +80,9 @@ class Archive:
         return Path(item.path).read_bytes() == (self.folder / Path(item.path).relative_to(self.here)).read_bytes()
 
     def here_now(self) -> list[str]:
-        """Every file that lies here, private names too."""
-        return sorted(str(p.relative_to(self.here)) for p in self.here.rglob("*") if p.is_file())
+        """Every file that lies here, private names too; a folder that goes meanwhile has none."""
+        found = ((folder, name) for folder, _, names in os.walk(self.here) for name in names)
+        return sorted(os.path.relpath(os.path.join(*where), self.here) for where in found)
 
 
 @pytest.fixture
