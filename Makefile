@@ -10,9 +10,6 @@ PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) Makefile
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-# Two at a time: the machine that this runs on in CI has two cores.
-PYTEST_ARGS ?= -n 2 --dist worksteal
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs bench dist lowest clean
 
@@ -22,6 +19,7 @@ help:  ## list what can be made
 demo: .venv/user  ## a first tour: list, resolve, fetch and read real spectra from a small archive on this machine
 	@$(BIN)/python demo/tour.py
 
+# Two at a time: the machine that this runs on in CI has two cores.
 test: .venv/developer $(if $(CI),.venv/programs)  ## all tests, offline (options: make test PYTEST_ARGS="-k fetch -x")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
