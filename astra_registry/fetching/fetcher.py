@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -252,8 +253,8 @@ class Fetcher:
         most = self._options.jobs + max(1, self._options.jobs // 4)
         if len(self._threads) < min(most, wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)  # first: a Ctrl-C may come while it starts
             thread.start()
-            self._threads.append(thread)
 
     def _list_early(self, folder: str) -> None:
         def ask() -> tuple[()]:
@@ -264,7 +265,7 @@ class Fetcher:
         self._employ(self._outstanding + 1)
 
     def _work(self) -> None:
-        while (job := self._todo.get()) is not None:
+        while (job := self._todo.get()) is not None and not self._hosts.stop.is_set():
             try:
                 deliveries = job()
             except Stopped:
@@ -292,7 +293,8 @@ class Fetcher:
             self._todo.put(None)
         until = time.monotonic() + _END_WITHIN
         for thread in self._threads:
-            thread.join(timeout=max(0.0, until - time.monotonic()))
+            with contextlib.suppress(RuntimeError):  # it has not begun, and will find that all is over
+                thread.join(timeout=max(0.0, until - time.monotonic()))
         self._threads.clear()
         self._hosts.close()
         self._courier.settle()

@@ -8,11 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from astra_registry.fetching import Wanted
+
+from .conftest import Archive
 
 PATIENT = {"ASTRA_REGISTRY_TIMEOUT": "120", "ASTRA_REGISTRY_CONNECT_TIMEOUT": "120"}
 LOCATION = "dr13/apogee/spectro/redux/r6/stars/apo25m/4264/apStar-r6-2M00005143+5615568.fits"
@@ -94,3 +99,24 @@ def test_ctrl_c_ends_a_wait_for_the_server(
 
     assert code == 130
     assert [path.name for path in here.rglob("*")] == ["notes.txt"]
+
+
+def test_ctrl_c_while_a_thread_starts_leaves_nothing(
+    archive: Archive, mute: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts a thread waits until it runs: on a busy machine it may have begun to fetch by then."""
+    start = threading.Thread.start
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        start(thread)
+        while not archive.here_now():
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("threading.Thread.start", interrupted_start)
+    item = Wanted((f"http://127.0.0.1:{mute}/sas/{LOCATION}",), str(archive.here / LOCATION))
+
+    with pytest.raises(KeyboardInterrupt):
+        archive.fetch([item], timeout=120)
+
+    assert not archive.here.exists()
