@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +35,13 @@ class Field:
         except ValueError:
             kind = "an integer" if self.spec.endswith("d") else "text"
             raise InvalidParameter(f"{self.key} = {value!r}: it takes {kind}") from None
+
+    def texts(self, values: Sequence[PathValue]) -> list[str]:
+        """Return many values as paths show them, or raise InvalidParameter."""
+        try:
+            return list(map(format, values, repeat(self.spec)))
+        except ValueError:
+            return list(map(self.text, values))
 
 
 @attrs.frozen(slots=False)
