@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO
 
 from astra_registry.errors import CorruptFile
-from astra_registry.fetching.whole import BLOCK, card_value, hdus
+from astra_registry.fetching.whole import card_value, hdus, reading
 
 _PIECE = 1 << 22  # bytes, whole words
 
@@ -14,10 +15,7 @@ def check(path: str) -> int:
     """Return how many HDUs carry check sums that are right; CorruptFile names the first that is wrong."""
     confirmed = 0
     with open(path, "rb") as stream:
-        stream.seek(0, 2)
-        size = stream.tell()
-        stream.seek(0)
-        for hdu in list(hdus(stream, stream.read(BLOCK), size)):
+        for hdu in hdus(reading(stream.fileno()), os.fstat(stream.fileno()).st_size):
             datasum, checksum = card_value(hdu.header, b"DATASUM"), card_value(hdu.header, b"CHECKSUM")
             if datasum is None and checksum is None:
                 continue

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import io
-import math
 import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from astra_registry.errors import CorruptFile
+from astra_registry.fits_layout import BLOCK, CARD, data_size, padded
 
-BLOCK = 2880  # bytes: everything in a FITS file comes in such blocks
-_CARD = 80
+Reading = Callable[[int, int], bytes]
+"""Gives the bytes of a file at a position, at most so many."""
+
 _PIECE = 1 << 20
-_SMALL = 1 << 14  # bytes
+_START = 1 << 14  # bytes: what is read first, and holds the whole of a small file
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*(<!doctype\s+html|<html|<head|<\?xml[^>]*>\s*<!doctype\s+html|<error)", re.IGNORECASE)
@@ -54,8 +55,12 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
     ``file`` is a descriptor of it, where one is open already.
     """
     name = os.path.basename(path) if name is None else name
-    with _opened(path, file) as stream:
-        first = stream.read(BLOCK)
+    with contextlib.ExitStack() as closing:
+        if file is None:
+            file = os.open(path, os.O_RDONLY)
+            closing.callback(os.close, file)
+        read = reading(file)
+        first = read(0, BLOCK)
         if not first:
             raise CorruptFile("it is empty")
         stem, suffix = os.path.splitext(name)
@@ -64,12 +69,11 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
             magic, module = _PACKED[lowered]
             if not first.startswith(magic):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
-            stream.seek(0)
-            _check_packed(importlib.import_module(module).open(stream), is_fits=bool(_FITS.search(stem)))
+            packed = closing.enter_context(open(file, "rb", buffering=0, closefd=False))
+            packed.seek(0)
+            _check_packed(importlib.import_module(module).open(packed), is_fits=bool(_FITS.search(stem)))
         elif _FITS.search(name):
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(BLOCK)
-            _walk(stream, first, size)
+            _walk(read, os.fstat(file).st_size)
         elif lowered in _BEGINNINGS:
             if not first.startswith(_BEGINNINGS[lowered]):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
@@ -77,15 +81,16 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
             raise CorruptFile("it is an HTML page (a login or an error?), not the file")
 
 
-def _opened(path: str, file: int | None) -> BinaryIO:
-    """Return the file as a stream; a small one that is open already as its bytes, read by one call to the system."""
-    if file is None:
-        return open(path, "rb", buffering=0)
-    start = os.pread(file, _SMALL, 0)
-    if len(start) < _SMALL:
-        return io.BytesIO(start)
-    os.lseek(file, 0, os.SEEK_SET)
-    return open(file, "rb", buffering=0, closefd=False)
+def reading(file: int) -> Reading:
+    """Return what reads an open file; its start is asked of the system once, and so all of a small file."""
+    start = os.pread(file, _START, 0)
+
+    def read(position: int, count: int) -> bytes:
+        if position + count <= len(start) or len(start) < _START:
+            return start[position : position + count]
+        return os.pread(file, count, position)
+
+    return read
 
 
 def _lzma_error() -> type[Exception]:
@@ -107,13 +112,22 @@ def _check_packed(stream: BinaryIO, *, is_fits: bool) -> None:
     try:
         with stream:
             if is_fits:
-                _walk(stream, stream.read(BLOCK), None)
+                _walk(_unpacking(stream), None)
             while stream.read(_PIECE):
                 pass  # to the trailer, where the check sum is
     except CorruptFile:
         raise
     except (EOFError, zlib.error, OSError, ValueError, _lzma_error()) as error:
         raise CorruptFile(f"its compressed stream is damaged: {error}") from None
+
+
+def _unpacking(stream: BinaryIO) -> Reading:
+    def read(position: int, count: int) -> bytes:
+        if (end := stream.seek(position)) != position:
+            raise CorruptFile(f"it is cut: an HDU ends at byte {position}, the file at {end}")
+        return stream.read(count)
+
+    return read
 
 
 class Hdu(NamedTuple):
@@ -130,50 +144,48 @@ class Hdu(NamedTuple):
         return self.start + len(self.header) + self.data_size
 
 
-def hdus(stream: BinaryIO, first: bytes, size: int | None) -> Iterator[Hdu]:
+def hdus(read: Reading, size: int | None) -> Iterator[Hdu]:
     """Give the HDUs of a file, from header to header to the last block; CorruptFile where it is not FITS, or cut.
 
-    ``first`` is the first block, read already; ``size`` is None for a stream that only reading measures.
+    ``size`` is None for a packed file, which only reading measures.
     """
-    if not first.startswith(b"SIMPLE  ="):
-        raise CorruptFile(f"it is {_nature(first)}, not a FITS file")
-    position, number, block = 0, 0, first
+    position, number = 0, 0
+    block = read(0, BLOCK)
+    if not block.startswith(b"SIMPLE  ="):
+        raise CorruptFile(f"it is {_nature(block)}, not a FITS file")
     while True:
-        header, data_size = _header(stream, block, number)
-        hdu = Hdu(number, header, position, data_size)
+        header = _header(read, position, block, number)
+        hdu = Hdu(number, header, position, padded(_data_size(header, number)))
         position = hdu.end
         if size is not None and position > size:
             raise CorruptFile(f"it is cut: HDU {number} ends at byte {position}, the file at {size}")
         yield hdu
-        stream.seek(position)
-        block = stream.read(BLOCK)
+        block = read(position, BLOCK) if position != size else b""
         if not block:
-            # A packed stream cannot be sought beyond its end, and does not complain either.
-            if size is None and stream.tell() != position:
-                raise CorruptFile(f"it is cut: HDU {number} ends at byte {position}, the file at {stream.tell()}")
             return
         number += 1
         if not block.startswith(b"XTENSION"):
-            if not block.strip(b"\0 ") and not (rest := stream.read(_PIECE)).strip(b"\0 ") and len(rest) < _PIECE:
+            rest = b"" if block.strip(b"\0 ") else read(position + BLOCK, _PIECE)
+            if not (block + rest).strip(b"\0 ") and len(rest) < _PIECE:
                 return  # padding, as some writers leave it
             raise CorruptFile(f"after HDU {number - 1} come bytes that are no HDU (at byte {position})")
 
 
-def _walk(stream: BinaryIO, first: bytes, size: int | None) -> None:
-    for _ in hdus(stream, first, size):
+def _walk(read: Reading, size: int | None) -> None:
+    for _ in hdus(read, size):
         pass
 
 
-def _header(stream: BinaryIO, block: bytes, number: int) -> tuple[bytes, int]:
-    """Return a header, and the length of its data in bytes, both in whole blocks."""
+def _header(read: Reading, position: int, block: bytes, number: int) -> bytes:
+    """Return the header that begins with a block at a position, in whole blocks."""
     header = block
     while True:
         if len(block) < BLOCK:
             raise CorruptFile(f"it is cut within the header of HDU {number}")
         text = block.rstrip(b" ")
-        if text.endswith(b"END") and (len(text) - 3) % _CARD == 0:
-            return header, _data_size(header, number)
-        block = stream.read(BLOCK)
+        if text.endswith(b"END") and (len(text) - 3) % CARD == 0:
+            return header
+        block = read(position + len(header), BLOCK)
         header += block
 
 
@@ -181,11 +193,11 @@ def card_value(header: bytes, keyword: bytes) -> bytes | None:
     """Return the value of the first card of that keyword, or None."""
     start = keyword.ljust(8) + b"="
     at = header.find(start)
-    while at % _CARD:  # the word stands in a comment; -1 ends the search too, being found at no card's beginning
+    while at % CARD:  # the word stands in a comment; -1 ends the search too, being found at no card's beginning
         if at < 0:
             return None
         at = header.find(start, at + 1)
-    return header[at + 9 : at + _CARD].partition(b"/")[0].strip()
+    return header[at + 9 : at + CARD].partition(b"/")[0].strip()
 
 
 def _data_size(header: bytes, number: int) -> int:
@@ -194,15 +206,15 @@ def _data_size(header: bytes, number: int) -> int:
             int(card_value(header, b"NAXIS%d" % axis) or b"")
             for axis in range(1, int(card_value(header, b"NAXIS") or b"") + 1)
         ]
-        bits = abs(int(card_value(header, b"BITPIX") or b""))
-        if not axes:
-            return 0
-        parameters, groups = int(card_value(header, b"PCOUNT") or b"0"), int(card_value(header, b"GCOUNT") or b"1")
+        size = data_size(
+            int(card_value(header, b"BITPIX") or b""),
+            axes,
+            pcount=int(card_value(header, b"PCOUNT") or b"0"),
+            gcount=int(card_value(header, b"GCOUNT") or b"1"),
+            groups=card_value(header, b"GROUPS") == b"T",
+        )
     except ValueError:
         raise CorruptFile(f"the header of HDU {number} does not tell the size of its data") from None
-    if axes[0] == 0 and card_value(header, b"GROUPS") == b"T":
-        axes = axes[1:]
-    data = bits // 8 * groups * (parameters + math.prod(axes))
-    if data < 0:
+    if size < 0:
         raise CorruptFile(f"the header of HDU {number} tells a negative size")
-    return -(-data // BLOCK) * BLOCK
+    return size

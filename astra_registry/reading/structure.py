@@ -12,9 +12,8 @@ from typing import Any
 import attrs
 
 from astra_registry.errors import CorruptFile, FileMissing
+from astra_registry.fits_layout import BLOCK, CARD, data_size, padded
 
-BLOCK = 2880  # FITS standard 4.0, section 3.1
-_CARD = 80
 _NUMPY_TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -39,7 +38,7 @@ class Place:
     @property
     def end(self) -> int:
         """Where the next HDU begins."""
-        return self.start + -(-self.size // BLOCK) * BLOCK
+        return self.start + padded(self.size)
 
 
 def contents(path: str | os.PathLike[str]) -> bytes:
@@ -68,7 +67,10 @@ def places(found: bytes | mmap.mmap, name: str, *, limit: int | None = None) -> 
     # What follows the last HDU may be anything: FITS allows special records, archives leave padding.
     while position < len(found) and (not walked or found[position : position + 8] == b"XTENSION"):
         cards, start = _cards(found, position, name)
-        place = Place(cards, start, _data_size(cards))
+        try:
+            place = Place(cards, start, _data_size(cards))
+        except KeyError as missing:
+            raise CorruptFile(f"{name!r} is damaged: HDU {len(walked)} has no card {missing}") from None
         if place.start + place.size > len(found):
             raise CorruptFile(
                 f"{name!r} is cut off: HDU {len(walked)} ends at byte {place.end:,}, the file at {len(found):,}"
@@ -81,12 +83,14 @@ def places(found: bytes | mmap.mmap, name: str, *, limit: int | None = None) -> 
 
 
 def _cards(found: bytes | mmap.mmap, position: int, name: str) -> tuple[dict[str, Any], int]:
-    cards: dict[str, Any] = {"PCOUNT": 0, "GCOUNT": 1}
-    for at in range(position, len(found) - _CARD + 1, _CARD):
+    cards: dict[str, Any] = {"PCOUNT": 0, "GCOUNT": 1, "GROUPS": False}
+    for at in range(position, len(found) - CARD + 1, CARD):
         keyword = found[at : at + 8].rstrip()
         if keyword == b"END":
             return cards, at + BLOCK - (at - position) % BLOCK
-        if keyword in (b"BITPIX", b"PCOUNT", b"GCOUNT") or keyword.startswith(b"NAXIS"):
+        if keyword == b"GROUPS":
+            cards["GROUPS"] = found[at + 10 : at + 30].strip() == b"T"
+        elif keyword in (b"BITPIX", b"PCOUNT", b"GCOUNT") or keyword.startswith(b"NAXIS"):
             try:
                 cards[keyword.decode()] = int(found[at + 10 : at + 30])
             except ValueError:
@@ -95,15 +99,5 @@ def _cards(found: bytes | mmap.mmap, position: int, name: str) -> tuple[dict[str
 
 
 def _data_size(cards: Mapping[str, Any]) -> int:
-    axes: list[int] = [cards[f"NAXIS{n}"] for n in range(1, cards.get("NAXIS", 0) + 1)]
-    if not axes:
-        return 0
-    elements = 1
-    for length in axes[1:] if axes[0] == 0 else axes:  # random groups have a first axis of zero
-        elements *= length
-    if axes[0] == 0 and len(axes) == 1:
-        elements = 0
-    bits: int = abs(cards["BITPIX"])
-    groups: int = cards["GCOUNT"]
-    extra: int = cards["PCOUNT"]
-    return bits // 8 * groups * (extra + elements)
+    axes = [cards[f"NAXIS{n}"] for n in range(1, cards["NAXIS"] + 1)]
+    return data_size(cards["BITPIX"], axes, pcount=cards["PCOUNT"], gcount=cards["GCOUNT"], groups=cards["GROUPS"])

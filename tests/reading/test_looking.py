@@ -75,15 +75,25 @@ def test_headers_with_nonsense_are_damaged_and_what_follows_the_last_hdu_is_igno
         structure.places(
             content.replace(b"NAXIS1  =                 8575", b"NAXIS1  =            none    ", 1), "file"
         )
+    with pytest.raises(CorruptFile, match="HDU 0 has no card 'BITPIX'"):
+        structure.places(content.replace(b"BITPIX", b"BITPAX", 1), "file")
     assert len(structure.places(content + b"\0" * 2880, "file")) == 10
 
 
-def test_random_groups_and_empty_tables_have_their_sizes() -> None:
+def test_random_groups_and_tables_without_columns_have_their_sizes() -> None:
     hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns([]), fits.ImageHDU(np.zeros((2, 3)))])
     stream = io.BytesIO()
     hdus.writeto(stream)
+    cards = {"SIMPLE": "T", "BITPIX": -32, "NAXIS": 3, "NAXIS1": 0, "NAXIS2": 3, "NAXIS3": 2, "PCOUNT": 1, "GCOUNT": 5}
+    header = "".join(f"{key:8}= {value:>20}".ljust(80) for key, value in cards.items())
+    groups, none = (
+        "".join((header, f"GROUPS  = {said:>20}".ljust(80), "END")).ljust(2880).encode() + bytes(2880) for said in "TF"
+    )
 
-    assert [place.size for place in structure.places(stream.getvalue(), "file")] == [0, 0, 48]
+    for content, sizes in ((stream.getvalue(), [0, 0, 48]), (groups, [5 * (1 + 3 * 2) * 4]), (none, [5 * 4])):
+        with fits.open(io.BytesIO(content)) as opened:
+            assert [hdu.size for hdu in opened] == sizes
+        assert [place.size for place in structure.places(content, "file")] == sizes
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------
