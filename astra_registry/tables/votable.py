@@ -1,27 +1,35 @@
-"""Tables in VOTable: astropy's parser is given a document of a few rows again and again, and so reads a long one."""
+"""Tables in VOTable: astropy's parser is given a document of a few rows again and again, and so reads a long one.
+
+Rows in BINARY and BINARY2 are put into the table of a document that has none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from astra_registry.errors import BadTable
-from astra_registry.tables import whole
+from astra_registry.tables import binary, whole
+from astra_registry.tables.binary import Event
 from astra_registry.tables.columns import Columns, Wanted, choose, from_object
 from astra_registry.tables.packed import opened
 
-#: What astropy makes of XML: whether an element begins, its name, its attributes or its text, and where it stands.
-_Event = tuple[bool, str, Any, Any]
+_BINARY = frozenset({"BINARY", "BINARY2"})
 
 
 def read(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
-    """Yield the pieces of the one table of a VOTable; rows that are not elements of XML are read whole."""
+    """Yield the pieces of the one table of a VOTable; rows in FITS, in Parquet or elsewhere are read whole."""
     from astropy.utils.xml.iterparser import get_xml_iterator
 
-    with whole.told(path), opened(path) as stream, get_xml_iterator(stream.read) as events:
-        head = _through_tabledata(events)
+    with whole.told(path), contextlib.ExitStack() as files:
+        stream = files.enter_context(opened(path))
+        events: Iterator[Event] = files.enter_context(get_xml_iterator(stream.read))
+        head = _before_rows(events)
         if head is not None:
+            if head[-1][1] == "STREAM":  # whose text astropy gives as a whole
+                events = binary.events(files.enter_context(opened(path)).read)
             yield from _pieces(path, head, events, wanted, rows)
             if any(tag == "TABLE" for begins, tag, _, _ in events if begins):
                 raise BadTable(f"{path!r} holds several tables; give a file of one")
@@ -29,9 +37,9 @@ def read(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     yield from whole.read("votable", path, wanted, rows)
 
 
-def _through_tabledata(events: Iterable[_Event]) -> list[_Event] | None:
-    """Return what stands before the rows of the first table; None when there are no rows of XML."""
-    head: list[_Event] = []
+def _before_rows(events: Iterable[Event]) -> list[Event] | None:
+    """Return what stands before the rows of the first table; None when the document has none that stream."""
+    head: list[Event] = []
     for begins, tag, content, place in events:
         if begins and tag == "TABLE":
             if any(tag == "TABLE" for _, tag, _, _ in head):
@@ -40,18 +48,19 @@ def _through_tabledata(events: Iterable[_Event]) -> list[_Event] | None:
         head.append((begins, tag, content, place))
         if begins and tag == "TABLEDATA":
             return head
+        if begins and tag == "STREAM":
+            return head if head[-2][1] in _BINARY and "href" not in content else None
     return None
 
 
 def _pieces(
-    path: str, head: list[_Event], events: Iterator[_Event], wanted: Wanted | None, rows: int
+    path: str, head: list[Event], events: Iterator[Event], wanted: Wanted | None, rows: int
 ) -> Iterator[Columns]:
     origin = repr(path)
-    chosen = choose(_parsed(path, head, [], []).colnames, wanted, origin)
+    chosen = choose(_parsed(path, head, [], []).to_table().colnames, wanted, origin)
     columns = list(dict.fromkeys(chosen.values()))
     done = 0
-    while True:
-        table = _parsed(path, head, _rows(events, rows), columns)
+    for table in _tables(path, head, events, columns, rows):
         if len(table) or not done:
             yield from_object(table, columns).renamed(chosen, origin)
         done += len(table)
@@ -59,7 +68,20 @@ def _pieces(
             return
 
 
-def _rows(events: Iterator[_Event], rows: int) -> Iterator[_Event]:
+def _tables(path: str, head: list[Event], events: Iterator[Event], columns: list[str], rows: int) -> Iterator[Any]:
+    """Yield an astropy Table of the next rows, and one of the next; those after the last row are empty."""
+    if head[-1][1] == "TABLEDATA":
+        while True:
+            yield _parsed(path, head, _rows(events, rows), columns).to_table()
+    every = _parsed(path, head, [], []).fields
+    empty = _parsed(path, head, [], columns)
+    blocks = binary.content(path, events)
+    cells = binary.rows(path, blocks, every, empty.fields, has_flags=head[-2][1] == "BINARY2")
+    while True:
+        yield binary.filled(empty, list(itertools.islice(cells, rows))).to_table()
+
+
+def _rows(events: Iterator[Event], rows: int) -> Iterator[Event]:
     """Pass on as many rows, or as many as there are."""
     for event in events:
         begins, tag, _, _ = event
@@ -72,8 +94,8 @@ def _rows(events: Iterator[_Event], rows: int) -> Iterator[_Event]:
                 return
 
 
-def _parsed(path: str, head: list[_Event], rows: Iterable[_Event], columns: list[str]) -> Any:
-    """Return the astropy Table of a document that has these rows, and of these columns, or of all."""
+def _parsed(path: str, head: list[Event], rows: Iterable[Event], columns: list[str]) -> Any:
+    """Return astropy's table of a document that has these rows, and of these columns, or of all."""
     from astropy.io import votable
     from astropy.io.votable.tree import VOTableFile
 
@@ -87,4 +109,4 @@ def _parsed(path: str, head: list[_Event], rows: Iterable[_Event], columns: list
     # As astropy.io.votable.parse has them.
     config = {"columns": columns, "invalid": "exception", "verify": votable.conf.verify, "filename": path}
     document = VOTableFile(config=config, pos=(1, 1)).parse(itertools.chain(head, rows, tail), config)
-    return document.get_first_table().to_table()
+    return document.get_first_table()
