@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from astra_registry.errors import BadTable, FileMissing
-from astra_registry.tables import arrow, delimited, ecsv, fits, ipac, votable, whole
+from astra_registry.tables import arrow, blanks, delimited, ecsv, fits, ipac, votable, whole
 from astra_registry.tables.columns import Columns, Wanted
 from astra_registry.tables.packed import opened
 
@@ -49,7 +49,13 @@ def reader_of(path: str) -> Reader:
 
 _BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
 # Forms of astropy that need not be read whole.
-_STREAMED = {"ascii.ecsv": ecsv.read, "ascii.ipac": ipac.read, "votable": votable.read}
+_STREAMED: dict[str, Reader] = {
+    "ascii.basic": blanks.read,
+    "ascii.commented_header": blanks.read_commented,
+    "ascii.ecsv": ecsv.read,
+    "ascii.ipac": ipac.read,
+    "votable": votable.read,
+}
 _BY_BEGINNING = {
     b"\x89HDF": "hdf5",
     b"# %ECSV": "ascii.ecsv",
