@@ -173,7 +173,12 @@ def test_cells_of_every_type_and_size_are_read_as_astropy_reads_them(
     content, names = made
     path = tmp_path / "t.vot"
     path.write_text(content)
-    expected = whole(path)
+    try:
+        expected = whole(path)
+    except ValueError:  # astropy 6 knows no text with a bound to its length
+        with pytest.raises(BadTable):
+            in_pieces(path, rows)
+        return
 
     assert told(in_pieces(path, rows)) == told(expected)
     some = read_columns(path, columns=names)
@@ -305,4 +310,4 @@ def test_a_long_binary_votable_takes_no_more_memory_than_a_short_one(form: str, 
     rows, grown = growth(tmp_path / "short.vot", tmp_path / "long.vot")
 
     assert rows == 100_000
-    assert grown < 15, "astropy takes 60 MB"
+    assert grown < 15, "astropy takes 43 MB"

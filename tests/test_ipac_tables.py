@@ -170,4 +170,4 @@ def test_a_long_ipac_table_takes_no_more_memory_than_a_short_one(tmp_path: Path)
     rows, grown = growth(tmp_path / "short.tbl", tmp_path / "long.tbl")
 
     assert rows == 100_000
-    assert grown < 15, "astropy takes 80 MB"
+    assert grown < 15, "astropy takes 67 MB"

@@ -23,7 +23,10 @@ Row = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def events(read: Callable[[int], bytes]) -> Iterator[Event]:
-    """Yield what astropy makes of XML, but of the text of a STREAM an end for each piece, and no other text."""
+    """Yield what astropy makes of XML, but the text of a STREAM in pieces, as if it ended with each.
+
+    Other text is left out.
+    """
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.buffer_size = _TOGETHER
@@ -87,7 +90,7 @@ def rows(
     width = (len(fields) + 7) // 8 if has_flags else 0
     columns = [
         # Of text astropy heeds no flag: what is null is empty, as in BINARY.
-        (field.converter.binparse, 0 if field.datatype in _TEXT else 1 << 8 * width >> place, field.ID in names)
+        (field.converter.binparse, 0 if field.datatype in _TEXT else (1 << 8 * width) >> place, field.ID in names)
         for place, field in enumerate(fields, start=1)
     ]
     rest = bytearray()
