@@ -219,6 +219,14 @@ def test_a_row_may_be_longer_than_what_is_decoded_at_once(form: str, tmp_path: P
     assert told(in_pieces(path, 1)) == told(whole(path))
 
 
+def test_rows_that_take_no_bytes_are_none(tmp_path: Path) -> None:
+    """Astropy looks for their end for ever."""
+    path = tmp_path / "t.vot"
+    path.write_text(document("BINARY", '<FIELD name="empty" datatype="char" arraysize="0"/>', b"abc"))
+
+    assert dict(read_columns(path)) == {"empty": []}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_binary_votable_of_several_tables_is_refused(form: str, tmp_path: Path) -> None:
     path = tmp_path / "t.vot"

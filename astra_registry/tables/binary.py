@@ -63,11 +63,9 @@ def _without_namespace(name: str) -> str:
 def content(path: str, events: Iterable[Event]) -> Iterator[bytes]:
     """Yield the bytes of the first STREAM, a piece at a time; BadTable when its text is no base64."""
     rest = bytearray()
-    stream = itertools.dropwhile(lambda event: event[1] != "STREAM", events)
+    after_head = itertools.dropwhile(lambda event: event[1] != "STREAM", events)
     try:
-        for begins, tag, text, _ in stream:
-            if tag != "STREAM":
-                break
+        for begins, _, text, _ in itertools.takewhile(lambda event: event[1] == "STREAM", after_head):
             rest += b"" if begins else text.encode("ascii").translate(None, b" \t\r\n")
             if b"=" not in rest:  # it ends the whole
                 size = len(rest) // 4 * 4

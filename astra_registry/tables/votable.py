@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import attrs
+
 from astra_registry.errors import BadTable
 from astra_registry.tables import binary, whole
 from astra_registry.tables.binary import Event
@@ -26,62 +28,88 @@ def read(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     with whole.told(path), contextlib.ExitStack() as files:
         stream = files.enter_context(opened(path))
         events: Iterator[Event] = files.enter_context(get_xml_iterator(stream.read))
-        head = _before_rows(events)
-        if head is not None:
-            if head[-1][1] == "STREAM":  # whose text astropy gives as a whole
+        document = _Document.of(path, events)
+        if document is not None:
+            if document.form in _BINARY:  # of whose rows astropy's parser makes one text
                 events = binary.events(files.enter_context(opened(path)).read)
-            yield from _pieces(path, head, events, wanted, rows)
+            yield from document.pieces(events, wanted, rows)
             if any(tag == "TABLE" for begins, tag, _, _ in events if begins):
                 raise BadTable(f"{path!r} holds several tables; give a file of one")
             return
     yield from whole.read("votable", path, wanted, rows)
 
 
-def _before_rows(events: Iterable[Event]) -> list[Event] | None:
-    """Return what stands before the rows of the first table; None when the document has none that stream."""
-    head: list[Event] = []
-    for begins, tag, content, place in events:
-        if begins and tag == "TABLE":
-            if any(tag == "TABLE" for _, tag, _, _ in head):
-                return None
-            content = {name: value for name, value in content.items() if name != "nrows"}  # it is that of all rows
-        head.append((begins, tag, content, place))
-        if begins and tag == "TABLEDATA":
-            return head
-        if begins and tag == "STREAM":
-            return head if head[-2][1] in _BINARY and "href" not in content else None
-    return None
+@attrs.frozen
+class _Document:
+    """A VOTable without the rows of its table."""
 
+    path: str
+    head: list[Event]  # what stands before them
+    form: str  # of the rows: TABLEDATA, BINARY or BINARY2
 
-def _pieces(
-    path: str, head: list[Event], events: Iterator[Event], wanted: Wanted | None, rows: int
-) -> Iterator[Columns]:
-    origin = repr(path)
-    chosen = choose(_parsed(path, head, [], []).to_table().colnames, wanted, origin)
-    columns = list(dict.fromkeys(chosen.values()))
-    done = 0
-    for table in _tables(path, head, events, columns, rows):
-        if len(table) or not done:
-            yield from_object(table, columns).renamed(chosen, origin)
-        done += len(table)
-        if len(table) < rows:
-            return
+    @classmethod
+    def of(cls, path: str, events: Iterable[Event]) -> _Document | None:
+        """Return the document up to the rows of its first table; None when they do not stream."""
+        head: list[Event] = []
+        for begins, tag, content, place in events:
+            if begins and tag == "TABLE":
+                if any(tag == "TABLE" for _, tag, _, _ in head):
+                    return None
+                content = {name: value for name, value in content.items() if name != "nrows"}  # it is that of all rows
+            if begins and tag == "TABLEDATA":
+                return cls(path, head, tag)
+            if begins and tag == "STREAM":
+                _, form, _, _ = head.pop()
+                return cls(path, head, form) if form in _BINARY and "href" not in content else None
+            head.append((begins, tag, content, place))
+        return None
 
+    def pieces(self, events: Iterator[Event], wanted: Wanted | None, rows: int) -> Iterator[Columns]:
+        """Yield the pieces of the table whose rows come with the events."""
+        origin = repr(self.path)
+        chosen = choose(self._table([], []).to_table().colnames, wanted, origin)
+        columns = list(dict.fromkeys(chosen.values()))
+        tables = self._of_binary if self.form in _BINARY else self._of_elements
+        done = 0
+        for table in tables(events, columns, rows):
+            if len(table) or not done:
+                yield from_object(table, columns).renamed(chosen, origin)
+            done += len(table)
+            if len(table) < rows:
+                return
 
-def _tables(path: str, head: list[Event], events: Iterator[Event], columns: list[str], rows: int) -> Iterator[Any]:
-    """Yield an astropy Table of the next rows, and one of the next; those after the last row are empty."""
-    if head[-1][1] == "TABLEDATA":
+    def _of_elements(self, events: Iterator[Event], columns: list[str], rows: int) -> Iterator[Any]:
         while True:
-            yield _parsed(path, head, _rows(events, rows), columns).to_table()
-    every = _parsed(path, head, [], []).fields
-    empty = _parsed(path, head, [], columns)
-    blocks = binary.content(path, events)
-    cells = binary.rows(path, blocks, every, empty.fields, has_flags=head[-2][1] == "BINARY2")
-    while True:
-        yield binary.filled(empty, list(itertools.islice(cells, rows))).to_table()
+            yield self._table(_elements(events, rows), columns).to_table()
+
+    def _of_binary(self, events: Iterator[Event], columns: list[str], rows: int) -> Iterator[Any]:
+        every = self._table([], []).fields
+        table = self._table([], columns)
+        blocks = binary.content(self.path, events)
+        cells = binary.rows(self.path, blocks, every, table.fields, has_flags=self.form == "BINARY2")
+        while True:
+            yield binary.filled(table, list(itertools.islice(cells, rows))).to_table()
+
+    def _table(self, rows: Iterable[Event], columns: list[str]) -> Any:
+        """Return astropy's table of the document with these rows of TABLEDATA, and with these columns, or with all."""
+        from astropy.io import votable
+        from astropy.io.votable.tree import VOTableFile
+
+        head = [*self.head, (True, "TABLEDATA", {}, (0, 0))]
+        open_elements: list[str] = []
+        for begins, tag, _, _ in head:
+            if begins:
+                open_elements.append(tag)
+            else:
+                open_elements.pop()
+        tail = [(False, tag, "", (0, 0)) for tag in reversed(open_elements)]
+        # As astropy.io.votable.parse has them.
+        config = {"columns": columns, "invalid": "exception", "verify": votable.conf.verify, "filename": self.path}
+        document = VOTableFile(config=config, pos=(1, 1)).parse(itertools.chain(head, rows, tail), config)
+        return document.get_first_table()
 
 
-def _rows(events: Iterator[Event], rows: int) -> Iterator[Event]:
+def _elements(events: Iterator[Event], rows: int) -> Iterator[Event]:
     """Pass on as many rows, or as many as there are."""
     for event in events:
         begins, tag, _, _ = event
@@ -92,21 +120,3 @@ def _rows(events: Iterator[Event], rows: int) -> Iterator[Event]:
             rows -= 1
             if not rows:
                 return
-
-
-def _parsed(path: str, head: list[Event], rows: Iterable[Event], columns: list[str]) -> Any:
-    """Return astropy's table of a document that has these rows, and of these columns, or of all."""
-    from astropy.io import votable
-    from astropy.io.votable.tree import VOTableFile
-
-    open_elements: list[str] = []
-    for begins, tag, _, _ in head:
-        if begins:
-            open_elements.append(tag)
-        else:
-            open_elements.pop()
-    tail = [(False, tag, "", (0, 0)) for tag in reversed(open_elements)]
-    # As astropy.io.votable.parse has them.
-    config = {"columns": columns, "invalid": "exception", "verify": votable.conf.verify, "filename": path}
-    document = VOTableFile(config=config, pos=(1, 1)).parse(itertools.chain(head, rows, tail), config)
-    return document.get_first_table()
