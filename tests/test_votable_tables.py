@@ -141,14 +141,6 @@ def test_a_votable_of_several_tables_is_refused(with_rows: bool, tmp_path: Path)
         read_columns(path)
 
 
-def test_rows_that_are_no_elements_of_xml_are_read_whole(tmp_path: Path) -> None:
-    path = tmp_path / "t.vot"
-    table = Table({"n": [1, 2, 3]})
-    for form in ("binary", "binary2"):
-        table.write(path, format="votable", tabledata_format=form, overwrite=True)
-        assert [list(piece["n"]) for piece in iter_columns(path, rows=2)] == [[1, 2], [3]]
-
-
 def test_a_long_votable_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     row = "<TR><TD>010</TD><TD>55874</TD><TD>1 2</TD><TD>T</TD></TR>\n"
     (tmp_path / "short.vot").write_text(BEFORE + 1000 * row + AFTER)

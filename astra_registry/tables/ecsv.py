@@ -24,16 +24,16 @@ _SCALARS = frozenset("biufU")  # numpy's letters: truth, numbers, text
 def read(path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
     """Yield the pieces of an ECSV file; one whose columns are not all scalar and plain is read whole."""
     with whole.told(path), opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as stream:
-        lines = _lines(stream)
-        header = _Header.of(list(_through_names(lines)))
+        lines = lines_of(stream)
+        header = Header.of(list(_through_names(lines)))
         if header is not None:
-            yield from _pieces(header, lines, wanted, rows, repr(path))
+            yield from pieces(header, lines, wanted, rows, repr(path))
             return
     yield from whole.read("ascii.ecsv", path, wanted, rows)
 
 
 @attrs.frozen
-class _Header:
+class Header:
     """What stands before the rows."""
 
     delimiter: str
@@ -41,7 +41,7 @@ class _Header:
     table: Any  # an astropy Table without rows: types, units and descriptions
 
     @classmethod
-    def of(cls, lines: list[str]) -> _Header | None:
+    def of(cls, lines: list[str]) -> Header | None:
         """Return the header that the lines are; None when a cell of a row would not be a value of the table."""
         from astropy.io import ascii as text
         from astropy.table import Column
@@ -63,7 +63,7 @@ class _Header:
         return cls(header.splitter.delimiter, table.colnames, table) if is_plain else None
 
 
-def _lines(stream: TextIO) -> Iterator[str]:
+def lines_of(stream: TextIO) -> Iterator[str]:
     """Give the lines as astropy divides them: also where only Unicode sees the end of one."""
     for line in stream:
         yield from filter(None, map(str.strip, line.splitlines()))
@@ -77,7 +77,8 @@ def _through_names(lines: Iterator[str]) -> Iterator[str]:
             return
 
 
-def _pieces(header: _Header, lines: Iterator[str], wanted: Wanted | None, rows: int, origin: str) -> Iterator[Columns]:
+def pieces(header: Header, lines: Iterator[str], wanted: Wanted | None, rows: int, origin: str) -> Iterator[Columns]:
+    """Yield the pieces of the table of a header and the lines below it."""
     chosen = choose(header.names, wanted, origin)
     told = from_object(header.table, None).renamed(chosen, origin)
     # Lines that look like comments are none of the table, for astropy not even within quotes.

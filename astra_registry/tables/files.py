@@ -39,8 +39,8 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
 def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUNK) -> Generator[Columns]:
     """Yield the table of `read_columns` in pieces of ``rows`` rows, at least one piece.
 
-    CSV, ECSV, FITS, VOTable and Parquet stream: a piece is in memory at a time. Of Feather and ORC it is what the file
-    calls one; other formats are read whole.
+    CSV, ECSV, FITS, VOTable, IPAC, Parquet and text between blanks stream: a piece is in memory at a time. Of Feather
+    and ORC it is what the file calls one; other formats are read whole.
     """
     if not _is_file(source):
         yield from sliced(from_object(source, columns), rows)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from astra_registry.errors import BadTable, FileMissing
-from astra_registry.tables import arrow, delimited, ecsv, fits, votable, whole
+from astra_registry.tables import arrow, blanks, delimited, ecsv, fits, ipac, votable, whole
 from astra_registry.tables.columns import Columns, Wanted
 from astra_registry.tables.packed import opened
 
@@ -48,7 +48,14 @@ def reader_of(path: str) -> Reader:
 
 
 _BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
-_STREAMED = {"ascii.ecsv": ecsv.read, "votable": votable.read}  # forms of astropy that need not be read whole
+# Forms of astropy that need not be read whole.
+_STREAMED: dict[str, Reader] = {
+    "ascii.basic": blanks.read,
+    "ascii.commented_header": blanks.read_commented,
+    "ascii.ecsv": ecsv.read,
+    "ascii.ipac": ipac.read,
+    "votable": votable.read,
+}
 _BY_BEGINNING = {
     b"\x89HDF": "hdf5",
     b"# %ECSV": "ascii.ecsv",
@@ -58,6 +65,7 @@ _BY_BEGINNING = {
     b"\\documentclass": "ascii.latex",
     b"Title:": "ascii.mrt",
 }
+_TYPES_OF_IPAC = frozenset({b"int", b"integer", b"long", b"float", b"double", b"real", b"char", b"date"})
 
 
 def _form_of_astropy(start: bytes, text: bytes) -> str | None:
@@ -75,8 +83,10 @@ def _form_of_astropy(start: bytes, text: bytes) -> str | None:
     if re.fullmatch(rb"-+( +-+)*\s*", second):
         return "ascii.fixed_width_two_line"
     if header.startswith((b"|", b"\\")):
-        # IPAC has rows without bars below its header, a table of fixed width has bars everywhere.
-        return "ascii.fixed_width" if all(line.startswith(b"|") for line in lines) else "ascii.ipac"
+        # IPAC has types below its names, and rows without bars; a table of fixed width has bars everywhere.
+        is_typed = all(cell.strip(b" -").lower() in _TYPES_OF_IPAC for cell in second.strip(b"| \r").split(b"|"))
+        has_bars = all(line.startswith(b"|") for line in lines)
+        return "ascii.fixed_width" if has_bars and not is_typed else "ascii.ipac"
     if re.fullmatch(rb"=+( +=+)*\s*", header):
         return "ascii.rst"
     if any(mark in header for mark in (b",", b"\t", b";", b"|")) or len(header.split()) < 2:

@@ -10,7 +10,7 @@ from astra_registry.tables.columns import Columns, Wanted, from_object, sliced
 from astra_registry.tables.packed import unpacked
 
 # Formats that do not tell the types of their columns: all is text there, as in CSV, so that 010 stays 010.
-_UNTYPED = frozenset({"latex", "rst", "fixed_width", "basic", "commented_header"})
+_UNTYPED = frozenset({"latex", "rst", "fixed_width"})
 
 
 def read(form: str, path: str, wanted: Wanted | None, rows: int) -> Iterator[Columns]:
