@@ -47,7 +47,7 @@ def perform(task: Any) -> Done:
     try:
         _drive(task)
         task.on_success()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the task raises is its result
+    except BaseException as error:  # noqa: BLE001 - whatever the task raises is its result; Ctrl-C reaches the main thread
         return failed(task, error, time.perf_counter() - began)
     return Done(task.task_id, Status.SUCCEEDED, time.perf_counter() - began)
 

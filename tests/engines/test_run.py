@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_a_failure_is_reported_and_what_requires_it_is_missing(store: StateStore
     assert [outcome.task.number for outcome in report.failed] == [1]
     with pytest.raises(AstraRegistryError, match="is missing"):
         report.raise_for_failures()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, SystemExit, BaseException])
+def test_whatever_a_task_raises_is_its_own_failure(store: StateStore, folder: str, error: type[BaseException]) -> None:
+    class Rude(Square):
+        def run(self) -> object:
+            raise error("enough")
+
+    rude = Rude(folder=folder, number=1)
+    report = run([rude, Square(folder=folder, number=2)], store=store)
+
+    assert statuses(report) == [Status.FAILED, Status.SUCCEEDED]
+    assert report[0].error == f"{error.__name__}: enough"
+    assert store.status(rude) is Status.FAILED
 
 
 def test_a_report_is_a_table_and_shows_in_a_notebook_what_is_not_done_first(store: StateStore, folder: str) -> None:
