@@ -74,5 +74,5 @@ def _transposed(block: list[list[str]], width: int, before: int, origin: str) ->
         columns = []
     if len(columns) != width:
         bad = next(index for index, row in enumerate(block) if len(row) != width)
-        raise BadTable(f"row {before + bad + 1} of {origin} has {len(block[bad])} cells, the header names {width}")
+        raise BadTable(f"row {before + bad} of {origin} has {len(block[bad])} cells, the header names {width}")
     return columns
