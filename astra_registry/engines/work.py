@@ -65,7 +65,7 @@ def failed(task: Any, error: BaseException, duration: float, status: Status = St
         message = f"(no message: {type(second).__name__} in __str__)"
     try:
         report = task.on_failure(error)
-    except Exception:  # noqa: BLE001 - a report that cannot be written must not hide the failure itself
+    except (Exception, SystemExit):  # noqa: BLE001 - a report that cannot be written must not hide the failure itself
         report = "".join(traceback.format_exception(error))
     return Done(
         task.task_id,

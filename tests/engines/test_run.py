@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -274,6 +278,30 @@ def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -
     assert [name for name, task_id, _ in seen if task_id == two.task_id] == ["start", "failure"]
     assert seen[-1][2] in (Status.FAILED, Status.SUCCEEDED)
     assert [type(error) for error in handled] == [ValueError]
+
+
+def test_ctrl_c_waits_for_no_task_and_gives_all_back(folder: str) -> None:
+    url = f"sqlite:///{folder}/states.sqlite"
+    code = (
+        "import sys; from astra_registry import StateStore, run; from engines.work import Endless\n"
+        "run(Endless(folder=sys.argv[1], number=[1, 2]), store=StateStore(sys.argv[2]))"
+    )
+    words = [sys.executable, "-c", code, folder, url]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+        while not Path(folder, "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert process.returncode == -signal.SIGINT
+    assert told.endswith(b"KeyboardInterrupt\n")
+    with StateStore(url) as store:
+        assert [task.number for task in store.claim(5)] == [1, 2]
 
 
 def test_no_task_makes_an_empty_report(store: StateStore) -> None:
