@@ -13,6 +13,9 @@ from astra_registry.errors import FileMissing
 from astra_registry.store.states import Status
 from astra_registry.task.life import flatten
 
+#: What the code of a task may raise where we ask it something; Ctrl-C is not its own.
+FAULTS = (Exception, SystemExit)
+
 
 @attrs.frozen
 class Done:
@@ -65,7 +68,7 @@ def failed(task: Any, error: BaseException, duration: float, status: Status = St
         message = f"(no message: {type(second).__name__} in __str__)"
     try:
         report = task.on_failure(error)
-    except (Exception, SystemExit):  # noqa: BLE001 - a report that cannot be written must not hide the failure itself
+    except FAULTS:  # a report that cannot be written must not hide the failure itself
         report = "".join(traceback.format_exception(error))
     return Done(
         task.task_id,

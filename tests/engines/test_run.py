@@ -179,6 +179,41 @@ def test_a_setting_that_is_none_breaks_its_task_only(store: StateStore, folder: 
     assert statuses(report) == [Status.BROKEN, Status.SUCCEEDED]
 
 
+@pytest.mark.parametrize("member", ["requires", "complete", "output", "priority"])
+def test_a_task_that_would_exit_when_it_is_asked_something_breaks_itself_only(
+    store: StateStore, folder: str, member: str
+) -> None:
+    def leave(task: object) -> object:
+        sys.exit(3)
+
+    rude = type("Rude", (Square,), {member: property(leave) if member == "priority" else leave})
+    tasks = [rude(folder=folder, number=1), Square(folder=folder, number=2)]
+
+    assert statuses(run(tasks, store=store)) == [Status.BROKEN, Status.SUCCEEDED]
+
+
+def test_a_task_that_cannot_tell_its_outputs_the_second_time_is_broken(store: StateStore, folder: str) -> None:
+    class Vague(Silent):
+        def complete(self) -> bool:
+            return False
+
+        def output(self) -> object:
+            raise RuntimeError("where?")
+
+    class Needing(Square):
+        def requires(self) -> object:
+            return Vague(folder=self.folder, number=1)
+
+    vague = Vague(folder=folder, number=1)
+    assert statuses(run(vague, store=store)) == [Status.SUCCEEDED]
+
+    report = run([vague, Needing(folder=folder, number=2), Square(folder=folder, number=3)], store=store)
+
+    assert statuses(report) == [Status.BROKEN, Status.MISSING, Status.SUCCEEDED]
+    assert report[0].error == "RuntimeError: where?"
+    assert store.status(vague) is Status.BROKEN
+
+
 def test_a_function_for_events_that_fails_stops_nothing(store: StateStore, folder: str) -> None:
     def refuse(event: Event) -> None:
         raise ZeroDivisionError
