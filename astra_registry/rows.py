@@ -52,7 +52,8 @@ def products_of(
         return names if "release" in told else _columns_of(cls, release, names, table, constants)
 
     first = 0
-    for part in iter_columns(table, columns=needed, rows=_TOGETHER):
+    for part in iter_columns(table, columns=needed, rows=_TOGETHER, ragged=True):
+        yield from (UnusableRow(first + row, f"it {fault}") for row, fault in part.ragged.items())
         for (name, its_release), rows in _groups(part, told, product, release).items():
             yield from _batches(registry, name, its_release, part, rows, first, constants)
         first += part.size
@@ -75,14 +76,15 @@ def _columns_of(
 def _groups(
     part: Columns, told: Mapping[str, str], product: str | None, release: str | None
 ) -> dict[tuple[Any, Any], Sequence[int]]:
-    """Return the rows of each product and release."""
+    """Return the rows of each product and release, without those that have not a cell for each column."""
+    usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
-        return {(product, release): range(part.size)}
+        return {(product, release): usable}
     products = part[told["product"]] if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
-    for row, key in enumerate(zip(products, releases, strict=True)):
-        groups.setdefault(key, []).append(row)
+    for row in usable:
+        groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
 
 

@@ -282,7 +282,7 @@ def test_a_row_that_is_not_whole_is_refused(form: str, lost: int, tmp_path: Path
     path.write_text(document(form, VISITS, (3 * visit(form, "010", 55874, 1.5))[:-lost]))
     assert len(Table.read(path, format="votable")) == 2
 
-    with pytest.raises(BadTable, match=r"t\.vot' is cut off or damaged: its row 3 is not whole"):
+    with pytest.raises(BadTable, match=r"t\.vot' is cut off or damaged: its row 2 is not whole"):
         read_columns(path)
 
 

@@ -131,7 +131,7 @@ def test_a_row_with_too_many_cells_is_named_as_in_csv(tmp_path: Path) -> None:
     path = tmp_path / "t.ecsv"
     path.write_text(HEADER + NAMES + "a 1 1 True\n# no row\n\nb 2 2 True 2\n")
 
-    with pytest.raises(BadTable, match=r"row 2 of '.*t.ecsv' has 5 cells, the header names 4"):
+    with pytest.raises(BadTable, match=r"row 1 of '.*t.ecsv' has 5 cells, the header names 4"):
         read_columns(path)
 
 

@@ -48,6 +48,40 @@ def test_a_table_is_opened_once_so_that_it_may_be_a_stream() -> None:
     assert unusable.row == 1
 
 
+@pytest.mark.parametrize("release", ["dr17", None])
+def test_a_row_with_too_few_or_too_many_cells_cannot_be_used_and_the_others_can(
+    tmp_path: Path, release: str | None
+) -> None:
+    good = "apo25m,000+02,5815,56396,{},dr17\n"
+    path = tmp_path / "visits.csv"
+    path.write_text(
+        "telescope,field,plate,mjd,fiber,release\n"
+        + "".join(good.format(fiber) for fiber in range(5000))
+        + "apo25m,000+02\n"
+        + good.format(7)
+        + good.format("8,9")
+    )
+
+    made = list(products_of(str(path), registry, product="apVisit", release=release))
+
+    assert [str(row) for row in made if isinstance(row, UnusableRow)] == [
+        "row 5000: it has 2 cells, the header names 6",
+        "row 5002: it has 7 cells, the header names 6",
+    ]
+    visits = [visit for batch in made if not isinstance(batch, UnusableRow) for visit in batch.get_batch_tasks()]
+    assert [visit.fiber for visit in visits] == [*range(5000), 7]
+
+
+def test_an_ecsv_row_with_too_many_cells_cannot_be_used_and_the_others_can(tmp_path: Path) -> None:
+    path = tmp_path / "visits.ecsv"
+    path.write_text(ECSV.replace(" unknown", " 3.0 more"))
+
+    unusable, visit = products_of(str(path), registry, product="apVisit", release="dr17")
+
+    assert str(unusable) == "row 0: it has 7 cells, the header names 6"
+    assert visit.fiber == 301
+
+
 def test_a_table_that_cannot_be_used_is_refused_before_its_first_row(tmp_path: Path) -> None:
     path = tmp_path / "visits.ecsv"
     path.write_text(ECSV)

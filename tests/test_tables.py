@@ -216,8 +216,8 @@ def test_csv_is_read_from_a_stream_and_from_a_packed_file(tmp_path: Path) -> Non
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"plate,mjd\n1,2\n3\n", "row 2 .* has 1 cells, the header names 2"),
-        (b"plate,mjd\n1,2\n3,4,5\n", "row 2 .* has 3 cells, the header names 2"),
+        (b"plate,mjd\n1,2\n3\n", "row 1 .* has 1 cells, the header names 2"),
+        (b"plate,mjd\n1,2\n3,4,5\n", "row 1 .* has 3 cells, the header names 2"),
         (b"plate,plate\n1,2\n", "more than one column 'plate'"),
         (b"\x89PNG\0\0", "neither text nor FITS"),
         (b"plate\n\xff\xfe\n", "not UTF-8"),
@@ -296,7 +296,7 @@ def test_a_table_of_many_chunks_is_read_whole(tmp_path: Path) -> None:
     assert columns.size == 150_000
     assert columns["m"][149_999] == "-149999"
     path.write_text(path.read_text() + "7\n")
-    with pytest.raises(BadTable, match=r"row 150001 of .* has 1 cells"):
+    with pytest.raises(BadTable, match=r"row 150000 of .* has 1 cells"):
         read_columns(path)
 
 

@@ -75,7 +75,7 @@ def test_a_row_between_blanks_with_too_few_cells_is_named_as_in_csv(form: str, t
     path = tmp_path / "t.txt"
     path.write_text(HEADS[form] + 3 * ROW + "2M17 010\n")
 
-    with pytest.raises(BadTable, match=r"row 4 of '.*t\.txt' has 2 cells, the header names 3"):
+    with pytest.raises(BadTable, match=r"row 3 of '.*t\.txt' has 2 cells, the header names 3"):
         in_pieces(path, 2)
 
 

@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             if not _reader_left():
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             raise click.exceptions.Exit(1 if ctx.invoked_subcommand in _WORK else 0) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -183,6 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = _told(error, debug=debug)
     finally:
         warnings.showwarning = as_before
+        _drop_output()
         for stream, as_it_was in streams:
             with contextlib.suppress(OSError):
                 stream.reconfigure(**as_it_was)
@@ -241,6 +242,15 @@ def _reader_left() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _drop_output() -> None:
+    """Forget what cannot be written, lest Python try again at its end, complain, and exit with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _told(error: Exception, *, debug: bool) -> int:

@@ -108,6 +108,14 @@ class ProductGroup(click.Group):
                 return self._without(**options)
         return None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the product; of one that only a product has, say where it belongs."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            told = error.format_message().rstrip(".")
+            raise click.UsageError(f"{told} (a product's release and parameters come after its name)", ctx) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all installed products."""
         return registry.names()

@@ -27,7 +27,9 @@ def run(
 
     What is complete is skipped, what somebody else is at is left to them, what fails is reported and never raised;
     what requires it is MISSING then. Tasks of higher ``priority`` come first, ``disabled`` ones do not, and a
-    ``retry_count`` of n allows n failures, with waits of 1 s, doubling (the setting ``retry_wait``).
+    ``retry_count`` of n allows n failures, with waits of 1 s, doubling (the setting ``retry_wait``). Ctrl-C ends the
+    run at once: what is under way is for those who come next, and in a process that lives on, what runs already runs to
+    its end all the same.
 
     Parameters
     ----------

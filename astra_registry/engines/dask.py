@@ -26,6 +26,8 @@ class Cluster:
             raise MissingExtra("a Dask cluster", "dask") from None
         if not isinstance(client, distributed.Client):
             raise InvalidParameter(f"client is a distributed.Client, not {type(client).__name__}")
+        if client.status in ("closing", "closed"):
+            raise InvalidParameter("client is closed: it is connected to no cluster any more")
         self._client = client
         workers = max(sum(client.nthreads().values()), 1)
         # A few chunks for each worker, so that none is idle long while the last one ends.

@@ -17,7 +17,6 @@ from astra_registry.settings import setting
 from astra_registry.store import StateStore, Status
 from astra_registry.task import Task
 from astra_registry.task.events import Event, EventName
-from astra_registry.task.life import flatten
 
 _log = logging.getLogger(__name__)
 
@@ -115,11 +114,11 @@ class _Run:
                 node.outcome = Outcome(node.task, Status.SKIPPED, "it is disabled")
             elif status is not Status.SUCCEEDED:
                 continue
-            # What makes no file tells by its state alone that it is done.
-            elif not flatten(node.task.output()):
-                node.outcome = Outcome(node.task, Status.SKIPPED)
-            else:
+            elif plan.makes_something(node):
                 done.append(node)
+            elif node.outcome is None:
+                # What makes no file tells by its state alone that it is done.
+                node.outcome = Outcome(node.task, Status.SKIPPED)
         # Another run may have made the files since they were looked for.
         plan.skip_complete(done)
         for node in waiting:

@@ -10,8 +10,9 @@ from typing import Any
 import attrs
 
 from astra_registry.engines.report import Outcome
-from astra_registry.engines.work import failed
+from astra_registry.engines.work import FAULTS, failed
 from astra_registry.store.states import Status
+from astra_registry.task.life import flatten
 
 
 @attrs.define(eq=False)
@@ -69,8 +70,8 @@ class Plan:
                 try:
                     node.note_settings()
                     required = list(_members(node.task.deps()))
-                except Exception as error:  # noqa: BLE001 - a task whose requirements or settings cannot be told is broken
-                    self._end(node, error)
+                except FAULTS as error:  # a task whose requirements or settings cannot be told is broken
+                    self.refuse(node, error)
                     continue
                 for task in required:
                     lower = self.nodes.setdefault(task.task_id, Node(task))
@@ -93,18 +94,27 @@ class Plan:
         for cls, nodes in by_class.items():
             try:
                 complete = {task.task_id for task in cls.bulk_complete([n.task for n in nodes])}  # type: ignore[attr-defined]
-            except Exception:  # noqa: BLE001 - one that cannot tell must not keep the others from telling
+            except FAULTS:  # one that cannot tell must not keep the others from telling
                 complete = set()
                 for node in nodes:
                     try:
                         complete |= {node.task.task_id} if node.task.complete() else set()
-                    except Exception as error:  # noqa: BLE001
-                        self._end(node, error)
+                    except FAULTS as error:
+                        self.refuse(node, error)
             for node in nodes:
                 if node.outcome is None and node.task.task_id in complete:
                     node.outcome = Outcome(node.task, Status.SKIPPED)
 
-    def _end(self, node: Node, error: BaseException) -> None:
+    def makes_something(self, node: Node) -> bool:
+        """Whether a task has outputs; one that cannot tell is broken."""
+        try:
+            return bool(flatten(node.task.output()))
+        except FAULTS as error:
+            self.refuse(node, error)
+            return False
+
+    def refuse(self, node: Node, error: BaseException) -> None:
+        """Note that a task is broken."""
         done = failed(node.task, error, 0.0, Status.BROKEN)
         node.outcome = Outcome(node.task, done.status, done.error, traceback=done.traceback)
 

@@ -13,6 +13,9 @@ from astra_registry.errors import FileMissing
 from astra_registry.store.states import Status
 from astra_registry.task.life import flatten
 
+#: What the code of a task may raise where we ask it something; Ctrl-C is not its own.
+FAULTS = (Exception, SystemExit)
+
 
 @attrs.frozen
 class Done:
@@ -47,7 +50,7 @@ def perform(task: Any) -> Done:
     try:
         _drive(task)
         task.on_success()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the task raises is its result
+    except BaseException as error:  # noqa: BLE001 - whatever the task raises is its result; Ctrl-C reaches the main thread
         return failed(task, error, time.perf_counter() - began)
     return Done(task.task_id, Status.SUCCEEDED, time.perf_counter() - began)
 
@@ -65,7 +68,7 @@ def failed(task: Any, error: BaseException, duration: float, status: Status = St
         message = f"(no message: {type(second).__name__} in __str__)"
     try:
         report = task.on_failure(error)
-    except Exception:  # noqa: BLE001 - a report that cannot be written must not hide the failure itself
+    except FAULTS:  # a report that cannot be written must not hide the failure itself
         report = "".join(traceback.format_exception(error))
     return Done(
         task.task_id,

@@ -8,6 +8,7 @@ import urllib.parse
 from astra_registry.errors import NotIdentified
 from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.origin import without_password
+from astra_registry.paths.quoting import quoted
 
 PUBLIC_BASE = "https://data.sdss.org"
 INTERNAL_BASE = "https://data.sdss5.org"
@@ -15,7 +16,7 @@ INTERNAL_BASE = "https://data.sdss5.org"
 
 def url_of(location: str, remote_base: str | None = None) -> str:
     """Return the URL of a location; without a base on the SDSS server that has the release of its first folder."""
-    path = f"/sas/{urllib.parse.quote(location)}"
+    path = f"/sas/{quoted(location)}"
     return (remote_base or (PUBLIC_BASE if is_public(path) else INTERNAL_BASE)).rstrip("/") + path
 
 

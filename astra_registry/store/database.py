@@ -158,12 +158,20 @@ class Database:
             self._refuse_when_gone()
             if self.path is not None:
                 if self.makes_folder:
-                    os.makedirs(os.path.dirname(self.path), exist_ok=True)
+                    self._make_folder(os.path.dirname(self.path))
                 self._use_wal()
             with self._writer.connect() as connection, connection.begin():
                 return migration.upgrade(connection, name_of(self.url))
 
         return self._patiently(attempt)
+
+    def _make_folder(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            reason = f"{folder!r} cannot be made ({error.strerror})"
+            hint = "set ASTRA_REGISTRY_DATABASE to a database that may be written"
+            raise StoreError(f"the database {name_of(self.url)} has no folder: {reason}; {hint}") from error
 
     def revision(self) -> str | None:
         """Return the revision of the schema, whichever it is; None of a database without tables."""

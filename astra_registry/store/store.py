@@ -7,6 +7,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from types import TracebackType
 from typing import Any
 
@@ -225,7 +226,7 @@ class StateStore(Inquiry):
         """
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise InvalidParameter(f"the number of tasks to claim is a whole number, not {n!r}")
-        if not lease > 0:
+        if isinstance(lease, bool) or not isinstance(lease, Real) or not lease > 0:
             raise InvalidParameter(f"a lease lasts some seconds, not {lease!r}")
         if n == 0:
             return []
@@ -282,7 +283,7 @@ class StateStore(Inquiry):
         if isinstance(of, str):
             return Among(("family", of), family=of)
         if isinstance(of, Query):
-            return Among(None, where=task.c.pk.in_(of.with_entities(TaskState.pk).order_by(None).subquery().select()))
+            return Among(None, where=task.c.pk.in_(of.with_entities(TaskState.pk).subquery().select()))
         if isinstance(of, Select):
             inner = of.subquery()
             return Among(None, where=task.c.pk.in_(select(inner.c.pk)))

@@ -110,7 +110,7 @@ def rows(
         del rest[:done]
         needed = 2 * len(rest)  # so that a row of many blocks is not begun again with each of them
     if rest:
-        raise BadTable(f"{path!r} is cut off or damaged: its row {number + 1} is not whole")
+        raise BadTable(f"{path!r} is cut off or damaged: its row {number} is not whole")
 
 
 def _row(read: Callable[[int], bytes], width: int, columns: list[tuple[Callable[..., Any], int, bool]]) -> Row:

@@ -17,6 +17,7 @@ class Columns(Mapping[str, Sequence[Any]]):
 
     Masked and null cells are `MASKED`. ``size`` is the number of rows, also when no column was read;
     ``units`` and ``descriptions`` hold those that the table tells; ``origin`` says where the rows are from.
+    ``ragged`` tells of a piece of a file which rows have not a cell for each column, and how many they have.
     """
 
     values_by_name: Mapping[str, Sequence[Any]]
@@ -24,6 +25,7 @@ class Columns(Mapping[str, Sequence[Any]]):
     units: dict[str, str] = attrs.field(factory=dict)
     descriptions: dict[str, str] = attrs.field(factory=dict)
     origin: str = "the table"
+    ragged: Mapping[int, str] = attrs.field(factory=dict)
 
     def __getitem__(self, name: str) -> Sequence[Any]:
         return self.values_by_name[name]

@@ -32,8 +32,8 @@ def read_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -
             text = itertools.chain([header], lines)
             cells = filter(None, csv.reader(text, delimiter=delimiter, skipinitialspace=True))
             names = [name.strip() for name in next(cells, [])]
-            for values, size in columnwise(cells, names, choose(names, wanted, origin), rows, origin):
-                yield Columns(values, size, origin=origin)
+            for values, size, ragged in columnwise(cells, names, choose(names, wanted, origin), rows):
+                yield Columns(values, size, origin=origin, ragged=ragged)
     except UnicodeDecodeError:
         raise BadTable(f"{origin} is not a table: its text is not UTF-8") from None
     except csv.Error as error:
@@ -41,38 +41,42 @@ def read_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -
 
 
 def columnwise(
-    cells: Iterator[list[str]], names: list[str], chosen: dict[str, str], rows: int, origin: str
-) -> Iterator[tuple[dict[str, list[str]], int]]:
+    cells: Iterator[list[str]], names: list[str], chosen: dict[str, str], rows: int
+) -> Iterator[tuple[dict[str, list[str]], int, dict[int, str]]]:
     """Yield the chosen columns of rows of cells, and how many rows, for each piece of ``rows`` rows; at least one.
 
-    Raises BadTable for a row that has not one cell for each of ``names``.
+    A row that has not one cell for each of ``names`` has empty ones in their place; the last is what is wrong with it.
     """
     places = {name: names.index(column) for name, column in chosen.items()}
-    done = 0
+    done = False
     while True:
         values: dict[str, list[str]] = {name: [] for name in places}
+        ragged: dict[int, str] = {}
         size = 0
         while size < rows:
             block = list(itertools.islice(cells, min(_BLOCK, rows - size)))
             if not block:
                 break
-            columns = _transposed(block, len(names), done + size, origin)
+            columns = _transposed(block, len(names), size, ragged)
             for name, place in places.items():
                 values[name].extend(columns[place])
             size += len(block)
         if size or not done:
-            yield values, size
-        done += size
+            yield values, size, ragged
+        done = True
         if size < rows:
             return
 
 
-def _transposed(block: list[list[str]], width: int, before: int, origin: str) -> list[tuple[str, ...]]:
+def _transposed(block: list[list[str]], width: int, before: int, ragged: dict[int, str]) -> list[tuple[str, ...]]:
     try:
         columns = list(zip(*block, strict=True))
     except ValueError:
         columns = []
-    if len(columns) != width:
-        bad = next(index for index, row in enumerate(block) if len(row) != width)
-        raise BadTable(f"row {before + bad + 1} of {origin} has {len(block[bad])} cells, the header names {width}")
-    return columns
+    if len(columns) == width:
+        return columns
+    for index, row in enumerate(block):
+        if len(row) != width:
+            ragged[before + index] = f"has {len(row)} cells, the header names {width}"
+            block[index] = [""] * width
+    return list(zip(*block, strict=True))

@@ -85,9 +85,9 @@ def pieces(header: Header, lines: Iterator[str], wanted: Wanted | None, rows: in
     lines = (f"{line}\n" for line in lines if not line.startswith("#"))
     cells = csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True)
     values_of = {name: _converter(header.table[column]) for name, column in chosen.items()}
-    for columns, size in columnwise(cells, header.names, chosen, rows, origin):
+    for columns, size, ragged in columnwise(cells, header.names, chosen, rows):
         values = {name: values_of[name](columns[name]) for name in chosen}
-        yield attrs.evolve(told, values_by_name=values, size=size)
+        yield attrs.evolve(told, values_by_name=values, size=size, ragged=ragged)
 
 
 def _converter(column: Any) -> Callable[[list[str]], list[Any]]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from typing import Any
 
+from astra_registry.errors import BadTable
 from astra_registry.tables import delimited
 from astra_registry.tables.columns import Columns, Wanted, from_object, sliced
 from astra_registry.tables.formats import reader_of
@@ -36,12 +37,26 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
     return Columns(values, size, first.units, first.descriptions, first.origin)
 
 
-def iter_columns(source: Any, *, columns: Wanted | None = None, rows: int = CHUNK) -> Generator[Columns]:
+def iter_columns(
+    source: Any, *, columns: Wanted | None = None, rows: int = CHUNK, ragged: bool = False
+) -> Generator[Columns]:
     """Yield the table of `read_columns` in pieces of ``rows`` rows, at least one piece.
 
     CSV, ECSV, FITS, VOTable, IPAC, Parquet and text between blanks stream: a piece is in memory at a time. Of Feather
-    and ORC it is what the file calls one; other formats are read whole.
+    and ORC it is what the file calls one; other formats are read whole. A row with too few or too many cells is a
+    `BadTable`; where it is to cost no other row, ``ragged`` lets it through, and the piece's ``ragged`` tells of it.
     """
+    before = 0
+    with contextlib.closing(_pieces(source, columns, rows)) as pieces:
+        for piece in pieces:
+            if not ragged:
+                for row, fault in piece.ragged.items():
+                    raise BadTable(f"row {before + row} of {piece.origin} {fault}")
+            before += piece.size
+            yield piece
+
+
+def _pieces(source: Any, columns: Wanted | None, rows: int) -> Generator[Columns]:
     if not _is_file(source):
         yield from sliced(from_object(source, columns), rows)
     elif hasattr(source, "readline"):

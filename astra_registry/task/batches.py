@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from astra_registry.conversion import Column
 from astra_registry.errors import BadTable, BadValue, MissingParameter
 from astra_registry.parameters import REQUIRED, is_column, plain_column
-from astra_registry.task.identity import SCALARS, Identified, as_text
+from astra_registry.task.identity import SCALARS, Identified, as_text, told_by_class
 
 if TYPE_CHECKING:
     from astra_registry.tables import Columns
@@ -34,10 +34,10 @@ class Batched(Identified):
         """Whether any batch parameter holds a sequence."""
         return self._size is not None
 
-    @property
-    def batchable(self) -> bool:
+    @told_by_class
+    def batchable(cls) -> bool:  # noqa: N805 - the class is asked
         """Whether the class has batch parameters."""
-        return bool(self.batch_param_names())
+        return bool(cls.batch_param_names())
 
     @classmethod
     def batch_param_names(cls) -> list[str]:

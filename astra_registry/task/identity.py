@@ -25,6 +25,13 @@ SCALARS = (str, int, float, bool)
 _DIGEST_BYTES = 16  # 128 bits: a billion tasks meet by chance once in 1e21 runs
 
 
+class told_by_class(property):  # noqa: N801 - a decorator is written like this
+    """A property that the class has as well as its instances, for it depends on nothing else."""
+
+    def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
+        return super().__get__(type(instance) if owner is None else owner)
+
+
 class Identified(Parameterised):
     """A parameterised value that has a name of its own, the same in every process and year."""
 
@@ -62,10 +69,10 @@ class Identified(Parameterised):
     def _family_name(cls) -> str:
         return cls.__name__
 
-    @property
-    def task_family(self) -> str:
+    @told_by_class
+    def task_family(cls) -> str:  # noqa: N805 - the class is asked, as luigi's are
         """The name of the family."""
-        return self.get_task_family()
+        return cls.get_task_family()
 
     @property
     def task_module(self) -> str:

@@ -299,13 +299,15 @@ class Parameterised:
     def clone(self, cls: type[Any] | None = None, **kwargs: Any) -> Any:
         """Return a copy with some parameters changed, or the same parameters in another class.
 
-        What was defaulted or derived is made anew; what the result's release does not use is left out.
-        An unknown name in `kwargs` raises UnknownParameter.
+        What was defaulted or derived is made anew, and so is what is given as None; what the result's release does not
+        use is left out. An unknown name in `kwargs` raises UnknownParameter.
         """
         target = cls or type(self)
         changes = target._by_attribute(kwargs)
         shared = self._given_kwargs() if target is type(self) else self._shared_kwargs(target, changes)
         kept = {target._spellings[name]: value for name, value in shared.items() if name in target._spellings}
+        for name in [name for name, value in kwargs.items() if value is None]:
+            kept.pop(target._spellings[name], None)
         merged = {**kept, **changes}
         used = target._used_parameters(target._converted(merged))
         names = {a: target._parameters[a].name for a in target._parameters}

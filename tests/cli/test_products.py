@@ -152,6 +152,18 @@ def test_a_repeated_option_and_a_table_make_batches(cli: Cli, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("command", ["resolve", "fetch"])
+@pytest.mark.parametrize("option", ["--release", "--telescope"])
+def test_of_an_option_that_stands_before_its_product_it_is_said_where_it_belongs(
+    cli: Cli, command: str, option: str
+) -> None:
+    ran = cli(command, option, "dr17", "apStar")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"No such option '{option}'" in ran.err
+    assert "(a product's release and parameters come after its name)" in ran.err
+
+
 def test_parameters_are_options_in_their_own_spelling_with_dashes_and_by_alias(cli: Cli) -> None:
     spectrum = ("resolve", "spec", "--release", "dr19", "--mjd", 59193, "--catalogid", 4399272889, "--location")
 

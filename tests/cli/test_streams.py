@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import Ran
 
 COMMAND = (sys.executable, "-m", "astra_registry")
+BUFFERED = {"PYTHONUNBUFFERED": ""}  # as output is unless somebody asks for it otherwise
 STAR = ("--release", "dr17", "--telescope", "apo25m", "--field", "000+14", "--obj", "2M16544175-2148453")
 
 
@@ -24,7 +25,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         ["bash", "-c", line],
         capture_output=True,
         check=False,
-        env={**os.environ, "REGISTRY": " ".join(COMMAND), **environment},
+        env={**os.environ, **BUFFERED, "REGISTRY": " ".join(COMMAND), **environment},
     )
 
 
@@ -32,7 +33,10 @@ def unread(*words: str) -> tuple[int, str]:
     """Run a command of whose output nobody reads a word; its exit code, and what it said."""
     reading, writing = os.pipe()
     os.close(reading)
-    with subprocess.Popen([*COMMAND, *words], stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **BUFFERED}
+    with subprocess.Popen(
+        [*COMMAND, *words], stdout=writing, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         os.close(writing)
         _, told = process.communicate()
     return process.returncode, told

@@ -8,7 +8,7 @@ from pathlib import Path
 import distributed
 import pytest
 
-from astra_registry import StateStore, Status, run
+from astra_registry import InvalidParameter, StateStore, Status, run
 from engines.work import Deadly, Failing, Square, Sum
 
 
@@ -46,6 +46,14 @@ def test_what_a_task_requires_is_done_first(client: distributed.Client, store: S
 
     assert report.ok
     assert Path(folder, "Sum-5").read_text() == "30"
+
+
+def test_a_client_that_was_closed_is_refused(client: distributed.Client, store: StateStore, folder: str) -> None:
+    other = distributed.Client(client.scheduler.address)
+    other.close()
+
+    with pytest.raises(InvalidParameter, match="client is closed"):
+        run(Square(folder=folder, number=1), client=other, store=store)
 
 
 def test_a_failure_is_reported(client: distributed.Client, store: StateStore, folder: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +100,20 @@ def test_a_failure_is_reported_and_what_requires_it_is_missing(store: StateStore
         report.raise_for_failures()
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, SystemExit, BaseException])
+def test_whatever_a_task_raises_is_its_own_failure(store: StateStore, folder: str, error: type[BaseException]) -> None:
+    class Rude(Square):
+        def run(self) -> object:
+            raise error("enough")
+
+    rude = Rude(folder=folder, number=1)
+    report = run([rude, Square(folder=folder, number=2)], store=store)
+
+    assert statuses(report) == [Status.FAILED, Status.SUCCEEDED]
+    assert report[0].error == f"{error.__name__}: enough"
+    assert store.status(rude) is Status.FAILED
+
+
 def test_a_report_is_a_table_and_shows_in_a_notebook_what_is_not_done_first(store: StateStore, folder: str) -> None:
     Path(folder, "fail-1").write_text("99")
     report = run([*(Square(folder=folder, number=n) for n in range(12)), Failing(folder=folder, number=1)], store=store)
@@ -158,6 +177,41 @@ def test_a_setting_that_is_none_breaks_its_task_only(store: StateStore, folder: 
     report = run([odd(folder=folder, number=1), Square(folder=folder, number=2)], store=store)
 
     assert statuses(report) == [Status.BROKEN, Status.SUCCEEDED]
+
+
+@pytest.mark.parametrize("member", ["requires", "complete", "output", "priority"])
+def test_a_task_that_would_exit_when_it_is_asked_something_breaks_itself_only(
+    store: StateStore, folder: str, member: str
+) -> None:
+    def leave(task: object) -> object:
+        sys.exit(3)
+
+    rude = type("Rude", (Square,), {member: property(leave) if member == "priority" else leave})
+    tasks = [rude(folder=folder, number=1), Square(folder=folder, number=2)]
+
+    assert statuses(run(tasks, store=store)) == [Status.BROKEN, Status.SUCCEEDED]
+
+
+def test_a_task_that_cannot_tell_its_outputs_the_second_time_is_broken(store: StateStore, folder: str) -> None:
+    class Vague(Silent):
+        def complete(self) -> bool:
+            return False
+
+        def output(self) -> object:
+            raise RuntimeError("where?")
+
+    class Needing(Square):
+        def requires(self) -> object:
+            return Vague(folder=self.folder, number=1)
+
+    vague = Vague(folder=folder, number=1)
+    assert statuses(run(vague, store=store)) == [Status.SUCCEEDED]
+
+    report = run([vague, Needing(folder=folder, number=2), Square(folder=folder, number=3)], store=store)
+
+    assert statuses(report) == [Status.BROKEN, Status.MISSING, Status.SUCCEEDED]
+    assert report[0].error == "RuntimeError: where?"
+    assert store.status(vague) is Status.BROKEN
 
 
 def test_a_function_for_events_that_fails_stops_nothing(store: StateStore, folder: str) -> None:
@@ -259,6 +313,30 @@ def test_every_event_is_told_once_and_in_order(store: StateStore, folder: str) -
     assert [name for name, task_id, _ in seen if task_id == two.task_id] == ["start", "failure"]
     assert seen[-1][2] in (Status.FAILED, Status.SUCCEEDED)
     assert [type(error) for error in handled] == [ValueError]
+
+
+def test_ctrl_c_waits_for_no_task_and_gives_all_back(folder: str) -> None:
+    url = f"sqlite:///{folder}/states.sqlite"
+    code = (
+        "import sys; from astra_registry import StateStore, run; from engines.work import Endless\n"
+        "run(Endless(folder=sys.argv[1], number=[1, 2]), store=StateStore(sys.argv[2]))"
+    )
+    words = [sys.executable, "-c", code, folder, url]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+        while not Path(folder, "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert process.returncode == -signal.SIGINT
+    assert told.endswith(b"KeyboardInterrupt\n")
+    with StateStore(url) as store:
+        assert [task.number for task in store.claim(5)] == [1, 2]
 
 
 def test_no_task_makes_an_empty_report(store: StateStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,14 @@ class Silent(Task):
     def run(self) -> Any:
         with open(os.path.join(self.folder, "log"), "a") as log:
             log.write(f"Silent {self.number}\n")
+
+
+class Endless(Square):
+    """Never comes to an end."""
+
+    def run(self) -> Any:
+        Path(self.folder, "begun").touch()
+        threading.Event().wait()
 
 
 class Circle(Task):

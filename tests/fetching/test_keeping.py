@@ -20,7 +20,7 @@ from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
 from astra_registry.fetching.kept import Kept
-from astra_registry.fetching.locked import read_lock, write_lock
+from astra_registry.fetching.locked import LockedFile, read_lock, write_lock
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
@@ -175,6 +175,14 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     assert [json.loads(line).get("location") for line in lock.read_text().splitlines()[1:]] == [
         f"dr17/stars/star-{n:04}.fits" for n in range(3)
     ]
+
+
+def test_a_locked_file_is_asked_for_at_the_url_of_its_product() -> None:
+    star = registry.create("apStar", release="dr17", telescope="apo25m", field="000+14", obj="a b,é@(1)%#")
+
+    wanted = LockedFile(star.location, 1, "0" * 40).wanted(sas_base_dir="/sas")
+
+    assert wanted.urls == (star.remote_path,)
 
 
 def test_a_report_keeps_a_size_of_999999_in_a_fits_table(archive: Archive, tmp_path: Path) -> None:

@@ -172,6 +172,20 @@ def test_after_a_redirect_to_another_host_credentials_are_not_sent(
     assert authorized(other) == []
 
 
+def test_what_the_host_after_a_redirect_refuses_is_not_said_of_the_credentials(
+    make_archive: Callable[..., Archive], private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    there = private.add("sdsswork/a.fits")
+    first = make_archive(faults=lambda request: Fault(status=302, headers={"Location": there.urls[0]}))
+
+    [result] = first.fetch([Wanted((first.sas.url_of("sdsswork/a.fits"),), there.path)])
+
+    ports = [archive.sas.url.removeprefix("http://") for archive in (first, private)]
+    assert result.status == "unauthorized"
+    assert result.error == f"{ports[0]} redirects to {ports[1]}, which refuses it (401); no credentials are sent there"
+
+
 def test_nothing_of_a_password_is_told(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = private.sas.url.replace("http://", f"http://sdss5:{SECRET}@")
     item = private.add("sdsswork/a.fits")

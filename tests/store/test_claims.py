@@ -87,6 +87,13 @@ def test_claims_keep_to_a_family_a_batch_a_query_or_a_task(store: StateStore) ->
         store.claim(1, of=7)
 
 
+def test_of_a_query_with_a_limit_those_are_claimed_that_it_lets_through(store: StateStore) -> None:
+    store.create_all([Planet("Mars"), Planet("Venus"), Planet("Earth")])
+    query = store.session_query().order_by(TaskState.pk.desc()).limit(2)
+
+    assert set(store.claim(5, of=query)) == {Planet("Earth"), Planet("Venus")}
+
+
 def test_a_batch_that_is_not_recorded_yet_is_recorded_when_claimed(store: StateStore) -> None:
     assert len(store.claim(2, of=stars(3))) == 2
     assert store.counts() == {Status.RUNNING: 2, Status.CREATED: 1}
@@ -96,7 +103,10 @@ def test_a_member_that_a_batch_has_twice_is_claimed_once(store: StateStore) -> N
     assert store.claim(5, of=Star(("Vega", "Vega"))) == [Star("Vega")]
 
 
-@pytest.mark.parametrize(("number", "lease_seconds"), [(-1, 60), (True, 60), (1.5, 60), (1, 0), (1, float("nan"))])
+@pytest.mark.parametrize(
+    ("number", "lease_seconds"),
+    [(-1, 60), (True, 60), (1.5, 60), (1, 0), (1, float("nan")), (1, "60"), (1, True), (1, None)],
+)
 def test_an_impossible_claim_is_refused(store: StateStore, number: int, lease_seconds: float) -> None:
     with pytest.raises(InvalidParameter):
         store.claim(number, lease=lease_seconds)

@@ -231,6 +231,19 @@ def test_the_folder_of_the_default_database_is_made_with_the_first_write(
     assert (tmp_path / "new" / "states.db").exists()
 
 
+def test_a_folder_of_the_default_database_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()  # as in a container, where it is no folder that one may write to
+    monkeypatch.setenv("ASTRA_REGISTRY_DATABASE", f"sqlite:///{tmp_path}/home/data/states.db")
+
+    with (
+        StateStore.default() as store,
+        pytest.raises(StoreError, match=r"has no folder: '.*/home/data' cannot be made \(Not a dir"),
+    ):
+        store.create(Star("Vega"))
+
+
 def test_a_database_in_memory_serves_all_threads() -> None:
     with StateStore("sqlite://") as store:
         store.create(stars(100))

@@ -45,9 +45,12 @@ def test_scalars_and_defaults_are_broadcast_against_sequences() -> None:
         (2, 59146, "apo25m"),
         (3, 59146, "apo25m"),
     ]
-    assert batch.batchable
     assert Visit.batch_param_names() == ["fiber", "mjd", "telescope"]
-    assert not Unbatchable().batchable
+
+
+def test_a_class_tells_as_its_tasks_do_whether_it_has_batch_parameters() -> None:
+    assert Visit.batchable is Visit(fiber=[1, 2], mjd=59146).batchable is True
+    assert Unbatchable.batchable is Unbatchable().batchable is False
 
 
 @pytest.mark.parametrize("values", [[1, 2], (1, 2), np.array([1, 2]), range(1, 3), Table({"fiber": [1, 2]})["fiber"]])

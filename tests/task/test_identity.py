@@ -203,8 +203,8 @@ def test_families_have_the_class_name_with_the_namespace_before_a_dot() -> None:
     class Spaced(Task):
         task_namespace = "mwm.pipe"
 
-    assert Everything().task_family == Everything.get_task_family() == "Everything"
-    assert Spaced().task_family == "mwm.pipe.Spaced"
+    assert Everything().task_family == Everything.get_task_family() == Everything.task_family == "Everything"
+    assert Spaced().task_family == Spaced.task_family == "mwm.pipe.Spaced"
     assert (Spaced.get_task_namespace(), Everything.get_task_namespace()) == ("mwm.pipe", None)
     assert Spaced._namespace_at_class_time == "mwm.pipe"
     assert other_family_name().task_id.startswith("other_family_name_")

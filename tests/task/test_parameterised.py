@@ -166,6 +166,18 @@ def test_a_clone_changes_what_it_is_told_and_derives_anew() -> None:
         vega.clone(ordr=1)
 
 
+def test_what_a_clone_is_given_as_none_is_made_anew() -> None:
+    class Plot(Snr):
+        pass
+
+    vega = Snr(name="vega", order=5, initial="x")
+
+    assert vega.clone(initial=None, order=None) == Snr(name="vega")
+    assert vega.clone(Plot, initial=None) == Plot(name="vega", order=5)
+    with pytest.raises(MissingParameter, match="needs name"):
+        vega.clone(label=None)
+
+
 def test_a_clone_in_another_class_keeps_what_both_have() -> None:
     class Plot(Task):
         name: str = parameter("Who.", batch=True)

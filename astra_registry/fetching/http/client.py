@@ -165,6 +165,9 @@ class HttpClient:
             return FileMissing(f"{origin.authority} has no {urllib.parse.unquote(split(url)[1])}")
         if status in (401, 403):
             asked_origin = split(url)[0]
+            if asked_origin != origin:
+                sent_on = f"{asked_origin.authority} redirects to {origin.authority}"
+                return Unauthorized(f"{sent_on}, which refuses it ({status}); no credentials are sent there")
             used = None if errand.public else self._keys.for_origin(asked_origin)
             return Unauthorized(self._keys.advice(origin, used, public=errand.public, status=status))
         if status == 407 and reply.host.proxy is not None:
