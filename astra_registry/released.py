@@ -30,6 +30,7 @@ class ReleasePlan:
     release: str
     templates: tuple[PathTemplate, ...]  # the first is the location; the others are where servers keep it too
     keys: tuple[tuple[str, str], ...]  # (key of a template, attribute that fills it)
+    keys_of: Mapping[PathTemplate, tuple[tuple[str, str], ...]]  # of the keys, those that a template takes
     required: frozenset[str]
     used: Mapping[str, None]  # attributes that may be given, in declaration order
 
@@ -170,6 +171,7 @@ class Released(Task):
             release=release,
             templates=compiled,
             keys=tuple(keys.items()),
+            keys_of={t: tuple(item for item in keys.items() if item[0] in (*t.keys, *t.optional)) for t in compiled},
             required=frozenset(required),
             used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
         )

@@ -269,6 +269,37 @@ def test_a_file_at_a_further_location_is_there(tmp_path: Path) -> None:
         assert file.read() == b"x"
 
 
+class CopiedFile(SDSS5DataModelTask):
+    """A file whose further places name fewer parameters than its location, or the same one by another name."""
+
+    sdss_data_model_name = "copied"
+    templates = {  # noqa: RUF012
+        "dr19": (
+            "$MWM_ASTRA/new/{v_astra}/{plateid}.fits",
+            "$MWM_ASTRA/flat/{fieldid}.fits",
+            "$MWM_ASTRA/by/{owner}/{plateid}.fits",
+        )
+    }
+
+    plate: str = parameter("The plate.", batch=True, aliases=("plateid", "fieldid"))
+    v_astra: str = parameter("The version of Astra.", default="0.6.0")
+    owner: str = parameter("Whose it is.", default=None)
+
+
+def test_a_further_location_may_name_fewer_parameters_or_name_them_otherwise(tmp_path: Path) -> None:
+    flat = "dr19/spectro/astra/flat/7.fits"
+    (tmp_path / flat).parent.mkdir(parents=True)
+    (tmp_path / flat).write_bytes(b"x")
+    one, both = CopiedFile(release="dr19", plate="7"), CopiedFile(release="dr19", plate=["7", "8"])
+
+    assert one.further_locations == [flat], "the third wants an owner, whom nobody named"
+    assert one.further_remote_paths == [f"https://data.sdss.org/sas/{flat}"]
+    assert one.clone(owner="me").further_locations == [flat, "dr19/spectro/astra/by/me/7.fits"]
+    assert both.further_locations == [[flat], ["dr19/spectro/astra/flat/8.fits"]]
+    assert one.output().find() == str(tmp_path / flat)
+    assert [target.exists() for target in both.output()] == [True, False]
+
+
 def test_what_is_written_goes_to_the_path(tmp_path: Path) -> None:
     target = Target(f"{tmp_path}/a.fits")
     Path(f"{tmp_path}/a.fits.gz").write_bytes(b"old")
