@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.conversion import MASKED, Column, Sentinel, convert, holds_mappings, is_time
+from astra_registry.conversion import MASKED, Column, Sentinel, convert, holds_mappings, is_time, is_truth
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -118,7 +118,7 @@ class Parameter:
             raise ValueError(f"it takes {', '.join(map(str, self.choices))}")
         if self.check is not None:
             verdict = self.check(value)
-            if verdict is False or isinstance(verdict, str):
+            if isinstance(verdict, str) or (is_truth(verdict) and not verdict):  # numpy's False is another object
                 raise ValueError(verdict or "it does not pass the parameter's check")
 
 
