@@ -12,7 +12,7 @@ import attrs
 
 from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
 from astra_registry.parameters import Parameter, parameter, shown
-from astra_registry.release import canonical, releases
+from astra_registry.release import canonical, releases, spelled
 from astra_registry.task import Task
 from astra_registry.tree import Tree
 
@@ -72,7 +72,10 @@ class Released(Task):
     def _adapted(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
         # What a program makes of a file depends on the program's version, and the file does not.
         versions = {a: p for a, p in Task._parameters.items() if p.visibility == "hidden"}
-        return {**parameters, **versions} if cls._is_analysis() else parameters
+        adapted = {a: _by_release(p) if p.differs_by_release else p for a, p in parameters.items()}
+        # A product may declare what all products have anew, with another default; no template shows it.
+        adapted |= {a: attrs.evolve(p, in_path=False) for a, p in adapted.items() if a in cls._common and p.in_path}
+        return {**adapted, **versions} if cls._is_analysis() else adapted
 
     @classmethod
     def _family_name(cls) -> str:
@@ -107,10 +110,10 @@ class Released(Task):
     def _own_templates(cls) -> dict[str, str | Sequence[str]]:
         """Return the class's own templates by the canonical name of their release."""
         own: dict[str, str | Sequence[str]] = {}
-        for spelled, value in (cls.templates or {}).items():
+        for release, value in (cls.templates or {}).items():
             # A plugin may be ahead of the tree that is installed; `plugins check` tells.
             with contextlib.suppress(UnknownRelease):
-                own.setdefault(canonical(spelled), value)
+                own.setdefault(canonical(release), value)
         return own
 
     @classmethod
@@ -165,8 +168,10 @@ class Released(Task):
                     if key in template.keys and template is compiled[0]:
                         required.add(attribute)
         filled = set(keys.values())
-        feeding = {cls._spellings[n] for a in filled for n in cls._parameters[a].reads if n in cls._spellings}
-        idle = cls._in_paths - filled - feeding
+        feeding = cls._read_for(filled)
+        # What makes no difference to which product it is may say something else than where the file is.
+        asides = {a for a, p in cls._parameters.items() if not p.significant and p.default is not None}
+        idle = cls._in_paths - filled - feeding - asides
         return ReleasePlan(
             release=release,
             templates=compiled,
@@ -175,6 +180,16 @@ class Released(Task):
             required=frozenset(required),
             used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
         )
+
+    @classmethod
+    def _read_for(cls, attributes: Iterable[str]) -> set[str]:
+        """Return the attributes from which the defaults of some follow, at first or at second hand."""
+        read: set[str] = set()
+        ahead = set(attributes)
+        while ahead:
+            ahead = {cls._spellings[n] for a in ahead for n in cls._parameters[a].reads if n in cls._spellings} - read
+            read |= ahead
+        return read
 
     @classmethod
     def _attribute_of_key(cls, key: str) -> str | None:
@@ -209,6 +224,11 @@ class Released(Task):
         if "release" in values:
             values["release"] = canonical(values["release"])
         return values
+
+    @classmethod
+    def _convert_default(cls, attribute: str, default: Any) -> Any:
+        value = super()._convert_default(attribute, default)
+        return canonical(value) if attribute == "release" else value
 
     @classmethod
     def _release_of(cls, values: Mapping[str, Any]) -> str:
@@ -253,6 +273,14 @@ class Released(Task):
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
         default = " (the release when none is given)" if "release" not in values else ""
         return MissingParameter(f"{cls._label()} in {release}{default} needs {names}")
+
+
+def _by_release(declared: Parameter) -> Parameter:
+    """Return a parameter whose default has each release under its one spelling, whatever that of the class body is."""
+    default: dict[str, Any] = {}
+    for release, value in declared.default.items():
+        default.setdefault(spelled(str(release)), value)
+    return attrs.evolve(declared, default=MappingProxyType(default))
 
 
 def _only_release(told: Sequence[Any], origin: str) -> str:

@@ -135,6 +135,66 @@ def test_releases_have_many_spellings_and_one_name() -> None:
         StarFile(sdss_id=1)
 
 
+class PlainFile(SDSS5DataModelTask):
+    """A file of two releases, whose class spells them as people do, and says something beside its path."""
+
+    sdss_data_model_name = "plain"
+    templates = {"DR17": "$APOGEE_REDUX/{apred}/{n}.fits", "WORK": "$APOGEE_REDUX/{apred}/{n}.fits"}  # noqa: RUF012
+
+    release: str = parameter("The data release.", default="DR17")
+    verbose: bool = parameter("Whether to tell what is done.", default=False, significant=False)
+    n: int = parameter("Its number.", batch=True)
+    apred: str = parameter("The reduction.", default={"DR-17": "dr17", "work": "1.3"})
+    layout: str = parameter("How a reader arranges it.", default="wide", choices=("wide", "long"), significant=False)
+    reader: str = parameter("Who reads it.", default=None, significant=False)
+
+
+def test_the_default_of_a_release_is_known_by_every_spelling_of_the_release() -> None:
+    assert PlainFile(release="dr17", n=1).location == "dr17/apogee/spectro/redux/dr17/1.fits"
+    assert [PlainFile(release=work, n=1).apred for work in ("sdsswork", "WORK")] == ["1.3", "1.3"]
+
+
+def test_a_product_may_give_what_all_products_have_another_default() -> None:
+    file = PlainFile(n=1)
+
+    assert (file.release, file.verbose) == ("dr17", False)
+    assert file == PlainFile(n=1, release="DR17", verbose=True)
+    assert (file.clone(release="work").release, file.clone(verbose=True).verbose) == ("sdsswork", True)
+
+
+def test_what_makes_no_difference_to_which_product_it_is_needs_no_place_in_the_path() -> None:
+    wide, long = PlainFile(n=[1, 2]), PlainFile(n=[1, 2], layout=b"long")
+
+    assert [wide.layout, long.layout, long[0].layout, pickle.loads(pickle.dumps(long)).layout] == [
+        "wide", "long", "long", "long"
+    ]  # fmt: skip
+    assert wide == long
+    assert wide.task_id == long.task_id
+    assert wide.local_paths == long.local_paths
+    with pytest.raises(InvalidParameter, match="it takes wide, long"):
+        PlainFile(n=1, layout="tall")
+    with pytest.raises(SuperfluousParameter, match="does not use reader"):
+        PlainFile(n=1, reader="me")
+
+
+class NestedFile(SDSS5DataModelTask):
+    """A file in a folder that follows from a prefix, which follows from the telescope."""
+
+    sdss_data_model_name = "nested"
+    templates = {"dr17": "$APOGEE_REDUX/{folder}/{n}.fits"}  # noqa: RUF012
+
+    n: int = parameter("Its number.", batch=True)
+    folder: str = parameter("The folder.", default=lambda prefix: f"{prefix}-files")
+    prefix: str = parameter("The prefix.", default=lambda telescope: {"apo25m": "ap", "lco25m": "as"}[telescope])
+    telescope: str = parameter("The telescope.", default="apo25m")
+
+
+def test_what_a_default_follows_from_at_second_hand_may_be_given() -> None:
+    assert NestedFile(release="dr17", n=1).location.endswith("/ap-files/1.fits")
+    assert NestedFile(release="dr17", n=1, telescope="lco25m").location.endswith("/as-files/1.fits")
+    assert NestedFile(release="dr17", n=1, prefix="as").location.endswith("/as-files/1.fits")
+
+
 def test_defaults_of_releases_and_derived_ones_are_told_apart() -> None:
     star = StarFile(release="dr20", sdss_id=17)
 
