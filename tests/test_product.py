@@ -360,6 +360,17 @@ def test_a_further_location_may_name_fewer_parameters_or_name_them_otherwise(tmp
     assert [target.exists() for target in both.output()] == [True, False]
 
 
+def test_a_folder_of_the_files_name_is_not_the_file(tmp_path: Path) -> None:
+    star = StarFile(**STAR)
+    Path(star.local_path, "inside").mkdir(parents=True)
+
+    assert (star.output().exists(), star.output().find(), star.complete()) == (False, None, False)
+    assert StarFile.bulk_complete([star]) == []
+    assert not StarFile(release="dr19", sdss_id=[star.sdss_id]).complete()
+    with pytest.raises(FileMissing):
+        star.run()
+
+
 def test_what_is_written_goes_to_the_path(tmp_path: Path) -> None:
     target = Target(f"{tmp_path}/a.fits")
     Path(f"{tmp_path}/a.fits.gz").write_bytes(b"old")
