@@ -226,6 +226,15 @@ def test_a_folder_that_no_release_owns_is_known_when_a_product_has_it() -> None:
     assert (found.release, found.param_kwargs["kind"], found.param_kwargs["name"]) == ("dr19", "a", "b")
 
 
+def test_an_address_whose_bytes_are_no_text_is_no_products() -> None:
+    """As a product's value the byte would be another letter, and the product at another address."""
+    address = f"https://data.sdss.org/sas/{STAR}".replace("000+02", "000%E9")
+
+    with pytest.raises(NotIdentified):
+        registry.identify(address)
+    assert registry.identify(address.replace("%E9", "%C3%A9")).field == "000\u00e9"
+
+
 class Copied(SDSS5DataModelTask):
     """A product of which some servers keep copies in a folder without versions."""
 
