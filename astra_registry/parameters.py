@@ -56,6 +56,12 @@ class Parameter:
         """Whether it has a default for each release, and not a mapping for its default."""
         return isinstance(self.default, Mapping) and not holds_mappings(self.type)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has a default that is one value, the same in all releases and whatever the others are."""
+        is_one = self.default is not None and self.default is not REQUIRED
+        return is_one and not callable(self.default) and not self.differs_by_release
+
     def convert(self, value: object) -> Any:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""
         given = value

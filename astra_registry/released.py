@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
+from astra_registry.errors import (
+    AstraRegistryError,
+    BadTable,
+    BadValue,
+    MissingParameter,
+    SuperfluousParameter,
+    UnknownRelease,
+)
 from astra_registry.parameters import Parameter, parameter, shown
 from astra_registry.release import canonical, releases, spelled
 from astra_registry.task import Task
@@ -148,14 +155,7 @@ class Released(Task):
 
     @classmethod
     def _planned(cls, release: str) -> ReleasePlan:
-        tree = Tree(release)
-        if cls.templates is None and tree.has_name(cls._label()):
-            compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
-        else:
-            compiled = tuple(
-                tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths))
-                for text in cls.template_texts(release)
-            )
+        compiled = cls._compiled(release)
         keys: dict[str, str] = {}
         required: set[str] = set()
         for template in compiled:
@@ -167,11 +167,11 @@ class Released(Task):
                     keys[key] = attribute
                     if key in template.keys and template is compiled[0]:
                         required.add(attribute)
-        filled = set(keys.values())
-        feeding = cls._read_for(filled)
-        # What makes no difference to which product it is may say something else than where the file is.
-        asides = {a for a, p in cls._parameters.items() if not p.significant and p.default is not None}
-        idle = cls._in_paths - filled - feeding - asides
+        idle = cls._in_paths - cls._shown_in(compiled)
+        # What makes no difference to which product it is, and what no path ever shows, say something else than where
+        # the file is. With None for its default, it is one that only some releases use.
+        idle -= {a for a in idle if not cls._parameters[a].significant and cls._parameters[a].default is not None}
+        idle -= cls._shown_nowhere({a for a in idle if cls._parameters[a].is_constant})
         return ReleasePlan(
             release=release,
             templates=compiled,
@@ -180,6 +180,30 @@ class Released(Task):
             required=frozenset(required),
             used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
         )
+
+    @classmethod
+    def _compiled(cls, release: str) -> tuple[PathTemplate, ...]:
+        tree = Tree(release)
+        if cls.templates is None and tree.has_name(cls._label()):
+            return (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
+        return tuple(
+            tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths)) for text in cls.template_texts(release)
+        )
+
+    @classmethod
+    def _shown_in(cls, templates: Iterable[PathTemplate]) -> set[str]:
+        """Return the attributes that fill templates, and those from which the defaults of these follow."""
+        keys = (key for template in templates for key in (*template.keys, *template.optional))
+        filled = {attribute for key in keys if (attribute := cls._attribute_of_key(key)) is not None}
+        return filled | cls._read_for(filled)
+
+    @classmethod
+    def _shown_nowhere(cls, attributes: set[str]) -> set[str]:
+        """Return those of some attributes that the templates of no release show."""
+        for release in cls.releases() if attributes else ():
+            with contextlib.suppress(AstraRegistryError):
+                attributes = attributes - cls._shown_in(cls._compiled(release))
+        return attributes
 
     @classmethod
     def _read_for(cls, attributes: Iterable[str]) -> set[str]:

@@ -189,6 +189,32 @@ class NestedFile(SDSS5DataModelTask):
     telescope: str = parameter("The telescope.", default="apo25m")
 
 
+class MeasuredFile(SDSS5DataModelTask):
+    """A file with what is to be measured in it, of which one release has a folder of its own."""
+
+    sdss_data_model_name = "measured"
+    templates = {"dr17": "$APOGEE_REDUX/{n}.fits", "dr19": "$APOGEE_REDUX/{chip}/{n}.fits"}  # noqa: RUF012
+
+    n: int = parameter("Its number.", batch=True)
+    width: float = parameter("The width of the window.", default=1.5, batch=True)
+    masked: bool = parameter("Whether to leave bad pixels out.", default=False)
+    chip: str = parameter("The chip.", default="a")
+
+
+def test_what_no_release_shows_in_a_path_is_the_products_all_the_same() -> None:
+    plain, other = MeasuredFile(release="dr17", n=1), MeasuredFile(release="dr17", n=b"1", width="2", masked="true")
+
+    assert (plain.width, plain.masked, other.width, other.masked) == (1.5, False, 2.0, True)
+    assert plain.local_path == other.local_path
+    assert plain != other
+    assert plain == MeasuredFile(release="dr17", n=1, width=1.5, masked=False)
+    assert [member.width for member in MeasuredFile(release="dr19", n=1, width=[1, 2])] == [1.0, 2.0]
+    with pytest.raises(InvalidParameter, match="masked"):
+        MeasuredFile(release="dr17", n=1, masked="maybe")
+    with pytest.raises(SuperfluousParameter, match="measured in dr17 does not use chip"):
+        MeasuredFile(release="dr17", n=1, chip="b")
+
+
 def test_what_a_default_follows_from_at_second_hand_may_be_given() -> None:
     assert NestedFile(release="dr17", n=1).location.endswith("/ap-files/1.fits")
     assert NestedFile(release="dr17", n=1, telescope="lco25m").location.endswith("/as-files/1.fits")
