@@ -258,7 +258,7 @@ def _loaded(plugin: Plugin, name: str) -> Any:
     """Return the class that an entry point of the group ``astra_registry.products`` names."""
     try:
         product = plugin.product_points[name].load()
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script without a guard even exits
         plugin.fail(f"its product '{name}' cannot be imported: {type(error).__name__}: {error}; {plugin.way_out}")
         return None
     if not is_product(product) or product.sdss_data_model_name != name:

@@ -132,6 +132,8 @@ def convert(value: object, wanted: Any, *, keep_blanks: bool = True) -> Any:
     if hasattr(value, "dtype"):
         if is_time(value):  # as a number it would count nanoseconds, or days, or anything
             raise ValueError("it takes no date and no duration")
+        if getattr(value.dtype, "kind", None) == "c":  # int() and float() would drop its imaginary part
+            raise ValueError("it takes no complex number")
         value = cell(value)
     if value is None:
         raise ValueError("it has no value")
@@ -155,7 +157,7 @@ def convert(value: object, wanted: Any, *, keep_blanks: bool = True) -> Any:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return str(value)  # numpy.str_ too
-    if _is_truth(value):
+    if is_truth(value):
         raise ValueError("it takes text, not a truth value")
     try:
         return str(_writable(operator.index(value)))  # type: ignore[arg-type]
@@ -168,7 +170,7 @@ def _integer(value: object) -> int:
         if not _INTEGER.fullmatch(value.strip(" ")):
             raise ValueError("it takes an integer")
         return _writable(int(value) if len(value) <= _DIGITS else 10**_DIGITS)
-    if _is_truth(value):
+    if is_truth(value):
         raise ValueError("it takes an integer, not a truth value")
     try:
         return _writable(operator.index(value))  # type: ignore[arg-type]
@@ -193,19 +195,21 @@ def _writable(number: int) -> int:
 
 
 def _number(value: object) -> float:
-    if _is_truth(value):
+    if is_truth(value):
         raise ValueError("it takes a number, not a truth value")
+    if isinstance(value, str) and ("_" in value or not value.isascii()):  # Python would read 1_0 as 10
+        raise ValueError("it takes a number")
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         raise ValueError("it takes a number") from None
     if number != number:
         raise ValueError("it is not a number")
-    return number
+    return number + 0.0  # -0.0 equals 0.0, and would be shown otherwise in a path
 
 
 def _truth(value: object) -> bool:
-    if _is_truth(value):
+    if is_truth(value):
         return bool(value)
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -305,7 +309,8 @@ def _is_missing(value: object) -> bool:
     return False
 
 
-def _is_truth(value: object) -> bool:
+def is_truth(value: object) -> bool:
+    """Whether a value is a truth value, and no number."""
     return _type_name(value) in ("bool", "bool_")  # Python's, and numpy's, whatever its version calls it
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.conversion import MASKED, Column, Sentinel, convert, holds_mappings, is_time
+from astra_registry.conversion import MASKED, Column, Sentinel, convert, holds_mappings, is_time, is_truth
 from astra_registry.errors import AstraRegistryError, BadValue, InvalidParameter
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -55,6 +55,12 @@ class Parameter:
     def differs_by_release(self) -> bool:
         """Whether it has a default for each release, and not a mapping for its default."""
         return isinstance(self.default, Mapping) and not holds_mappings(self.type)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has a default that is one value, the same in all releases and whatever the others are."""
+        is_one = self.default is not None and self.default is not REQUIRED
+        return is_one and not callable(self.default) and not self.differs_by_release
 
     def convert(self, value: object) -> Any:
         """Return `value` as this parameter's type, or raise InvalidParameter saying what would do."""
@@ -118,7 +124,7 @@ class Parameter:
             raise ValueError(f"it takes {', '.join(map(str, self.choices))}")
         if self.check is not None:
             verdict = self.check(value)
-            if verdict is False or isinstance(verdict, str):
+            if isinstance(verdict, str) or (is_truth(verdict) and not verdict):  # numpy's False is another object
                 raise ValueError(verdict or "it does not pass the parameter's check")
 
 

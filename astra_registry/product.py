@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,9 +72,10 @@ class DataProduct(Released, common=True):
         """The tree of this product's release: roots, templates and servers."""
         return Tree(self.release, public=self.public or None, mirror=self.mirror)
 
-    def _template_values(self) -> dict[str, Any]:
-        values = self.__dict__
-        return {key: values[a] for key, a in self.plan(self.release).keys if values[a] is not None}
+    def _template_values(self, template: PathTemplate | None = None) -> dict[str, Any]:
+        """Return the values that a template of this release takes, by its keys; the location's when none is named."""
+        values, plan = self.__dict__, self.plan(self.release)
+        return {key: values[a] for key, a in plan.keys_of[template or plan.templates[0]] if values[a] is not None}
 
     @property
     def location(self) -> Any:
@@ -90,12 +92,12 @@ class DataProduct(Released, common=True):
     @property
     def further_locations(self) -> list[Any]:
         """The other locations where servers and mirrors keep the file; of a batch, a list of them for each member."""
-        return self._each([self._locations(template) for template in self.plan(self.release).templates[1:]])
+        return self._each(self._further(self._locations))
 
     def _locations(self, template: PathTemplate) -> list[str]:
         if self._size is None:
-            return [template.location(self._template_values())]
-        return template.locations(self._template_values(), self._size)
+            return [template.location(self._template_values(template))]
+        return template.locations(self._template_values(template), self._size)
 
     @property
     def local_path(self) -> Any:
@@ -129,7 +131,15 @@ class DataProduct(Released, common=True):
     @property
     def further_remote_paths(self) -> list[Any]:
         """The URLs of the further locations; of a batch, a list of them for each member. Empty when there are none."""
-        return self._each([self._urls(template) for template in self.plan(self.release).templates[1:]])
+        return self._each(self._further(self._urls))
+
+    def _further(self, made_of: Callable[[PathTemplate], list[str]]) -> list[list[str]]:
+        """Return what is made of each further template, without those that these parameters do not fill."""
+        places = []
+        for template in self.plan(self.release).templates[1:]:
+            with contextlib.suppress(AstraRegistryError):
+                places.append(made_of(template))
+        return places
 
     def _each(self, places: list[list[str]]) -> list[Any]:
         """Return what the places give: of a single product a flat list, of a batch a list for each member."""
@@ -139,8 +149,8 @@ class DataProduct(Released, common=True):
 
     def _urls(self, template: PathTemplate) -> list[str]:
         if self._size is None:
-            return [self.tree.url_of(template, self._template_values())]
-        return self.tree.urls_of(template, self._template_values(), self._size)
+            return [self.tree.url_of(template, self._template_values(template))]
+        return self.tree.urls_of(template, self._template_values(template), self._size)
 
     @classmethod
     def get_local_path(
@@ -159,12 +169,8 @@ class DataProduct(Released, common=True):
 
     def _places(self) -> Iterable[Sequence[str]]:
         """Give for each member the paths on this machine where its file may lie: its own, then the further ones."""
-        further = []
-        for template in self.plan(self.release).templates[1:]:
-            try:
-                further.append(self.tree.paths_of(template, self._template_values(), self.get_batch_size()))
-            except AstraRegistryError:  # a place that these parameters do not fill
-                continue
+        size = self.get_batch_size()
+        further = self._further(lambda template: self.tree.paths_of(template, self._template_values(template), size))
         return zip(self.local_paths, *further, strict=True)
 
     def _handed_over(self) -> Any:

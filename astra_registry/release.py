@@ -44,12 +44,17 @@ def canonical(name: str) -> str:
         raise _unknown(name) from None
 
 
+def spelled(name: str) -> str:
+    """Return the one spelling of a release's name, whether there is such a release or not."""
+    folded = name.strip(" ").lower().replace("-", "", 1)
+    return _OTHER_NAMES.get(folded, folded)
+
+
 @cache
 def _canonical(name: str) -> str:
     if not isinstance(name, str):
         raise _unknown(name)
-    folded = name.strip(" ").lower().replace("-", "", 1)
-    folded = _OTHER_NAMES.get(folded, folded)
+    folded = spelled(name)
     if folded != roots.SDSS5 and folded not in releases():
         raise _unknown(name)
     return folded

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from astra_registry.errors import BadTable, BadValue, MissingParameter, SuperfluousParameter, UnknownRelease
+from astra_registry.errors import (
+    AstraRegistryError,
+    BadTable,
+    BadValue,
+    MissingParameter,
+    SuperfluousParameter,
+    UnknownRelease,
+)
 from astra_registry.parameters import Parameter, parameter, shown
-from astra_registry.release import canonical, releases
+from astra_registry.release import canonical, releases, spelled
 from astra_registry.task import Task
 from astra_registry.tree import Tree
 
@@ -30,6 +37,7 @@ class ReleasePlan:
     release: str
     templates: tuple[PathTemplate, ...]  # the first is the location; the others are where servers keep it too
     keys: tuple[tuple[str, str], ...]  # (key of a template, attribute that fills it)
+    keys_of: Mapping[PathTemplate, tuple[tuple[str, str], ...]]  # of the keys, those that a template takes
     required: frozenset[str]
     used: Mapping[str, None]  # attributes that may be given, in declaration order
 
@@ -71,7 +79,10 @@ class Released(Task):
     def _adapted(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
         # What a program makes of a file depends on the program's version, and the file does not.
         versions = {a: p for a, p in Task._parameters.items() if p.visibility == "hidden"}
-        return {**parameters, **versions} if cls._is_analysis() else parameters
+        adapted = {a: _by_release(p) if p.differs_by_release else p for a, p in parameters.items()}
+        # A product may declare what all products have anew, with another default; no template shows it.
+        adapted |= {a: attrs.evolve(p, in_path=False) for a, p in adapted.items() if a in cls._common and p.in_path}
+        return {**adapted, **versions} if cls._is_analysis() else adapted
 
     @classmethod
     def _family_name(cls) -> str:
@@ -106,10 +117,10 @@ class Released(Task):
     def _own_templates(cls) -> dict[str, str | Sequence[str]]:
         """Return the class's own templates by the canonical name of their release."""
         own: dict[str, str | Sequence[str]] = {}
-        for spelled, value in (cls.templates or {}).items():
+        for release, value in (cls.templates or {}).items():
             # A plugin may be ahead of the tree that is installed; `plugins check` tells.
             with contextlib.suppress(UnknownRelease):
-                own.setdefault(canonical(spelled), value)
+                own.setdefault(canonical(release), value)
         return own
 
     @classmethod
@@ -144,14 +155,7 @@ class Released(Task):
 
     @classmethod
     def _planned(cls, release: str) -> ReleasePlan:
-        tree = Tree(release)
-        if cls.templates is None and tree.has_name(cls._label()):
-            compiled: tuple[PathTemplate, ...] = (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
-        else:
-            compiled = tuple(
-                tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths))
-                for text in cls.template_texts(release)
-            )
+        compiled = cls._compiled(release)
         keys: dict[str, str] = {}
         required: set[str] = set()
         for template in compiled:
@@ -163,16 +167,53 @@ class Released(Task):
                     keys[key] = attribute
                     if key in template.keys and template is compiled[0]:
                         required.add(attribute)
-        filled = set(keys.values())
-        feeding = {cls._spellings[n] for a in filled for n in cls._parameters[a].reads if n in cls._spellings}
-        idle = cls._in_paths - filled - feeding
+        idle = cls._in_paths - cls._shown_in(compiled)
+        # What makes no difference to which product it is, and what no path ever shows, say something else than where
+        # the file is. With None for its default, it is one that only some releases use.
+        idle -= {a for a in idle if not cls._parameters[a].significant and cls._parameters[a].default is not None}
+        idle -= cls._shown_nowhere({a for a in idle if cls._parameters[a].is_constant})
         return ReleasePlan(
             release=release,
             templates=compiled,
             keys=tuple(keys.items()),
+            keys_of={t: tuple(item for item in keys.items() if item[0] in (*t.keys, *t.optional)) for t in compiled},
             required=frozenset(required),
             used=MappingProxyType(dict.fromkeys(a for a in cls._parameters if a not in idle)),
         )
+
+    @classmethod
+    def _compiled(cls, release: str) -> tuple[PathTemplate, ...]:
+        tree = Tree(release)
+        if cls.templates is None and tree.has_name(cls._label()):
+            return (tree.path_template(cls._label(), subpaths=tuple(cls.subpaths)),)
+        return tuple(
+            tree.compile(text, name=cls._label(), subpaths=tuple(cls.subpaths)) for text in cls.template_texts(release)
+        )
+
+    @classmethod
+    def _shown_in(cls, templates: Iterable[PathTemplate]) -> set[str]:
+        """Return the attributes that fill templates, and those from which the defaults of these follow."""
+        keys = (key for template in templates for key in (*template.keys, *template.optional))
+        filled = {attribute for key in keys if (attribute := cls._attribute_of_key(key)) is not None}
+        return filled | cls._read_for(filled)
+
+    @classmethod
+    def _shown_nowhere(cls, attributes: set[str]) -> set[str]:
+        """Return those of some attributes that the templates of no release show."""
+        for release in cls.releases() if attributes else ():
+            with contextlib.suppress(AstraRegistryError):
+                attributes = attributes - cls._shown_in(cls._compiled(release))
+        return attributes
+
+    @classmethod
+    def _read_for(cls, attributes: Iterable[str]) -> set[str]:
+        """Return the attributes from which the defaults of some follow, at first or at second hand."""
+        read: set[str] = set()
+        ahead = set(attributes)
+        while ahead:
+            ahead = {cls._spellings[n] for a in ahead for n in cls._parameters[a].reads if n in cls._spellings} - read
+            read |= ahead
+        return read
 
     @classmethod
     def _attribute_of_key(cls, key: str) -> str | None:
@@ -207,6 +248,11 @@ class Released(Task):
         if "release" in values:
             values["release"] = canonical(values["release"])
         return values
+
+    @classmethod
+    def _convert_default(cls, attribute: str, default: Any) -> Any:
+        value = super()._convert_default(attribute, default)
+        return canonical(value) if attribute == "release" else value
 
     @classmethod
     def _release_of(cls, values: Mapping[str, Any]) -> str:
@@ -251,6 +297,14 @@ class Released(Task):
         names = ", ".join(cls._parameters[a].name for a in first or attributes)
         default = " (the release when none is given)" if "release" not in values else ""
         return MissingParameter(f"{cls._label()} in {release}{default} needs {names}")
+
+
+def _by_release(declared: Parameter) -> Parameter:
+    """Return a parameter whose default has each release under its one spelling, whatever that of the class body is."""
+    default: dict[str, Any] = {}
+    for release, value in declared.default.items():
+        default.setdefault(spelled(str(release)), value)
+    return attrs.evolve(declared, default=MappingProxyType(default))
 
 
 def _only_release(told: Sequence[Any], origin: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
@@ -71,8 +72,9 @@ def _entries_in(folder: str) -> dict[str, os.DirEntry[str]]:
         return {}
 
 
-def _has_content(stat: Callable[[], os.stat_result]) -> bool:
+def _has_content(look: Callable[[], os.stat_result]) -> bool:
     try:
-        return stat().st_size > 0
+        status = look()
     except OSError:  # nothing is there, or a link that leads nowhere
         return False
+    return status.st_size > 0 and stat.S_ISREG(status.st_mode)  # a folder has a size, too

@@ -325,7 +325,7 @@ class Tree:
         files = self.expand(name, **parameters)
         if not files:
             return None
-        if count > len(files):
+        if not 0 <= count <= len(files):
             raise BadValue(f"{count} files of {name} are wanted, and there are {len(files)}")
         import random
 

@@ -104,6 +104,21 @@ def test_a_wrong_product_is_told_and_harms_no_other(folder: Path, before: str, a
     assert told in checked.stdout
 
 
+def test_a_module_of_products_that_exits_ends_nobody_elses_work(folder: Path) -> None:
+    """The plugin's own module is innocent; the product is named in the metadata, and lies in another one."""
+    points = "[astra_registry]\nquits = quits\n[astra_registry.products]\nmine = quits_products:Mine\n"
+    bring(folder, "quits", "", points=points)
+    (folder / "quits_products").mkdir()
+    (folder / "quits_products" / "__init__.py").write_text("raise SystemExit('bye')")
+
+    listed, shown = asked(folder, "list"), asked(folder, "show", "mine")
+
+    assert listed.returncode == 0
+    assert "good " in listed.stdout
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "its product 'mine' cannot be imported: SystemExit: bye" in shown.stderr
+
+
 def test_what_plugins_print_is_no_data(folder: Path) -> None:
     """A script takes what stands on stdout for a path."""
     bring(folder, "loud", "print('hello')\n" + PRODUCT.replace("return [", "print('again'); return ["))

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,33 @@ def test_a_folder_that_no_release_owns_is_known_when_a_product_has_it() -> None:
     found = Registry(plugins=[Plugin()]).identify("/anywhere/mylab/a-b.fits")
 
     assert (found.release, found.param_kwargs["kind"], found.param_kwargs["name"]) == ("dr19", "a", "b")
+
+
+def test_an_address_whose_bytes_are_no_text_is_no_products() -> None:
+    """As a product's value the byte would be another letter, and the product at another address."""
+    address = f"https://data.sdss.org/sas/{STAR}".replace("000+02", "000%E9")
+
+    with pytest.raises(NotIdentified):
+        registry.identify(address)
+    assert registry.identify(address.replace("%E9", "%C3%A9")).field == "000\u00e9"
+
+
+class Copied(SDSS5DataModelTask):
+    """A product of which some servers keep copies in a folder without versions."""
+
+    sdss_data_model_name = "copied"
+    templates = {"dr17": ("$SAS_BASE_DIR/dr17/copied/{version}/{plateid}.fits", "$SAS_BASE_DIR/dr17/flat/{fieldid}.f")}  # noqa: RUF012
+    plate: str = parameter("The plate.", aliases=("plateid", "fieldid"))
+    version: str = parameter("The version.", default="1.0")
+
+
+def test_a_further_place_with_other_keys_than_the_location_is_known() -> None:
+    own = Registry(plugins=[types.SimpleNamespace(astra_registry_products=hookimpl(lambda: [Copied]))])
+
+    found = own.identify("/x/dr17/flat/7.f")
+
+    assert found == Copied(release="dr17", plate="7")
+    assert found.location == "dr17/copied/1.0/7.fits"
 
 
 def test_what_a_path_does_not_tell_and_is_needed_is_listed_as_choices() -> None:

@@ -67,6 +67,8 @@ def test_an_integer_is_the_same_in_every_spelling(spelling: Any) -> None:
         Fraction(59146 * 10**20 + 1, 10**20),
         float("inf"),
         1j,
+        np.complex64(59146 + 1j),
+        np.array(59146 + 0j, dtype=np.complex64),
         np.datetime64("2020-10-24", "ns"),
         np.array("2020-10-24", dtype="M8[ns]"),
         np.timedelta64(59146, "ns"),
@@ -164,6 +166,16 @@ def test_a_number_takes_integers_and_text() -> None:
     assert EXPTIME.convert(np.float32(0.5)) == 0.5
 
 
+@pytest.mark.parametrize("junk", ["1_000", "٣", "nan", "oops", True, np.nan, np.complex64(900 + 1j), 900 + 0j])
+def test_what_is_no_number_is_refused(junk: Any) -> None:
+    with pytest.raises(InvalidParameter, match="exptime"):
+        EXPTIME.convert(junk)
+
+
+def test_a_zero_has_no_sign_so_that_equal_products_have_one_path() -> None:
+    assert [str(EXPTIME.convert(zero)) for zero in (-0.0, "-0", np.float32(-0.0), 0)] == ["0.0"] * 4
+
+
 def test_choices_and_checks_are_applied_after_conversion() -> None:
     chosen = Parameter(name="chip", attribute="chip", type=int, doc="", choices=(1, 2, 3))
     checked = Parameter(name="fiber", attribute="fiber", type=int, doc="", check=lambda value: value > 0)
@@ -173,6 +185,14 @@ def test_choices_and_checks_are_applied_after_conversion() -> None:
         chosen.convert(4)
     with pytest.raises(InvalidParameter, match="fiber"):
         checked.convert(0)
+
+
+def test_a_check_may_answer_with_numpys_truth_values() -> None:
+    finite = Parameter(name="exptime", attribute="exptime", type=float, doc="", check=lambda value: np.isfinite(value))
+
+    assert finite.convert(900) == 900.0
+    with pytest.raises(InvalidParameter, match="exptime = inf: it does not pass the parameter's check"):
+        finite.convert(float("inf"))
 
 
 @given(st.lists(st.one_of(st.integers(), st.integers().map(str), st.booleans(), st.floats(), st.text(max_size=3))))

@@ -135,6 +135,92 @@ def test_releases_have_many_spellings_and_one_name() -> None:
         StarFile(sdss_id=1)
 
 
+class PlainFile(SDSS5DataModelTask):
+    """A file of two releases, whose class spells them as people do, and says something beside its path."""
+
+    sdss_data_model_name = "plain"
+    templates = {"DR17": "$APOGEE_REDUX/{apred}/{n}.fits", "WORK": "$APOGEE_REDUX/{apred}/{n}.fits"}  # noqa: RUF012
+
+    release: str = parameter("The data release.", default="DR17")
+    verbose: bool = parameter("Whether to tell what is done.", default=False, significant=False)
+    n: int = parameter("Its number.", batch=True)
+    apred: str = parameter("The reduction.", default={"DR-17": "dr17", "work": "1.3"})
+    layout: str = parameter("How a reader arranges it.", default="wide", choices=("wide", "long"), significant=False)
+    reader: str = parameter("Who reads it.", default=None, significant=False)
+
+
+def test_the_default_of_a_release_is_known_by_every_spelling_of_the_release() -> None:
+    assert PlainFile(release="dr17", n=1).location == "dr17/apogee/spectro/redux/dr17/1.fits"
+    assert [PlainFile(release=work, n=1).apred for work in ("sdsswork", "WORK")] == ["1.3", "1.3"]
+
+
+def test_a_product_may_give_what_all_products_have_another_default() -> None:
+    file = PlainFile(n=1)
+
+    assert (file.release, file.verbose) == ("dr17", False)
+    assert file == PlainFile(n=1, release="DR17", verbose=True)
+    assert (file.clone(release="work").release, file.clone(verbose=True).verbose) == ("sdsswork", True)
+
+
+def test_what_makes_no_difference_to_which_product_it_is_needs_no_place_in_the_path() -> None:
+    wide, long = PlainFile(n=[1, 2]), PlainFile(n=[1, 2], layout=b"long")
+
+    assert [wide.layout, long.layout, long[0].layout, pickle.loads(pickle.dumps(long)).layout] == [
+        "wide", "long", "long", "long"
+    ]  # fmt: skip
+    assert wide == long
+    assert wide.task_id == long.task_id
+    assert wide.local_paths == long.local_paths
+    with pytest.raises(InvalidParameter, match="it takes wide, long"):
+        PlainFile(n=1, layout="tall")
+    with pytest.raises(SuperfluousParameter, match="does not use reader"):
+        PlainFile(n=1, reader="me")
+
+
+class NestedFile(SDSS5DataModelTask):
+    """A file in a folder that follows from a prefix, which follows from the telescope."""
+
+    sdss_data_model_name = "nested"
+    templates = {"dr17": "$APOGEE_REDUX/{folder}/{n}.fits"}  # noqa: RUF012
+
+    n: int = parameter("Its number.", batch=True)
+    folder: str = parameter("The folder.", default=lambda prefix: f"{prefix}-files")
+    prefix: str = parameter("The prefix.", default=lambda telescope: {"apo25m": "ap", "lco25m": "as"}[telescope])
+    telescope: str = parameter("The telescope.", default="apo25m")
+
+
+class MeasuredFile(SDSS5DataModelTask):
+    """A file with what is to be measured in it, of which one release has a folder of its own."""
+
+    sdss_data_model_name = "measured"
+    templates = {"dr17": "$APOGEE_REDUX/{n}.fits", "dr19": "$APOGEE_REDUX/{chip}/{n}.fits"}  # noqa: RUF012
+
+    n: int = parameter("Its number.", batch=True)
+    width: float = parameter("The width of the window.", default=1.5, batch=True)
+    masked: bool = parameter("Whether to leave bad pixels out.", default=False)
+    chip: str = parameter("The chip.", default="a")
+
+
+def test_what_no_release_shows_in_a_path_is_the_products_all_the_same() -> None:
+    plain, other = MeasuredFile(release="dr17", n=1), MeasuredFile(release="dr17", n=b"1", width="2", masked="true")
+
+    assert (plain.width, plain.masked, other.width, other.masked) == (1.5, False, 2.0, True)
+    assert plain.local_path == other.local_path
+    assert plain != other
+    assert plain == MeasuredFile(release="dr17", n=1, width=1.5, masked=False)
+    assert [member.width for member in MeasuredFile(release="dr19", n=1, width=[1, 2])] == [1.0, 2.0]
+    with pytest.raises(InvalidParameter, match="masked"):
+        MeasuredFile(release="dr17", n=1, masked="maybe")
+    with pytest.raises(SuperfluousParameter, match="measured in dr17 does not use chip"):
+        MeasuredFile(release="dr17", n=1, chip="b")
+
+
+def test_what_a_default_follows_from_at_second_hand_may_be_given() -> None:
+    assert NestedFile(release="dr17", n=1).location.endswith("/ap-files/1.fits")
+    assert NestedFile(release="dr17", n=1, telescope="lco25m").location.endswith("/as-files/1.fits")
+    assert NestedFile(release="dr17", n=1, prefix="as").location.endswith("/as-files/1.fits")
+
+
 def test_defaults_of_releases_and_derived_ones_are_told_apart() -> None:
     star = StarFile(release="dr20", sdss_id=17)
 
@@ -267,6 +353,48 @@ def test_a_file_at_a_further_location_is_there(tmp_path: Path) -> None:
     assert MovedFile.bulk_complete([other, one]) == [one]
     with one.output().open() as file:
         assert file.read() == b"x"
+
+
+class CopiedFile(SDSS5DataModelTask):
+    """A file whose further places name fewer parameters than its location, or the same one by another name."""
+
+    sdss_data_model_name = "copied"
+    templates = {  # noqa: RUF012
+        "dr19": (
+            "$MWM_ASTRA/new/{v_astra}/{plateid}.fits",
+            "$MWM_ASTRA/flat/{fieldid}.fits",
+            "$MWM_ASTRA/by/{owner}/{plateid}.fits",
+        )
+    }
+
+    plate: str = parameter("The plate.", batch=True, aliases=("plateid", "fieldid"))
+    v_astra: str = parameter("The version of Astra.", default="0.6.0")
+    owner: str = parameter("Whose it is.", default=None)
+
+
+def test_a_further_location_may_name_fewer_parameters_or_name_them_otherwise(tmp_path: Path) -> None:
+    flat = "dr19/spectro/astra/flat/7.fits"
+    (tmp_path / flat).parent.mkdir(parents=True)
+    (tmp_path / flat).write_bytes(b"x")
+    one, both = CopiedFile(release="dr19", plate="7"), CopiedFile(release="dr19", plate=["7", "8"])
+
+    assert one.further_locations == [flat], "the third wants an owner, whom nobody named"
+    assert one.further_remote_paths == [f"https://data.sdss.org/sas/{flat}"]
+    assert one.clone(owner="me").further_locations == [flat, "dr19/spectro/astra/by/me/7.fits"]
+    assert both.further_locations == [[flat], ["dr19/spectro/astra/flat/8.fits"]]
+    assert one.output().find() == str(tmp_path / flat)
+    assert [target.exists() for target in both.output()] == [True, False]
+
+
+def test_a_folder_of_the_files_name_is_not_the_file(tmp_path: Path) -> None:
+    star = StarFile(**STAR)
+    Path(star.local_path, "inside").mkdir(parents=True)
+
+    assert (star.output().exists(), star.output().find(), star.complete()) == (False, None, False)
+    assert StarFile.bulk_complete([star]) == []
+    assert not StarFile(release="dr19", sdss_id=[star.sdss_id]).complete()
+    with pytest.raises(FileMissing):
+        star.run()
 
 
 def test_what_is_written_goes_to_the_path(tmp_path: Path) -> None:

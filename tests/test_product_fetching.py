@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from astra_registry_apstar import ApStarFile
 
-from astra_registry import Task, fetch, parameter, registry
+from astra_registry import SDSS5DataModelTask, Task, fetch, parameter, registry
 from astra_registry.errors import FileMissing
 from astra_registry.testing.sas import EmbeddedSas
 
@@ -59,6 +59,33 @@ def test_a_file_that_the_server_has_not_is_an_error_with_its_reason() -> None:
     with pytest.raises(FileMissing):
         star.clone(use_remote=True).run()
     assert not Path(star.local_path).exists()
+
+
+class Renamed(SDSS5DataModelTask):
+    """A star that the server keeps in the old folder, whose path names other parameters."""
+
+    sdss_data_model_name = "renamed"
+    templates = {  # noqa: RUF012
+        "dr13": (
+            "$APOGEE_REDUX/{apred}/{field}/{obj}.fits",
+            "$APOGEE_REDUX/r6/stars/apo25m/{location}/apStar-r6-{obj}.fits",
+        )
+    }
+    apred: str = parameter("The reduction.", default="r6")
+    field: str = parameter("The field.", aliases=("location",), batch=True)
+    obj: str = parameter("The star.", batch=True)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_file_at_a_further_location_is_brought_to_its_path_though_it_names_other_parameters(batch: bool) -> None:
+    objects = [STAR["obj"]] if batch else STAR["obj"]
+    star = Renamed(release="dr13", field=STAR["field"], obj=objects)
+
+    (result,) = fetch(star)
+
+    assert (result.status, result.error) == ("fetched", None)
+    assert result.url.endswith("/4587/apStar-r6-2M03290406+3117075.fits")
+    assert Path(str(result.path)).name == "2M03290406+3117075.fits"
 
 
 @pytest.mark.parametrize("batch", [False, True])

@@ -235,6 +235,16 @@ def test_what_is_no_table_is_refused_with_the_reason(content: bytes, message: st
         read_columns(path)
 
 
+def test_a_row_is_no_table_and_a_value_no_column(visits: Table) -> None:
+    """A row has names, too; its texts, where all are of one length, would make rows of their letters."""
+    one = visits[:1]
+
+    for row in (one[0], one.as_array()[0], {"plate": np.array("5094")}, {"plate": "5094"}, {"plate": 5094}):
+        with pytest.raises(BadTable, match="plate of the table is not a column of values"):
+            read_columns(row, columns=["plate"])
+    assert read_columns(list(one), columns=["plate"])["plate"] == ["5094"]
+
+
 def test_a_missing_file_a_folder_and_an_image_are_told_apart(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "image.fits")
 

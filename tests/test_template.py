@@ -118,6 +118,26 @@ def test_a_value_that_cannot_be_in_a_path_is_refused(wrong: object, warm: bool) 
         template.locations({**VISIT, "field": ["000+14", wrong]})
 
 
+@pytest.mark.parametrize(
+    ("text", "good", "wrong"),
+    [
+        ("$APOGEE_REDUX/{a:.1}/x.fits", {"a": "xy"}, {"a": ".x"}),
+        ("$APOGEE_REDUX/{a:.1s}{b:.1}/x.fits", {"a": "xy", "b": "z"}, {"a": ".x", "b": ".y"}),
+    ],
+)
+def test_what_a_format_leaves_of_a_value_may_not_leave_its_folder_either(
+    text: str, good: dict[str, str], wrong: dict[str, str]
+) -> None:
+    template = DR17.compile(text)
+    before = template.location(good)
+
+    with pytest.raises(InvalidParameter, match="a folder of"):
+        template.location(wrong)
+    with pytest.raises(InvalidParameter, match="row 1: .* a folder of"):
+        template.locations({key: [good[key], wrong[key]] for key in good})
+    assert template.locations({key: [good[key]] * 2 for key in good}) == [before] * 2
+
+
 def test_numpy_values_are_taken_for_what_they_are() -> None:
     import numpy as np
 

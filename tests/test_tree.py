@@ -304,6 +304,7 @@ def test_software_lies_beside_the_sas_and_has_no_url(tmp_path: Path, monkeypatch
     with override(product_root="/software"):
         assert Tree("dr17").full("mangaslitmap", **SLITMAP).startswith("/software/repo/manga/")
     assert tree.extract("mangaslitmap", path) == {"plate": "7443", "mjd": "56741", "plugging": "01"}
+    assert tree.path_of(tree.compile("$PRODUCT_ROOT//own/{plate}.par"), {"plate": 1}) == f"{tmp_path}/own/1.par"
 
 
 # ---------------------------------------------------------------- the caller's environment
@@ -375,6 +376,8 @@ def test_wildcards_find_files_and_nothing_beside_them(tree: Tree) -> None:
     assert tree.refine(files, "008") == files[1:2]
     with pytest.raises(BadValue, match="4 files"):
         tree.random("apVisit", count=4, **anywhere)
+    with pytest.raises(BadValue, match="-1 files"):
+        tree.random("apVisit", count=-1, **anywhere)
     with pytest.raises(BadValue):
         tree.expand("apVisit", refine="(", **anywhere)
     with pytest.raises(InvalidParameter):

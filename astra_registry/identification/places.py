@@ -73,7 +73,8 @@ class Place:
         """Key of the template → attribute of the product, and what makes its value of the text in a path."""
         parameters = self.product._parameters
         keys = self.product.plan(self.release).keys
-        return {key: (attribute, _converter(parameters[attribute])) for key, attribute in keys}
+        takes = {*self.template.keys, *self.template.optional}  # a further place may take fewer than the location
+        return {key: (attribute, _converter(parameters[attribute])) for key, attribute in keys if key in takes}
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:

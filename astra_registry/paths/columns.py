@@ -97,7 +97,7 @@ class Columns:
         self, chunk: Mapping[str, Sequence[object]], before: str, escape: Callable[[str], str] | None
     ) -> list[str]:
         template, fixed = self.template, self.fixed
-        if template.subpaths or template.is_tagged:
+        if template.subpaths or template.is_tagged or template.may_shorten:
             raise ValueError("one by one")
         unsafe = escape is not None and any(UNSAFE.search(str(value)) for value in fixed.values())
         columns: dict[str, Values] = {}

@@ -31,7 +31,7 @@ def maker(template: PathTemplate, became: Callable[[Maker], None], before: str =
     """
     keys = template.keys
     careful = (lambda values: before + template.careful(values)) if before else template.careful
-    if not keys or template.subpaths or template.is_tagged:
+    if not keys or template.subpaths or template.is_tagged or template.may_shorten:
         return careful
     pick: Callable[[Any], Kinds] = itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
     makers: dict[Kinds, Maker] = {}

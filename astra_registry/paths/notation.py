@@ -11,7 +11,7 @@ import attrs
 from astra_registry.errors import BadValue, UnresolvedRoot, UnsafePath
 from astra_registry.paths.derived import DerivedGap
 from astra_registry.paths.parts import Derived, Field, Part
-from astra_registry.paths.roots import PRODUCT, SAS, resolve
+from astra_registry.paths.roots import ELSEWHERE, PRODUCT, SAS, resolve
 from astra_registry.paths.template import TAGS, PathTemplate
 
 _TOKEN = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}|@(\w+)\||([{}])")
@@ -97,7 +97,7 @@ def _normal(parts: Sequence[Part], place: str) -> tuple[Part, ...]:
             joined[i] = re.sub("/+", "/", part)
     if joined and isinstance(joined[0], str) and place == PRODUCT:
         joined[0] = TAGS.sub(r"\1", joined[0], count=1)
-    if joined and isinstance(joined[0], str) and place == SAS:
+    if joined and isinstance(joined[0], str) and place != ELSEWHERE:
         joined[0] = joined[0].lstrip("/")
     at_start = True  # of a folder's name
     for i, part in enumerate(joined):

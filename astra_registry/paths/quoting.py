@@ -27,9 +27,9 @@ def quoted(location: str) -> str:
 
 
 def unquoted(text: str) -> str:
-    """Return what a part of a URL says."""
+    """Return what a part of a URL says; bytes that are no text stay what they are, as in names of files."""
     if "%" not in text:
         return text
     from urllib.parse import unquote
 
-    return unquote(text)
+    return unquote(text, errors="surrogateescape")

@@ -33,6 +33,7 @@ from astra_registry.paths.values import PathValue
 
 # Software lies in a folder of its version; in the repository that folder is one of `tags/`.
 TAGS = re.compile(r"tags/(v?[0-9._]+)")
+_SHORTENED = re.compile(r"\.\d+s?$")
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)
@@ -131,6 +132,11 @@ class PathTemplate:
         """Whether a value stands in the folder `tags/` that software has in its repository, and not on disk."""
         return self.place == PRODUCT and any("tags/" in part for part in self.parts if isinstance(part, str))
 
+    @cached_property
+    def may_shorten(self) -> bool:
+        """Whether a format keeps but the beginning of a text (``{version:.3}``), which may then be a dot or two."""
+        return any(isinstance(part, Field) and _SHORTENED.search(part.spec) for part in self.parts)
+
     def careful(self, values: Mapping[str, object]) -> str:
         """Return the path relative to its place, with every value looked at; it makes the error messages."""
         return self.assembled(self.checked(values))
@@ -146,8 +152,9 @@ class PathTemplate:
             else:
                 pieces.append(self._derived_text(part, values))
         text = "".join(pieces).rstrip("/")
-        if ("/" + text + "/").find("/./") >= 0:
-            raise InvalidParameter(f"{self.name or self.text}: a folder of {text!r} would be '.'")
+        for dots in (".", ".."):
+            if f"/{dots}/" in f"/{text}/":
+                raise InvalidParameter(f"{self.name or self.text}: a folder of {text!r} would be '{dots}'")
         return TAGS.sub(r"\1", text, count=1) if self.is_tagged else text
 
     def _derived_text(self, part: Derived, values: Mapping[str, PathValue]) -> str:

@@ -165,6 +165,7 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
     names, column_of = _opened(source, origin)
     chosen = choose(names, wanted, origin)
     columns = {name: column_of(column) for name, column in chosen.items()}
+    _check_columns(columns, origin)  # a row has names too, and each of its texts is a sequence of letters
     values = {name: plain(column) for name, column in columns.items()}
     size = same_length(values, origin) if values else _rows_of(source)
     units = {name: str(column.unit) for name, column in columns.items() if getattr(column, "unit", None)}
@@ -174,6 +175,13 @@ def from_object(source: Any, wanted: Wanted | None) -> Columns:
         if isinstance(getattr(column, "description", None), str)
     }
     return Columns(values, size, units, told, origin)
+
+
+def _check_columns(columns: Mapping[Any, Any], origin: str) -> None:
+    """Raise BadTable when one of the columns is a single value."""
+    for name, column in columns.items():
+        if isinstance(column, (str, bytes)) or not hasattr(column, "__len__") or getattr(column, "shape", None) == ():
+            raise BadTable(f"{name} of {origin} is not a column of values: {column!r}")
 
 
 def _opened(source: Any, origin: str) -> tuple[list[str], Any]:
@@ -187,9 +195,7 @@ def _opened(source: Any, origin: str) -> tuple[list[str], Any]:
     if hasattr(source, "columns") and hasattr(source, "iloc"):  # pandas
         return [str(name) for name in source.columns], {str(name): source[name] for name in source.columns}.__getitem__
     if isinstance(source, Mapping):
-        for name, column in source.items():
-            if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
-                raise BadTable(f"{name} of {origin} is not a column of values: {column!r}")
+        _check_columns(source, origin)
         return [str(name) for name in source], source.__getitem__
     if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
         rows = [_by_name(row) for row in source]

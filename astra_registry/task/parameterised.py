@@ -11,6 +11,7 @@ import attrs
 
 from astra_registry.conversion import Column, FrozenMapping, holds_sequences
 from astra_registry.errors import (
+    AstraRegistryError,
     BadValue,
     InvalidParameter,
     MissingParameter,
@@ -77,11 +78,14 @@ class Parameterised:
             if default is not REQUIRED and not callable(default):
                 values[attribute] = None if default is None else cls._convert_default(attribute, default)
                 origins[attribute] = DEFAULT
-        for attribute in waiting:
-            if attribute not in values and callable(cls._parameters[attribute].default):
+        deriving = [a for a in waiting if a not in values and callable(cls._parameters[a].default)]
+        while deriving:  # one may follow from another that is declared after it
+            before = len(values)
+            for attribute in deriving:
                 derived = cls._derive(attribute, values)
                 if derived is not REQUIRED:
                     values[attribute], origins[attribute] = derived, DERIVED
+            deriving = [a for a in deriving if a not in values] if len(values) > before else []
         missing = [attribute for attribute in waiting if attribute not in values or cls._lacks(attribute, values)]
         if missing:
             raise cls._missing(missing, values)
@@ -185,6 +189,12 @@ class Parameterised:
             return declaration.convert_column([by_row[row] for row in rows])
         except InvalidParameter as error:
             raise InvalidParameter(f"{cls._label()}: {error}") from None
+        except AstraRegistryError:
+            raise
+        except (LookupError, ValueError) as error:  # {"apo25m": "ap"}[telescope] of another telescope
+            told = ", ".join(f"{name} = {shown(argument)}" for name, argument in arguments.items())
+            what = f"{cls._label()}: no {declaration.name} follows from {told}"
+            raise InvalidParameter(f"{what}: {type(error).__name__}: {error}") from error
 
     @classmethod
     def _superfluous(cls, attribute: str, values: Mapping[str, Any]) -> SuperfluousParameter:

@@ -77,6 +77,34 @@ def test_a_derived_default_of_a_column_is_a_column() -> None:
     assert snr.length == (4, 8, 4)
 
 
+def test_what_is_derived_may_follow_from_what_is_derived_wherever_that_is_declared() -> None:
+    class Chain(Task):
+        third: str = parameter("Of the second.", default=lambda second: f"{second}!")
+        second: str = parameter("Of the first.", default=lambda first: first * 2)
+        first: str = parameter("It begins.", batch=True)
+
+    class Circle(Task):
+        one: str = parameter("Of the other.", default=lambda other: other)
+        other: str = parameter("Of the one.", default=lambda one: one)
+
+    assert Chain(first="a").third == "aa!"
+    assert Chain(first="a", second="b").third == "b!"
+    with pytest.raises(MissingParameter, match="Circle needs one, other"):
+        Circle()
+
+
+def test_a_value_from_which_a_default_cannot_follow_is_told_with_it() -> None:
+    class Prefixed(Task):
+        telescope: str = parameter("The telescope.", batch=True)
+        prefix: str = parameter("Of the telescope.", batch=True, default=lambda telescope: {"apo25m": "ap"}[telescope])
+
+    told = "Prefixed: no prefix follows from telescope = 'keck': KeyError: 'keck'"
+    with pytest.raises(InvalidParameter, match=told):
+        Prefixed(telescope="keck")
+    with pytest.raises(InvalidParameter, match="Prefixed: no prefix follows from telescope = "):
+        Prefixed(telescope=["apo25m", "keck"])
+
+
 def test_what_is_derived_may_be_given() -> None:
     assert Snr(name="vega", initial="x").initial == "x"
 
