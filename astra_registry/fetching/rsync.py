@@ -24,6 +24,7 @@ from astra_registry.fetching.credentials import Keys
 from astra_registry.fetching.origin import PORTS, Origin, without_password
 from astra_registry.fetching.setbacks import Setback, Stopped
 from astra_registry.fetching.transport import Fetched
+from astra_registry.fetching.turns import is_current
 
 # Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
@@ -275,8 +276,11 @@ class _Stage:
     def __enter__(self) -> str:
         for number in range(1000):
             self.path = os.path.join(self._folder, f"{_STAGE}-{number}")
-            os.makedirs(self.path, exist_ok=True)
-            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.makedirs(self.path, exist_ok=True)
+                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
+                continue  # its user removed it at this moment, or it is a file
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -287,7 +291,8 @@ class _Stage:
                 self.path = os.path.join(self._folder, f"{_STAGE}-{os.getpid()}-{os.urandom(4).hex()}")
                 os.makedirs(self.path)
                 return self.path
-            if not os.path.isdir(self.path):  # its user removed it between our two calls
+            # Its user may have removed it between our two calls, and another one made it anew.
+            if not is_current(self.path, lock):
                 os.close(lock)
                 continue
             self._lock = lock

@@ -84,7 +84,7 @@ class Turns:
             if file is None:
                 file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                if _lock(file, fcntl.F_WRLCK, 0, 0) and self._is_current(file):
+                if _lock(file, fcntl.F_WRLCK, 0, 0) and is_current(self._path, file):
                     os.remove(self._path)  # under the lock, so that nobody comes to a file without a name
             finally:
                 os.close(file)
@@ -96,7 +96,7 @@ class Turns:
             while self._file is None:
                 file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
                 try:
-                    if _lock(file, fcntl.F_RDLCK, _HERE) and self._is_current(file):
+                    if _lock(file, fcntl.F_RDLCK, _HERE) and is_current(self._path, file):
                         self._file = file
                         break
                 except OSError:  # no locks here
@@ -111,12 +111,6 @@ class Turns:
                 sleep(0.005)  # the last one is taking it away at this moment
             return self._file
 
-    def _is_current(self, file: int) -> bool:
-        try:
-            return os.path.samestat(os.stat(self._path), os.fstat(file))
-        except FileNotFoundError:
-            return False
-
     def _is_idle(self, name: str) -> bool:
         """Whether nobody has written to a part of the file for long, nor shown life."""
         stem = private_stem(name)
@@ -127,6 +121,14 @@ class Turns:
             with contextlib.suppress(FileNotFoundError):
                 newest = max(newest, sign.stat().st_mtime)
         return time.time() - newest > _GIVEN_UP_AFTER
+
+
+def is_current(path: str, file: int) -> bool:
+    """Whether an open file or folder still has that name: nobody removed it, or made another in its place."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 def _byte(name: str) -> int:

@@ -323,7 +323,13 @@ def test_ctrl_c_waits_for_no_task_and_gives_all_back(folder: str) -> None:
     )
     words = [sys.executable, "-c", code, folder, url]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        words,
+        env=environment,
+        stderr=subprocess.PIPE,
+        # Under a shell that runs things in the background, a process begins with it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         while not Path(folder, "begun").exists():
             assert process.poll() is None
             time.sleep(0.05)

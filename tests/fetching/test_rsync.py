@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,11 +13,12 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching import Wanted
+from astra_registry.fetching import Wanted, rsync
 from astra_registry.fetching.export import export
 from astra_registry.fetching.folders import Folders
 
@@ -220,6 +222,24 @@ def sent(tmp_path: Path) -> Counter[str]:
     """How often the daemon sent each file."""
     lines = (tmp_path / "rsyncd.log").read_text().splitlines()
     return Counter(line.partition("] send ")[2] for line in lines if "] send " in line)
+
+
+def test_groups_that_come_and_go_at_once_each_have_a_folder(tmp_path: Path) -> None:
+    """Whoever has done takes away the folder that the next one is about to take."""
+
+    def come_and_go(_: int) -> set[str]:
+        seen = set()
+        for _ in range(300):
+            with rsync._Stage(str(tmp_path / "dr17")) as folder:
+                seen.add(os.path.basename(folder))
+                Path(folder, "mine").touch(exist_ok=False)
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = set().union(*pool.map(come_and_go, range(8)))
+
+    assert all(re.fullmatch(r"\.astra-rsync-\d+", name) for name in seen)
+    assert os.listdir(tmp_path / "dr17") == []
 
 
 def test_two_processes_bring_each_file_of_a_group_once(archive: Archive, daemon: str, tmp_path: Path) -> None:
