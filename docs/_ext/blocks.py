@@ -236,6 +236,8 @@ def clean_environment(home: Path, url: str) -> dict[str, str]:
         "ASTRA_REGISTRY_CONFIG": str(home / "config.toml"),
         # The list of fonts is made once for all pages, not once for each new home: it takes ten seconds.
         "MPLCONFIGDIR": os.path.join(tempfile.gettempdir(), "astra-registry-fonts"),
+        # On a busy machine dask warns that a worker takes its time to end, which no page shows.
+        "DASK_LOGGING__DISTRIBUTED": "error",
         # Nothing comes from an index: what a page installs, it has built, with the tools that are here.
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",

@@ -62,7 +62,7 @@ def test_a_fault_that_passes_is_mended_in_the_same_run(make_archive: Callable[..
     archive = make_archive(faults=first(fault))
     item = archive.add(FILE, WHOLE)
 
-    [result] = archive.fetch([item])
+    [result] = archive.fetch([item], timeout=1.0 if fault.stall_after or fault.promise else 10.0)
 
     assert (result.status, result.error) == ("fetched", None)
     assert archive.right(item)
@@ -324,7 +324,7 @@ def test_a_large_file_is_right_although(make_archive: Callable[..., Archive], fa
     archive = make_archive(faults=faults)
     item = archive.add(FILE, LARGE)
 
-    assert archive.fetch([item])[0].status == "fetched"
+    assert archive.fetch([item], timeout=1.0 if fault.stall_after else 10.0)[0].status == "fetched"
     assert archive.right(item)
 
 

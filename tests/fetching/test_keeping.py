@@ -32,7 +32,7 @@ from .conftest import Archive
 
 
 def look(archive: Archive, **options: object) -> dict[str, str]:
-    findings = verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=2, **options)
+    findings = verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=10, **options)
     return {os.path.basename(finding.path): finding.status for finding in findings}
 
 
@@ -101,7 +101,7 @@ def test_what_is_known_of_a_fetched_file_outlives_its_check(archive: Archive) ->
     changed[5000] ^= 1
     archive.add("dr17/a.fits", bytes(changed))
 
-    [finding] = verify([item.path], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=2)
+    [finding] = verify([item.path], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=10)
 
     assert (finding.status, finding.url) == ("bad", item.urls[0])
     assert "has changed since it was fetched" in str(finding.problem)
@@ -260,7 +260,9 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     items = archive.add_some(5)
     archive.fetch(items[:2])
 
-    made = plan(iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=2))
+    made = plan(
+        iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=10)
+    )
 
     assert (made.files, made.present, made.to_fetch, made.missing) == (6, 2, 4, 1)
     assert made.bytes == sum(os.path.getsize(archive.folder / f"dr17/stars/star-{n:04}.fits") for n in (2, 3, 4))

@@ -84,7 +84,7 @@ def test_a_range_of_another_file_counts_for_more_than_a_broken_line() -> None:
     both = threading.Barrier(2)
 
     def bring(first: int, end: int) -> None:
-        both.wait(5)
+        both.wait(60)
         raise next(errors)
 
     with pytest.raises(Misfit), Crew(Pieces(0, 100 * MEGABYTE, 2), bring, 2):

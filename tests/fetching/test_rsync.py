@@ -27,9 +27,6 @@ from .conftest import RSYNC, Archive, fits_bytes
 
 @pytest.fixture
 def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     for folder in ("dr17", "sdsswork"):
         (archive.folder / folder).mkdir()
     secrets = tmp_path / "rsync.secrets"
@@ -40,16 +37,27 @@ def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
     owner = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
     file = tmp_path / "rsyncd.conf"
     log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %f\n"
-    file.write_text(f"use chroot = no\nport = {port}\n{log}{owner}{modules}")
-    command = [RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        for _ in range(200):
+    file.write_text(f"use chroot = no\n{log}{owner}{modules}")
+    port, process = listening([RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"])
+    yield f"rsync://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
+    """Start a daemon that wants to be told its port, again when another program was quicker to take it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        process = subprocess.Popen(
+            [*command, f"--port={port}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+                    return port, process
             time.sleep(0.02)
-        yield f"rsync://127.0.0.1:{port}"
-        process.terminate()
 
 
 def by_rsync(archive: Archive, daemon: str, location: str) -> Wanted:
@@ -211,7 +219,19 @@ print(json.dumps([[r.status, r.error] for r in report]))
 def start(base: str, items: list[Wanted], transport: str = "rsync") -> subprocess.Popen[str]:
     pairs = [text for item in items for text in (item.urls[0], item.path)]
     command = [sys.executable, "-c", FETCH, base, transport, *pairs]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    _started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    return _started[-1]
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    while _started:
+        with _started.pop() as process:
+            process.kill()
 
 
 def finish(process: subprocess.Popen[str]) -> list[tuple[str, str | None]]:
