@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -22,7 +21,7 @@ from astra_registry.fetching import Wanted, rsync
 from astra_registry.fetching.export import export
 from astra_registry.fetching.folders import Folders
 
-from .conftest import RSYNC, Archive, fits_bytes
+from .conftest import RSYNC, Archive, beside, fits_bytes
 
 
 @pytest.fixture
@@ -218,20 +217,7 @@ print(json.dumps([[r.status, r.error] for r in report]))
 
 def start(base: str, items: list[Wanted], transport: str = "rsync") -> subprocess.Popen[str]:
     pairs = [text for item in items for text in (item.urls[0], item.path)]
-    command = [sys.executable, "-c", FETCH, base, transport, *pairs]
-    _started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    return _started[-1]
-
-
-_started: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def no_process_outlives_its_test() -> Iterator[None]:
-    yield
-    while _started:
-        with _started.pop() as process:
-            process.kill()
+    return beside(FETCH, base, transport, *pairs)
 
 
 def finish(process: subprocess.Popen[str]) -> list[tuple[str, str | None]]:

@@ -23,7 +23,7 @@ from astra_registry.fetching import Progress, Wanted, iter_fetch
 from astra_registry.fetching.wanted import Seen
 from astra_registry.testing.sas import Fault
 
-from .conftest import Archive, fits_bytes
+from .conftest import Archive, beside, fits_bytes
 
 # Under a shell that runs things in the background, a process begins with SIGINT ignored.
 FETCH = """
@@ -39,20 +39,7 @@ print(json.dumps([[r.status, r.attempts, r.error] for r in report]))
 
 def start(archive: Archive, items: list[Wanted], jobs: int = 4, timeout: float = 5.0) -> subprocess.Popen[str]:
     pairs = [text for item in items for text in (item.urls[0], item.path)]
-    command = [sys.executable, "-c", FETCH, archive.sas.url, str(jobs), str(timeout), *pairs]
-    _started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    return _started[-1]
-
-
-_started: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def no_process_outlives_its_test() -> Iterator[None]:
-    yield
-    while _started:
-        with _started.pop() as process:
-            process.kill()
+    return beside(FETCH, archive.sas.url, str(jobs), str(timeout), *pairs)
 
 
 def finish(process: subprocess.Popen[str]) -> list[tuple[str, int, str | None]]:
