@@ -64,7 +64,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 @given(tables(), st.sampled_from(" ,"), st.integers(1, 4))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_astropy_writes_is_read_as_astropy_reads_it(
     tmp_path: Path, table: Table, delimiter: str, rows: int
 ) -> None:
@@ -99,7 +99,7 @@ rows_of_text = st.lists(st.tuples(*cells).map(" ".join), max_size=4).map("\n".jo
 
 
 @given(rows_of_text, st.integers(1, 3))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_people_write_below_the_header_is_read_as_astropy_reads_it(
     tmp_path: Path, text: str, rows: int
 ) -> None:

@@ -147,7 +147,7 @@ def test_a_path_is_text() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
-@settings(max_examples=50, deadline=None)  # each is compared with every template four times
+@settings(max_examples=50)  # each is compared with every template four times
 def test_no_text_breaks_it(text: str) -> None:
     for path in (
         text,

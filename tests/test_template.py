@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from astra_registry.errors import (
@@ -241,7 +241,7 @@ def values_of(template: PathTemplate) -> st.SearchStrategy[dict[str, Any]]:
 template_and_values = st.sampled_from(TEMPLATES).flatmap(
     lambda template: st.tuples(st.just(template), values_of(template))
 )
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+LAW = settings(max_examples=300)
 
 
 @LAW

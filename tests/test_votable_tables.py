@@ -57,7 +57,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 @given(tables(), st.integers(1, 4))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_astropy_writes_is_read_as_astropy_reads_it(tmp_path: Path, table: Table, rows: int) -> None:
     path = tmp_path / "t.vot"
     table.write(path, format="votable", overwrite=True)

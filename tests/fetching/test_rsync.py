@@ -45,7 +45,7 @@ def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
 
 def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
     """Start a daemon that wants to be told its port, again when another program was quicker to take it."""
-    while True:
+    for _ in range(5):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
@@ -57,6 +57,7 @@ def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return port, process
             time.sleep(0.02)
+    raise RuntimeError(f"{command[0]} does not start")
 
 
 def by_rsync(archive: Archive, daemon: str, location: str) -> Wanted:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry import Task, __version__, parameter
@@ -78,7 +78,6 @@ LEAVES = st.none() | st.booleans() | st.integers() | NUMBERS | st.text()
 NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("$task"), inner))
 
 
-@settings(deadline=None)  # machines of tests are busy
 @given(
     text=st.text(), whole=st.integers(), number=NUMBERS, truth=st.booleans(), aside=st.text(),
     several=st.lists(st.integers()).map(tuple), rows=st.lists(st.tuples(st.text(), NUMBERS)).map(tuple),
@@ -106,7 +105,6 @@ def typed(value: Any) -> Any:
     return type(value), value
 
 
-@settings(deadline=None)  # machines of tests are busy
 @given(
     st.lists(
         st.tuples(
