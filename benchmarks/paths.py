@@ -295,10 +295,10 @@ def plain_paths(tree: Tree) -> Iterator[tuple[str, Values]]:
 
 
 def interleaved(top: str) -> dict[str, float]:
-    """Return what it costs to ask all releases in turn; and, beside it, as many products of one release.
+    """Return what it costs to ask all releases in turn, to as many products of one release in turn.
 
-    Python is slower whenever the next call runs another piece of code than the last, be it of one release or of two:
-    the second figure tells how much of the first is that.
+    Python is slower whenever the next call is for another product than the last, be it of the same release or not. So
+    both are taken to what they cost one by one, and the first to the second.
     """
     trees = [Tree(release, sas_base_dir=top) for release in releases()]
     one = Tree("dr17", sas_base_dir=top)
@@ -317,6 +317,9 @@ def interleaved(top: str) -> dict[str, float]:
         grouped, mixed = [call for call in some for _ in range(rounds)], some * rounds
         pairs = [(once(lambda: walk(grouped)), once(lambda: walk(mixed))) for _ in range(15)]  # noqa: B023
         told[f"interleaved_{what}_to_one_by_one"] = statistics.median(mix / group for group, mix in pairs)
+    told["interleaved_releases_to_one"] = (
+        told["interleaved_releases_to_one_by_one"] / told["interleaved_products_to_one_by_one"]
+    )
     return told
 
 
@@ -350,8 +353,9 @@ def main() -> int:
                 f"{r['by_hand_us']:7.2f} {r['extra_bytes']:3.0f}"
             )
         print(
-            f"{mixed['releases']} releases interleaved: {mixed['interleaved_releases_to_one_by_one']:.2f} "
-            f"of one by one; as many products of one release: {mixed['interleaved_products_to_one_by_one']:.2f}"
+            f"{mixed['releases']} releases interleaved: {mixed['interleaved_releases_to_one']:.2f} of one "
+            f"({mixed['interleaved_releases_to_one_by_one']:.2f} of one by one; as many products of one release "
+            f"interleaved: {mixed['interleaved_products_to_one_by_one']:.2f} of one by one)"
         )
     aims = [
         *(r["full_times_faster"] >= 20 for r in results),
@@ -360,7 +364,7 @@ def main() -> int:
         *(r["local_paths_times_faster"] >= 50 for r in results),
         *(r["local_paths_to_by_hand"] <= 2 for r in results),
         *(r["extra_bytes"] < 300 for r in results),
-        mixed["interleaved_releases_to_one_by_one"] <= 1.1,
+        mixed["interleaved_releases_to_one"] <= 1.1,
     ]
     if not all(aims) and not given.json:
         print(f"{aims.count(False)} of {len(aims)} aims are missed")
