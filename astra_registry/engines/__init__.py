@@ -29,7 +29,8 @@ def run(
     what requires it is MISSING then. Tasks of higher ``priority`` come first, ``disabled`` ones do not, and a
     ``retry_count`` of n allows n failures, with waits of 1 s, doubling (the setting ``retry_wait``). Ctrl-C ends the
     run at once: what is under way is for those who come next, and in a process that lives on, what runs already runs to
-    its end all the same.
+    its end all the same. What a task yields while it runs is done in its place, with what that requires, and
+    recorded as a part of the task.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from astra_registry.errors import BadValue, IllegalMove, MissingExtra, StoreError
+from astra_registry.errors import AstraRegistryError, BadValue, IllegalMove, MissingExtra, StoreError
 from astra_registry.store import StateStore, Status
 from astra_registry.store.failures import without_secrets
 from astra_registry.store.record import find_class
@@ -146,7 +146,21 @@ class AstraTask(luigi.Task):  # type: ignore[misc]
                     wanted = running.send(answer)
                 except StopIteration:
                     return
-                answer = yield _as_luigi(wanted, self._store, general=True)
+                try:
+                    answer = yield _as_luigi(wanted, self._store, general=True)
+                except GeneratorExit:
+                    self._wait()
+                    raise
+
+    def _wait(self) -> None:
+        """Tell that the task does not run any more: luigi begins it anew once it has what it asked for, if ever."""
+        store, task = self._store or StateStore.default(), self.wrapped
+        try:
+            # One that failed meanwhile has its end already.
+            if store.status(task) is Status.RUNNING:
+                store.settle(task, Status.CREATED)
+        except AstraRegistryError:
+            _log.exception("that %r waits could not be recorded", task)
 
     @contextlib.contextmanager
     def _lending(self) -> Iterator[None]:

@@ -81,7 +81,7 @@ def failed(task: Any, error: BaseException, duration: float, status: Status = St
     )
 
 
-def _drive(task: Any) -> None:
+def _drive(task: Any, above: frozenset[str] = frozenset()) -> None:
     """Run a task; when it yields requirements, as in luigi, see to them and send it their outputs."""
     running = task.run()
     if not isinstance(running, Generator):
@@ -93,12 +93,21 @@ def _drive(task: Any) -> None:
         except StopIteration:
             return
         for requirement in flatten(wanted):
-            if not requirement.complete():
-                for needed in requirement.deps():
-                    if not needed.complete():
-                        raise FileMissing(f"{requirement.task_id} requires {needed.task_id}, which is not complete")
-                _drive(requirement)
+            _see_to(requirement, above | {task.task_id})
         answer = _outputs(wanted)
+
+
+def _see_to(requirement: Any, above: frozenset[str]) -> None:
+    """Run a requirement that is not complete, after what it requires itself; ``above`` are the tasks it is for."""
+    if requirement.complete():
+        return
+    if requirement.disabled:
+        raise FileMissing(f"{requirement.task_id} is required, and neither complete nor to be run: it is disabled")
+    if requirement.task_id in above:
+        raise FileMissing(f"{requirement.task_id} requires itself, by way of what it requires")
+    for needed in requirement.deps():
+        _see_to(needed, above | {requirement.task_id})
+    _drive(requirement, above)
 
 
 def _outputs(wanted: Any) -> Any:

@@ -6,10 +6,11 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Integer,
     MetaData,
@@ -28,12 +29,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from astra_registry import __version__
+from astra_registry.conversion import Column as Values
 from astra_registry.errors import StoreError
 from astra_registry.store.process import this_process
 from astra_registry.store.record import Record
 from astra_registry.store.schema import data_product, event, membership, task
 from astra_registry.store.selections import give_room
 from astra_registry.store.states import Status
+
+Staged = TypeVar("Staged", bound=tuple[str | None, ...])
 
 #: Members that go to SQLite with one statement; PostgreSQL takes any number with one COPY.
 CHUNK = 5000
@@ -46,6 +50,7 @@ _staging = Table(
     Column("position", Integer),  # no key: nobody looks a row up by it, and PostgreSQL would keep an index
     Column("task_id", Text),
     Column("parameters", Text),
+    Column("release", Text),  # where it is not that of the whole batch
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DROP",
 )
@@ -105,7 +110,7 @@ def record_many(connection: Connection, items: Iterable[Record]) -> None:
         if item.is_batch_mode:
             record(connection, item, {})
         else:
-            kind = (item.task_family, item.reference, getattr(item, "release", None), item.plugin_version)
+            kind = (item.task_family, item.reference, _release(item), item.plugin_version)
             groups.setdefault(kind, []).append(item)
     for alike in groups.values():
         rows = itertools.chain.from_iterable(item.identity_rows() for item in alike)
@@ -114,12 +119,21 @@ def record_many(connection: Connection, items: Iterable[Record]) -> None:
         _unstage(connection)
 
 
+def _release(item: Record) -> str | None:
+    """Return the release of a task, of a batch that of all its members; None when there is none, or are several."""
+    return _as_text(getattr(item, "release", None))
+
+
+def _as_text(release: object) -> str | None:
+    return str(release) if isinstance(release, str | int | float) else None
+
+
 def _values_for_all(item: Record) -> dict[str, Any]:
     who, now = this_process(), datetime.now(UTC)
     return {
         "family": item.task_family,
         "reference": item.reference,
-        "release": getattr(item, "release", None),
+        "release": _release(item),
         "status_code": int(Status.CREATED),
         "attempt": 0,
         "created": now,
@@ -139,8 +153,13 @@ def _record_members(
     links = select(func.count()).select_from(membership).where(membership.c.batch_pk == batch_pk)
     if connection.execute(links).scalar_one() == size:
         return
-    _stage(connection, batch.identity_rows())
-    _insert_staged(connection, values)
+    rows: Iterable[tuple[str | None, ...]] = batch.identity_rows()
+    releases: Any = getattr(batch, "release", None)
+    have_their_own = isinstance(releases, Values)
+    if have_their_own:
+        rows = ((*row, _as_text(release)) for row, release in zip(rows, releases, strict=True))
+    _stage(connection, rows, with_release=have_their_own)
+    _insert_staged(connection, values, with_release=have_their_own)
     linked = select(literal(batch_pk), _staging.c.position, task.c.pk).join_from(
         _staging, task, task.c.task_id == _staging.c.task_id
     )
@@ -153,32 +172,31 @@ def _record_members(
         raise StoreError(f"{batch.task_id} says that it has {size} members, but it has others than those it names")
 
 
-def _stage(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
-    """Bring the rows to the database, into a table of this connection's own."""
+def _stage(connection: Connection, rows: Iterable[tuple[str | None, ...]], *, with_release: bool = False) -> None:
+    """Bring identifiers, parameters and maybe releases to the database, into a table of this connection's own."""
+    columns = ["task_id", "parameters", *(["release"] if with_release else [])]
     if connection.dialect.name == "postgresql":
         give_room(connection)
         _staging.create(connection)
-        _copy(connection, rows)
+        _copy(connection, rows, ["position", *columns])
         # Without figures the planner expects a few rows, and looks each of a million up by itself.
         _analyze(connection, _staging)
         return
     connection.execute(CreateTable(_staging, if_not_exists=True))
     each = func.json_each(bindparam("rows", type_=Text)).table_valued("key", "value")
     fill = insert(_staging).from_select(
-        ["position", "task_id", "parameters"],
+        ["position", *columns],
         select(
             each.c.key + bindparam("first", type_=Integer),
-            func.json_extract(each.c.value, "$[0]"),
-            func.json_extract(each.c.value, "$[1]"),
+            *(func.json_extract(each.c.value, f"$[{i}]") for i in range(len(columns))),
         ),
     )
     for first, chunk in _chunks(rows):
         connection.execute(fill, {"first": first, "rows": json.dumps(chunk)})
 
 
-def _copy(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
-    columns = ", ".join(column.name for column in _staging.columns)
-    statement = f"COPY {_staging.name} ({columns}) FROM STDIN"
+def _copy(connection: Connection, rows: Iterable[tuple[str | None, ...]], columns: Iterable[str]) -> None:
+    statement = f"COPY {_staging.name} ({', '.join(columns)}) FROM STDIN"
     driver: Any = connection.dialect.loaded_dbapi
     try:
         with connection.connection.cursor().copy(statement) as copy:
@@ -189,7 +207,7 @@ def _copy(connection: Connection, rows: Iterable[tuple[str, str]]) -> None:
         raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
 
 
-def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+def _chunks(rows: Iterable[Staged]) -> Iterator[tuple[int, list[Staged]]]:
     rows, first = iter(rows), 0
     while chunk := list(itertools.islice(rows, CHUNK)):
         yield first, chunk
@@ -203,12 +221,14 @@ def _unstage(connection: Connection) -> None:
         connection.execute(_staging.delete())
 
 
-def _insert_staged(connection: Connection, values: dict[str, Any]) -> None:
+def _insert_staged(connection: Connection, values: dict[str, Any], *, with_release: bool = False) -> None:
     """Insert a task for each staged row that is not known yet, and its first event."""
     values = values | {"is_batch": False, "size": 1}
-    constants = [literal(value, task.c[name].type) for name, value in values.items()]
+    constants: dict[str, ColumnElement[Any]] = {n: literal(value, task.c[n].type) for n, value in values.items()}
+    if with_release:
+        constants["release"] = func.min(_staging.c.release)
     # Two that write the same rows in the same order wait for each other; in different orders they would block for good.
-    new = select(_staging.c.task_id, func.min(_staging.c.parameters), *constants).group_by(_staging.c.task_id)
+    new = select(_staging.c.task_id, func.min(_staging.c.parameters), *constants.values()).group_by(_staging.c.task_id)
     add = insert_new(connection, task, task.c.task_id)
     if connection.dialect.name == "postgresql":
         fresh = (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry import StateStore, Status, Task, registry
+from astra_registry import StateStore, Status, Task, registry, run
 from astra_registry.engines.luigi import AstraTask, as_luigi, luigi
 from astra_registry.errors import BadValue
 from astra_registry.settings import override
@@ -22,6 +22,7 @@ from astra_registry.task.events import EventName
 from engines.work import (
     Asking,
     Confused,
+    Demanding,
     Failing,
     Heavy,
     Idle,
@@ -188,6 +189,30 @@ def test_what_a_task_yields_is_run_by_luigi(store: StateStore, folder: str) -> N
 
     assert Path(folder, "Asking-4").read_text().startswith("25 ")
     assert store.counts() == {Status.SUCCEEDED: 2}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_whose_yielded_requirement_failed_is_there_to_be_done(
+    store: StateStore, folder: str, workers: int
+) -> None:
+    """It does not run any more, and nobody else is at it: whoever comes next may have it."""
+    Path(folder, "fail-4").write_text("1")
+    task = Demanding(folder=folder, number=4, wanted="Failing")
+
+    assert not build([as_luigi(task, store=store)], workers=workers)
+
+    assert store.counts() == {Status.CREATED: 1, Status.FAILED: 1}
+    assert run(task, store=store).ok
+    assert Path(folder, "Demanding-4").read_text() == "had Failing-4"
+
+
+def test_a_task_that_fails_where_it_yields_has_failed(store: StateStore, folder: str) -> None:
+    task = Demanding(folder=folder, number=4, wanted="Unsure")
+
+    build([as_luigi(task, store=store)])
+
+    row = store.query(task).one()
+    assert (row.status, row.error_message) == (Status.FAILED, "who knows?")
 
 
 def test_several_processes_of_luigi_write_to_one_store(store: StateStore, folder: str) -> None:

@@ -16,7 +16,20 @@ from astra_registry import InvalidParameter, StateStore, Status, run
 from astra_registry.errors import AstraRegistryError
 from astra_registry.settings import override
 from astra_registry.task.events import Event
-from engines.work import Asking, Circle, Confused, Failing, Idle, Patient, Silent, Square, Sum, Urgent
+from engines.work import (
+    Asking,
+    Circle,
+    Confused,
+    Demanding,
+    Failing,
+    Idle,
+    Ouroboros,
+    Patient,
+    Silent,
+    Square,
+    Sum,
+    Urgent,
+)
 
 
 def log(folder: str) -> list[str]:
@@ -236,6 +249,24 @@ def test_what_is_no_store_or_client_is_refused(store: StateStore, folder: str, g
 def test_what_is_yielded_is_seen_to_and_sent_back(store: StateStore, folder: str) -> None:
     assert run(Asking(folder=folder, number=4), store=store).ok
     assert Path(folder, "Asking-4").read_text().startswith("25 ")
+
+
+def test_what_is_yielded_has_what_it_requires_done_before_it(store: StateStore, folder: str) -> None:
+    """As by luigi; nobody has to require beforehand what the yielded task needs."""
+    assert run(Demanding(folder=folder, number=3, wanted="Double"), store=store).ok
+    assert Path(folder, "Demanding-3").read_text() == "had Double-3"
+    assert Path(folder, "Double-3").read_text() == "18"
+
+
+def test_what_is_yielded_and_not_to_be_run_is_not(store: StateStore, folder: str) -> None:
+    tasks = [Demanding(folder=folder, number=3, wanted="Idle"), Ouroboros(folder=folder, number=3)]
+
+    report = run(tasks, store=store)
+
+    assert statuses(report) == [Status.FAILED, Status.FAILED]
+    assert "is disabled" in (report[0].error or "")
+    assert "requires itself" in (report[1].error or "")
+    assert log(folder) == []
 
 
 def test_a_circle_and_a_task_that_cannot_tell_are_broken(store: StateStore, folder: str) -> None:

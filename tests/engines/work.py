@@ -66,6 +66,33 @@ class Asking(Square):
         Path(self.output().path).write_text(Path(target.path).read_text())
 
 
+class Demanding(Square):
+    """Yields a task of whichever class it is told, and writes that it had it."""
+
+    wanted: str = parameter("The class of what it yields.")
+
+    def run(self) -> Any:
+        target = yield globals()[self.wanted](folder=self.folder, number=self.number)
+        Path(self.output().path).write_text(f"had {Path(target.path).name}")
+
+
+class Double(Square):
+    """Needs a square."""
+
+    def requires(self) -> Any:
+        return Square(folder=self.folder, number=self.number)
+
+    def run(self) -> Any:
+        Path(self.output().path).write_text(str(2 * int(Path(self.input().path).read_text().split()[0])))
+
+
+class Ouroboros(Square):
+    """Yields itself."""
+
+    def run(self) -> Any:
+        yield self.clone()
+
+
 class Failing(Square):
     """Fails as often as a file says."""
 

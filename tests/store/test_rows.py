@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import func, select, text
 
-from astra_registry import __version__
+from astra_registry import Task, __version__, parameter
 from astra_registry.errors import InvalidParameter, StoreError, UnknownParameter, UnknownTask
 from astra_registry.store import StateStore, Status, changes
 from astra_registry.store.model import TaskState
@@ -55,6 +55,41 @@ def test_a_task_has_a_row_with_who_made_it_and_which_versions(store: StateStore)
     assert row.pid
     assert datetime.now(UTC) - row.created < timedelta(minutes=1)
     assert row.created == row.modified
+
+
+class Comparison(Task):
+    """What a star looks like in one release and another."""
+
+    release: str = parameter("The release.", batch=True)
+    star: str = parameter("The star.", batch=True)
+
+
+def test_a_batch_of_several_releases_has_members_of_each(store: StateStore) -> None:
+    """An analysis task may have the release as a column: its row has none then, those of its members their own."""
+    batch = Comparison(release=["dr16", "dr17", "dr17"], star="Vega")
+
+    store.create(batch)
+    store.create_all([Comparison(release=["dr17", "dr15"], star="Mizar")])
+
+    rows = {row["task_id"]: row["release"] for row in store.tasks()}
+    assert rows[batch.task_id] is None
+    assert [rows[member.task_id] for member in batch.get_batch_tasks()] == ["dr16", "dr17", "dr17"]
+    assert sorted(filter(None, rows.values())) == ["dr15", "dr16", "dr17", "dr17"]
+    assert store.load(batch.task_id) == batch
+
+
+class Overview(Task):
+    """What stars look like in all releases that are told."""
+
+    release: list[str] = parameter("The releases.")
+
+
+def test_a_task_that_is_of_several_releases_is_of_none_alone(store: StateStore) -> None:
+    overview = Overview(release=["dr16", "dr17"])
+
+    assert store.create(overview).release is None
+    store.create_all([overview, Overview(release=["dr17"])])
+    assert store.load(overview.task_id) == overview
 
 
 def test_creating_a_row_again_changes_nothing(store: StateStore) -> None:
