@@ -189,6 +189,26 @@ def test_a_command_that_is_none_is_told(folder: Path) -> None:
     assert "wrong:greet is no Command" in asked(folder, "plugins", "check").stdout
 
 
+def test_a_setting_that_a_plugin_gets_wrong_stops_nobody(folder: Path) -> None:
+    """The value is left out, and the next plugin's holds; with --strict it is an error."""
+    for name, value in (("aaa", "{'jobs': 'many', 'jbos': 3, 'retries': 2}"), ("bbb", "{'jobs': 7}")):
+        code = f"from astra_registry import hookimpl\n@hookimpl\ndef astra_registry_settings(): return {value}\n"
+        points = f"[astra_registry]\n{name} = {name}\n[astra_registry.settings]\n{name} = {name}\n"
+        bring(folder, name, code, points=points)
+
+    shown = asked(folder, "config")
+
+    rows = {line.split()[0]: line.split()[-1] for line in shown.stdout.splitlines() if line}
+    assert (shown.returncode, rows["jobs"], rows["retries"]) == (0, "7", "2")
+    assert "plugin 'aaa' of aaa 1.0: jobs is 'many', and must be a whole number" in shown.stderr
+    strict = asked(folder, "--strict", "config")
+    assert (strict.returncode, strict.stdout) == (2, "")
+    checked = asked(folder, "plugins", "check").stdout
+    assert "jobs is 'many', and must be a whole number" in checked
+    assert "there is no setting 'jbos'; did you mean 'jobs'?" in checked
+    assert "bbb" not in checked
+
+
 def test_a_module_of_products_that_exits_ends_nobody_elses_work(folder: Path) -> None:
     """The plugin's own module is innocent; the product is named in the metadata, and lies in another one."""
     points = "[astra_registry]\nquits = quits\n[astra_registry.products]\nmine = quits_products:Mine\n"

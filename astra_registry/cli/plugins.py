@@ -14,11 +14,11 @@ import click
 from astra_registry.cli import new_plugin
 from astra_registry.cli.output import JSON, as_json, table
 from astra_registry.cli.products import plugin_names, product_names
-from astra_registry.errors import BadValue, did_you_mean
+from astra_registry.errors import BadSetting, BadValue, did_you_mean
 from astra_registry.installed import BrokenPluginWarning, distributions, normal
 from astra_registry.plugins import OK, PluginInfo
 from astra_registry.registries import registry
-from astra_registry.settings import override, setting
+from astra_registry.settings import SETTINGS, override, setting
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -130,7 +130,13 @@ def troubles(info: PluginInfo) -> Iterator[str]:
     for module in plugin.format_modules:
         if error := not_there(module, imported=False):
             yield f"the module of formats '{module}': {error}; {plugin.way_out}"
-    plugin.call("astra_registry_settings")
+    for name, value in (plugin.call("astra_registry_settings") or {}).items():
+        try:
+            SETTINGS[name].convert(value, "astra_registry_settings")
+        except KeyError:
+            yield f"there is no setting {name!r}{did_you_mean(str(name), SETTINGS)}; {plugin.way_out}"
+        except BadSetting as error:
+            yield f"{error}; {plugin.way_out}"
     if plugin.error is not None:
         yield plugin.error
 
