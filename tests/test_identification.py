@@ -440,6 +440,16 @@ def test_a_bare_spectrum_is_found_by_its_only_row(tmp_path: Path) -> None:
     assert (found._label(), found.run2d, found.plate, found.fiberid) == ("spec", "26", "332", 639)
 
 
+def test_the_name_of_a_template_is_taken_apart_once() -> None:
+    """However many names are asked about: a list of files has thousands that are nobody's."""
+    first = {id(place.name_words) for place in registry.known_places.all() if place.name_words}
+
+    with pytest.raises(NotIdentified):
+        registry.identify("nobodys.fits")
+
+    assert first == {id(place.name_words) for place in registry.known_places.all() if place.name_words}
+
+
 def test_a_bare_name_says_what_it_still_needs() -> None:
     with pytest.raises(NotIdentified, match=r"may be apStar, but apStar in \w+ needs telescope.*--header FILE"):
         registry.identify("apStar-r5-2M19241352+3858278.fits")
