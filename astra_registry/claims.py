@@ -80,8 +80,8 @@ class Claims:
         """Return the names of all products that are listed."""
         self.ask_all()
         known = set(self._by_name)
-        for _, source in self._all_sources():
-            known.update(source)
+        for plugin, source in self._all_sources():
+            known.update(_names_in(plugin, source))
         return {name for name in known if all(claim.is_visible for claim in self._by_name.get(name, ()))}
 
     def by_hand(self, name: str) -> list[Claim]:
@@ -103,7 +103,7 @@ class Claims:
         names = [claim.name for claim in self.of(plugin)]
         for owner, source in self._all_sources():
             if owner is plugin:
-                names += [name for name in source if name not in self._by_name]
+                names += [name for name in _names_in(owner, source) if name not in self._by_name]
         return sorted(names)
 
     def clashes_of(self, plugin: Plugin) -> list[str]:
@@ -133,13 +133,15 @@ class Claims:
 
     def _from_sources(self, name: str) -> list[Claim]:
         return [
-            Claim(plugin, _of_source(plugin, source, name)) for plugin, source in self._all_sources() if name in source
+            Claim(plugin, _of_source(plugin, source, name))
+            for plugin, source in self._all_sources()
+            if _is_in(plugin, source, name)
         ]
 
     def ask_sources_of(self, plugin: Plugin) -> None:
         """Take a look at every product of a plugin's sources: one that is none is the plugin's error from now on."""
         for owner, source in self._all_sources():
-            for name in source if owner is plugin else ():
+            for name in _names_in(owner, source) if owner is plugin else ():
                 with contextlib.suppress(BrokenPlugin):
                     _of_source(plugin, source, name)
 
@@ -226,6 +228,28 @@ def _mappings(plugin: Plugin, sources: list[Any]) -> Iterator[Mapping[str, Decla
                 f"astra_registry_product_sources returned {source!r}, which is no mapping of names to "
                 f"declarations; {plugin.way_out}"
             )
+
+
+def _names_in(plugin: Plugin, source: Mapping[str, Declaration]) -> list[str]:
+    """Return the names that a source has; none, and the plugin is broken, when it cannot tell them."""
+    try:
+        names: list[Any] = list(source)
+    except Exception as error:  # noqa: BLE001 - a source that cannot be read harms no other
+        plugin.fail(f"its source of products raised {type(error).__name__}: {error}; {plugin.way_out}")
+        return []
+    for name in names:
+        if not isinstance(name, str):
+            plugin.fail(f"its source of products has the name {name!r}, which is no text; {plugin.way_out}")
+    return [name for name in names if isinstance(name, str)]
+
+
+def _is_in(plugin: Plugin, source: Mapping[str, Declaration], name: str) -> bool:
+    """Whether a source has a name; it has none, and the plugin is broken, when it cannot tell."""
+    try:
+        return name in source
+    except Exception as error:  # noqa: BLE001 - a source that cannot be read harms no other
+        plugin.fail(f"its source of products raised {type(error).__name__}: {error}; {plugin.way_out}")
+        return False
 
 
 def _of_source(plugin: Plugin, source: Mapping[str, Declaration], name: str) -> Declaration:

@@ -37,6 +37,7 @@ _RETURNS = {
     "astra_registry_commands": _MAPPING,
     "astra_registry_settings": _MAPPING,
 }
+_OF_PRODUCTS = ("astra_registry_readers", "astra_registry_writers")  # their names are pairs: product, and kind
 
 
 @attrs.frozen
@@ -158,11 +159,16 @@ class Plugin:
             result = results[0] if results else None
             if result is not None and wanted == _LIST and not isinstance(result, (str, bytes, Mapping)):
                 return list(result)
+            if wanted == _MAPPING and isinstance(result, Mapping):
+                result = dict(result)  # one of the plugin's own making may raise when it is looked at
         except (Exception, SystemExit) as error:  # noqa: BLE001
             self.fail(f"{hook} raised {type(error).__name__}: {error}", f"; {self.way_out}")
             return None
         if result is not None and (wanted == _LIST or (wanted == _MAPPING and not isinstance(result, Mapping))):
             self.fail(f"{hook} returned {type(result).__name__}, not {wanted}; {self.way_out}")
+            return None
+        if result is not None and (told := _unfit(hook, result)):
+            self.fail(f"{hook} returned {told}; {self.way_out}")
             return None
         return result
 
@@ -228,6 +234,20 @@ class PluginSet:
     def named(self, hook: str) -> dict[Any, Any]:
         """Return what all plugins bring under a name, by a hook that returns mappings."""
         return {name: brought for _, mapping in self.call(hook) for name, brought in mapping.items()}
+
+
+def _unfit(hook: str, result: Any) -> str | None:
+    """Return the first entry of what a hook returned that is not of its form, in words; None when all are."""
+    if _RETURNS.get(hook) != _MAPPING or hook == "astra_registry_settings":  # a setting says itself what it takes
+        return None
+    of_products = hook in _OF_PRODUCTS
+    for name, target in result.items():
+        parts = name if of_products and isinstance(name, tuple) and len(name) == 2 else (name,)
+        if len(parts) != 1 + of_products or not all(isinstance(part, str) for part in parts):
+            return f"{name!r}, which is no {'pair of a product and a kind' if of_products else 'name'}"
+        if not isinstance(target, str) and not (hook == "astra_registry_transports" and callable(target)):
+            return f"{target!r} for {name!r}, which is no text like 'module:name'"
+    return None
 
 
 def _forget_module(name: str) -> None:
@@ -318,10 +338,11 @@ def _registered(module: Any) -> pluggy.PluginManager:
     """
     wanted = getattr(module, "astra_registry_api", hooks.API_VERSION)
     if wanted != hooks.API_VERSION:
-        older = isinstance(wanted, int) and wanted < hooks.API_VERSION
+        if not isinstance(wanted, int):
+            raise BrokenPlugin(f"astra_registry_api is {wanted!r}, and must be a whole number; it needs an update")
         raise BrokenPlugin(
             f"it was made for version {wanted} of the plugin interface, and this is version {hooks.API_VERSION}; "
-            f"{'it needs an update' if older else 'pip install -U astra-registry'}"
+            f"{'it needs an update' if wanted < hooks.API_VERSION else 'pip install -U astra-registry'}"
         )
     specified = [name for name in vars(hooks) if name.startswith(PREFIX)]
     manager = pluggy.PluginManager(hooks.PROJECT)

@@ -332,6 +332,12 @@ def _check_shape(cls: type[Released]) -> None:
         value = cls.__dict__.get(several)
         if isinstance(value, (str, bytes, int, float)):
             raise BadValue(f"{cls.__name__}: {several} are several, and not {shown(value)}")
+    for example in cls.__dict__.get("examples") or ():
+        is_pair = isinstance(example, Sequence) and len(example) == 2
+        if not (is_pair and isinstance(example[0], str) and isinstance(example[1], Mapping)):
+            raise BadValue(
+                f"{cls.__name__}: an example is a release and a mapping of parameters, and not {shown(example)}"
+            )
     if templates is None:
         return
     if not isinstance(templates, Mapping):

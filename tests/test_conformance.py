@@ -43,6 +43,12 @@ WRONG = {
     "an import that fails": ("from astra", "1 / 0\nfrom astra", "ZeroDivisionError"),
     "a hook that is misspelt": ("astra_registry_products", "astra_registry_product", "there is no hook"),
     "no product": ("[StarFile]", "[]", "brings no product\n  → return its classes"),
+    "an example that is none": ('("dr19", {"sdss_id": 7})', '{"sdss_id": 7}', "an example is a release and a mapping"),
+    "a release that is not there": ('"dr19": "', '"dr91": "", "dr19": "', "does not know: dr91\n  → correct its name"),
+    "warnings that are silenced": (
+        "from astra", "import warnings\nwarnings.simplefilter('ignore')\nfrom astra", "changes warnings.filters"
+    ),
+    "a path of the tree that is another": ("aStar", "mwmStar", "by sdss_access\n  → its template has to be the tree's"),
     "a newer interface": ("from astra", "astra_registry_api = 9\nfrom astra", "made for version 9"),
 }  # fmt: skip
 

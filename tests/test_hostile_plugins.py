@@ -86,6 +86,22 @@ HARMFUL = {
         "    return [Source(mine=3)]",
         "its source of products raised ZeroDivisionError of 'mine'",
     ),
+    "a source that cannot tell its names": (
+        "def astra_registry_products():\n    return [Mine]",
+        "def astra_registry_product_sources():\n    class Source(dict):\n        def __iter__(self): 1 / 0\n"
+        "        def __contains__(self, name): 1 / 0\n    return [Source(mine=3)]",
+        "its source of products raised ZeroDivisionError",
+    ),
+    "a source of numbers": (
+        "def astra_registry_products():\n    return [Mine]",
+        "def astra_registry_product_sources():\n    return [{3: Mine}]",
+        "its source of products has the name 3, which is no text",
+    ),
+    "a version of the interface in words": (
+        "\nclass Mine",
+        "\nastra_registry_api = '1'\nclass Mine",
+        "astra_registry_api is '1', and must be a whole number",
+    ),
 }
 
 
@@ -102,6 +118,95 @@ def test_a_wrong_product_is_told_and_harms_no_other(folder: Path, before: str, a
     assert checked.returncode == 1
     assert [line.partition(" ")[0] for line in checked.stdout.splitlines()] == ["wrong"]
     assert told in checked.stdout
+
+
+MISSHAPEN = {
+    "astra_registry_readers": [
+        ("{'good': 'wrong:read'}", "'good', which is no pair of a product and a kind"),
+        ("{('good', 'spectrum'): 3}", "3 for ('good', 'spectrum'), which is no text"),
+    ],
+    "astra_registry_writers": [("{('good', 2): 'wrong:write'}", "('good', 2), which is no pair")],
+    "astra_registry_transports": [("{'post': 3}", "3 for 'post', which is no text"), ("{3: 'a:b'}", "3, which is no")],
+    "astra_registry_commands": [("{'greet': print}", "<built-in function print> for 'greet', which is no text")],
+}
+
+
+@pytest.mark.parametrize(
+    ("hook", "returned", "told"), [(hook, *case) for hook, cases in MISSHAPEN.items() for case in cases]
+)
+def test_what_a_hook_returns_in_a_wrong_form_is_told_and_harms_no_other(
+    folder: Path, hook: str, returned: str, told: str
+) -> None:
+    """Readers, writers, transports and commands of all plugins are looked through for each one that is wanted."""
+    bring(folder, "wrong", f"from astra_registry import hookimpl\n@hookimpl\ndef {hook}(): return {returned}\n")
+    reads = (
+        "from astra_registry import hookimpl\n"
+        "@hookimpl\n"
+        "def astra_registry_readers(): return {('good', 'length'): 'reads:length'}\n"
+        "@hookimpl\n"
+        "def astra_registry_commands(): return {'count': 'reads:count'}\n"
+        "def length(path): return len(path)\n"
+        "import click\n"
+        "count = click.Command('count', callback=lambda: click.echo('one'))\n"
+    )
+    bring(folder, "reads", reads)
+    read = (
+        "from astra_registry import registry\n"
+        "from astra_registry.reading.products import read\n"
+        "from astra_registry.plugins import installed_plugins\n"
+        "readers = installed_plugins().named('astra_registry_readers')\n"
+        "print(read(registry.create('good', release='dr17', number=7), 'length', readers=readers))\n"
+    )
+    there = folder / "dr17" / "good" / "7.fits"
+    there.parent.mkdir(parents=True)
+    there.write_text("SIMPLE")
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "SAS_BASE_DIR": str(folder),
+        "ASTRA_REGISTRY_PLUGINS": "good,reads,wrong",
+    }
+
+    done = subprocess.run([sys.executable, "-c", read], env=env, capture_output=True, text=True, check=False)
+
+    assert done.stdout == f"{len(str(there))}\n", done.stderr
+    assert asked(folder, "count").stdout == "one\n"
+    checked = asked(folder, "plugins", "check")
+    assert [line.partition(" ")[0] for line in checked.stdout.splitlines()] == ["wrong"]
+    assert f"{hook} returned {told}" in checked.stdout
+
+
+def test_a_command_that_is_none_is_told(folder: Path) -> None:
+    hook = "@hookimpl\ndef astra_registry_commands(): return {'greet': 'wrong:greet'}\n"
+    bring(folder, "wrong", f"from astra_registry import hookimpl\n{hook}greet = 'hello'\n")
+
+    called = asked(folder, "greet")
+
+    assert called.returncode == 2
+    assert (
+        "plugin 'wrong' of wrong 1.0 is broken: its command 'greet' is 'hello', and no click.Command" in called.stderr
+    )
+    assert "wrong:greet is no Command" in asked(folder, "plugins", "check").stdout
+
+
+def test_a_setting_that_a_plugin_gets_wrong_stops_nobody(folder: Path) -> None:
+    """The value is left out, and the next plugin's holds; with --strict it is an error."""
+    for name, value in (("aaa", "{'jobs': 'many', 'jbos': 3, 'retries': 2}"), ("bbb", "{'jobs': 7}")):
+        code = f"from astra_registry import hookimpl\n@hookimpl\ndef astra_registry_settings(): return {value}\n"
+        points = f"[astra_registry]\n{name} = {name}\n[astra_registry.settings]\n{name} = {name}\n"
+        bring(folder, name, code, points=points)
+
+    shown = asked(folder, "config")
+
+    rows = {line.split()[0]: line.split()[-1] for line in shown.stdout.splitlines() if line}
+    assert (shown.returncode, rows["jobs"], rows["retries"]) == (0, "7", "2")
+    assert "plugin 'aaa' of aaa 1.0: jobs is 'many', and must be a whole number" in shown.stderr
+    strict = asked(folder, "--strict", "config")
+    assert (strict.returncode, strict.stdout) == (2, "")
+    checked = asked(folder, "plugins", "check").stdout
+    assert "jobs is 'many', and must be a whole number" in checked
+    assert "there is no setting 'jbos'; did you mean 'jobs'?" in checked
+    assert "bbb" not in checked
 
 
 def test_a_module_of_products_that_exits_ends_nobody_elses_work(folder: Path) -> None:

@@ -45,6 +45,7 @@ def _here(tmp_path: Path) -> Iterator[None]:
         "./{0}",
         "/data/somewhere/{0}",
         "/data//somewhere/./x/../{0}",
+        "/data/somewhere/{0}/",
         "/data/dr17/mirror/{0}",
         "file:///mnt/sas/{0}",
         "https://data.sdss.org/sas/{0}",
@@ -75,6 +76,18 @@ def test_a_relative_path_may_start_inside_the_release(tmp_path: Path, monkeypatc
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     assert registry.identify(os.path.join("000+02", os.path.basename(STAR))).location == STAR
+
+
+def test_a_link_is_what_it_points_to(tmp_path: Path) -> None:
+    """As in a folder of one's own with links to the files of a sample; a folder may be one, too."""
+    file = tmp_path / "sas" / STAR
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (tmp_path / "mine.fits").symlink_to(file)
+    (tmp_path / "sample").symlink_to(file.parent)
+
+    assert registry.identify(str(tmp_path / "mine.fits")).location == STAR
+    assert registry.identify(str(tmp_path / "sample" / file.name)).location == STAR
 
 
 def test_parameters_come_back_with_their_types_and_without_zeros() -> None:
@@ -425,6 +438,16 @@ def test_a_bare_spectrum_is_found_by_its_only_row(tmp_path: Path) -> None:
     found = registry.identify(str(tmp_path / source.name))
 
     assert (found._label(), found.run2d, found.plate, found.fiberid) == ("spec", "26", "332", 639)
+
+
+def test_the_name_of_a_template_is_taken_apart_once() -> None:
+    """However many names are asked about: a list of files has thousands that are nobody's."""
+    first = {id(place.name_words) for place in registry.known_places.all() if place.name_words}
+
+    with pytest.raises(NotIdentified):
+        registry.identify("nobodys.fits")
+
+    assert first == {id(place.name_words) for place in registry.known_places.all() if place.name_words}
 
 
 def test_a_bare_name_says_what_it_still_needs() -> None:

@@ -111,11 +111,13 @@ def _plugin_command(name: str) -> click.Command | None:
         if name in commands:
             module, _, attribute = commands[name].partition(":")
             try:
-                found: click.Command = getattr(importlib.import_module(module), attribute)
-            except Exception as error:  # noqa: BLE001 - a plugin's fault is reported as one
-                plugin.fail(f"its command '{name}' cannot be imported: {error}")
+                found: Any = getattr(importlib.import_module(module), attribute)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault is reported as one
+                plugin.fail(f"its command '{name}' cannot be imported: {error}; {plugin.way_out}")
                 return None
-            return found
+            if isinstance(found, click.Command):
+                return found
+            plugin.fail(f"its command '{name}' is {found!r}, and no click.Command; {plugin.way_out}")
     return None
 
 

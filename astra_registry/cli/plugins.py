@@ -14,11 +14,11 @@ import click
 from astra_registry.cli import new_plugin
 from astra_registry.cli.output import JSON, as_json, table
 from astra_registry.cli.products import plugin_names, product_names
-from astra_registry.errors import BadValue, did_you_mean
+from astra_registry.errors import BadSetting, BadValue, did_you_mean
 from astra_registry.installed import BrokenPluginWarning, distributions, normal
 from astra_registry.plugins import OK, PluginInfo
 from astra_registry.registries import registry
-from astra_registry.settings import override, setting
+from astra_registry.settings import SETTINGS, override, setting
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -118,9 +118,9 @@ def troubles(info: PluginInfo) -> Iterator[str]:
     """Yield what does not show before it is used: templates, transports, commands, readers, writers, settings."""
     plugin = next(p for p in registry.plugin_set.plugins if (p.name, p.distribution) == (info.name, info.distribution))
     yield from registry.template_errors(plugin)
-    for hook in ("astra_registry_transports", "astra_registry_commands"):
+    for hook, wanted in (("astra_registry_transports", object), ("astra_registry_commands", click.Command)):
         for name, target in (plugin.call(hook) or {}).items():
-            if isinstance(target, str) and (error := not_there(target, imported=True)):
+            if isinstance(target, str) and (error := not_there(target, imported=True, wanted=wanted)):
                 yield f"{hook.removeprefix('astra_registry_')[:-1]} '{name}': {error}; {plugin.way_out}"
     for hook in ("astra_registry_readers", "astra_registry_writers"):
         for name, target in (plugin.call(hook) or {}).items():
@@ -130,13 +130,19 @@ def troubles(info: PluginInfo) -> Iterator[str]:
     for module in plugin.format_modules:
         if error := not_there(module, imported=False):
             yield f"the module of formats '{module}': {error}; {plugin.way_out}"
-    plugin.call("astra_registry_settings")
+    for name, value in (plugin.call("astra_registry_settings") or {}).items():
+        try:
+            SETTINGS[name].convert(value, "astra_registry_settings")
+        except KeyError:
+            yield f"there is no setting {name!r}{did_you_mean(str(name), SETTINGS)}; {plugin.way_out}"
+        except BadSetting as error:
+            yield f"{error}; {plugin.way_out}"
     if plugin.error is not None:
         yield plugin.error
 
 
-def not_there(target: str, *, imported: bool) -> str | None:
-    """Return why ``module:name`` cannot be had, or None."""
+def not_there(target: str, *, imported: bool, wanted: type = object) -> str | None:
+    """Return why ``module:name`` cannot be had, or is not what is wanted; None when all is well."""
     module, _, name = target.partition(":")
     try:
         if not imported:
@@ -144,7 +150,9 @@ def not_there(target: str, *, imported: bool) -> str | None:
         found = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin's module raises is the answer
         return f"{target} cannot be imported: {type(error).__name__}: {error}"
-    return None if hasattr(found, name) else f"{module} has no {name}"
+    if not hasattr(found, name):
+        return f"{module} has no {name}"
+    return None if isinstance(getattr(found, name), wanted) else f"{target} is no {wanted.__name__}"
 
 
 # ---------------------------------------------------------------- pip, uv or pipx

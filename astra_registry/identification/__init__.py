@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from astra_registry.product import DataProduct
 from astra_registry.tree import Tree
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-_MESSY = re.compile(r"//|/\.\.?/|^\.\.?/")
+_MESSY = re.compile(r"//|/\.\.?/|^\.\.?/|/\Z")
 
 
 @overload
@@ -90,12 +91,17 @@ def _readings(text: str) -> Iterator[str]:
     yield _tidy(text)
     if "%" in text:
         yield _tidy(unquoted(text))
+    here = os.path.abspath(text)
     if not text.startswith("/"):
-        yield os.path.abspath(text)
+        yield here
+    with contextlib.suppress(OSError, ValueError):  # no path at all, such as one with a NUL, is no link either
+        if (there := os.path.realpath(text)) != here:
+            yield there
 
 
 def _tidy(path: str) -> str:
-    return os.path.normpath(path) if ("/." in path or "//" in path or path[:1] == ".") and _MESSY.search(path) else path
+    is_suspect = path[:1] == "." or path[-1:] == "/" or "/." in path or "//" in path
+    return os.path.normpath(path) if is_suspect and _MESSY.search(path) else path
 
 
 def _on_sas(known: Places, segments: list[str], start: int, owner: str, every: bool) -> list[tuple[DataProduct, Place]]:

@@ -18,7 +18,7 @@ from astra_registry.identification.places import Place, Places
 from astra_registry.parameters import Parameter
 from astra_registry.paths import on_disk
 from astra_registry.paths.matching import reader, typed_pattern
-from astra_registry.paths.parts import Derived, Field, Part
+from astra_registry.paths.parts import Field, Part
 from astra_registry.product import DataProduct
 from astra_registry.release import configuration, default_version, is_public, releases
 from astra_registry.task.parameterised import DEFAULT
@@ -160,22 +160,10 @@ def _rank(guess: _Guess, folded: str) -> tuple[Any, ...]:
         not place.by_hand,
         place.order,
         place.name.casefold() not in folded,
-        -_literal(_last(place)),
+        -_literal(place.name_parts),
         -releases().index(configuration(place.release)),
         place.name,
     )
-
-
-def _last(place: Place) -> tuple[Part, ...]:
-    """Return the parts of a template's file name; none when it may hold a folder."""
-    parts: list[Part] = []
-    for part in reversed(place.template.parts):
-        if isinstance(part, str) and "/" in part:
-            return (part.rpartition("/")[2], *reversed(parts))
-        if isinstance(part, Derived) and part.whole:
-            return tuple(reversed(parts))
-        parts.append(part)
-    return tuple(reversed(parts))
 
 
 def _literal(parts: tuple[Part, ...]) -> int:
@@ -184,13 +172,10 @@ def _literal(parts: tuple[Part, ...]) -> int:
 
 def _values_of_name(place: Place, name: str) -> dict[str, str] | None:
     """Return what a file's name says of the values, when it is a name that the template gives."""
-    parts = _last(place)
-    literal = [part for part in parts if isinstance(part, str) and part]
-    if not literal or not all(part in name for part in literal):
+    words = place.name_words
+    if not words or not all(word in name for word in words):
         return None
-    if not re.search("[A-Za-z]{2}", re.sub(r"(\.[A-Za-z0-9]+)+$", "", "-".join(literal))):
-        return None  # no more than a suffix: any file would do
-    template = attrs.evolve(place.template, parts=parts)
+    template = attrs.evolve(place.template, parts=place.name_parts)
     pattern = typed_pattern(template, ())
     found = pattern.fullmatch(name)
     if found is None:
@@ -199,7 +184,7 @@ def _values_of_name(place: Place, name: str) -> dict[str, str] | None:
     values = read(found)
     if values is None:
         return None
-    shown = {part.key for part in parts if isinstance(part, Field) and part.spec}
+    shown = {part.key for part in place.name_parts if isinstance(part, Field) and part.spec}
     return {
         key: (text.lstrip("0") or "0") if key in shown and text.isdecimal() else text for key, text in values.items()
     }

@@ -15,6 +15,7 @@ from astra_registry.errors import AstraRegistryError
 from astra_registry.parameters import Parameter
 from astra_registry.paths.index import PathIndex
 from astra_registry.paths.matching import reader, typed_pattern
+from astra_registry.paths.parts import Derived, Part
 from astra_registry.paths.roots import SAS
 from astra_registry.paths.template import PathTemplate
 from astra_registry.product import DataProduct
@@ -50,6 +51,24 @@ class Place:
             elif roots := getattr(part, "roots", None):
                 length += min((len(root) for root in roots.values() if isinstance(root, str)), default=0)
         return length
+
+    @cached_property
+    def name_parts(self) -> tuple[Part, ...]:
+        """The parts of the template's file name; none when it may hold a folder."""
+        parts: list[Part] = []
+        for part in reversed(self.template.parts):
+            if isinstance(part, str) and "/" in part:
+                return (part.rpartition("/")[2], *reversed(parts))
+            if isinstance(part, Derived) and part.whole:
+                return tuple(reversed(parts))
+            parts.append(part)
+        return tuple(reversed(parts))
+
+    @cached_property
+    def name_words(self) -> tuple[str, ...]:
+        """What stands in every file name of the template; nothing when it is no more than a suffix, as any file has."""
+        words = tuple(part for part in self.name_parts if isinstance(part, str) and part)
+        return words if re.search("[A-Za-z]{2}", re.sub(r"(\.[A-Za-z0-9]+)+$", "", "-".join(words))) else ()
 
     @cached_property
     def nature(self) -> tuple[Any, ...]:

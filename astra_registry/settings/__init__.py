@@ -285,10 +285,16 @@ def _of_the_site(seen: _Seen) -> Mapping[str, tuple[Any, str]]:
             if seen.site is None and not seen.is_asking:
                 seen.is_asking = True
                 try:
-                    seen.site = site_defaults(setting("plugins"))
+                    seen.site = site_defaults(setting("plugins"), check=_check, strict=setting("strict"))
                 finally:
                     seen.is_asking = False
     return seen.site or {}
+
+
+def _check(name: str, value: object, who: str) -> None:
+    """Raise BadSetting for a value that a setting cannot have; one that another version has may have any."""
+    if name in SETTINGS:
+        SETTINGS[name].convert(value, who)
 
 
 def _from_environment(seen: _Seen, name: str, raw: Any) -> Any:

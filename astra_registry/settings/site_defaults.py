@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from astra_registry.errors import BadSetting
 from astra_registry.installed import GROUP, BrokenPluginWarning, distributions, normal
 
 SETTINGS_GROUP = f"{GROUP}.settings"
@@ -15,10 +16,13 @@ HOOK = "astra_registry_settings"
 NOT_FROM_PLUGINS = frozenset(("plugins", "strict", "prefer"))
 
 
-def site_defaults(only: tuple[str, ...] | None) -> dict[str, tuple[Any, str]]:
+def site_defaults(
+    only: tuple[str, ...] | None, *, check: Callable[[str, Any, str], object], strict: bool
+) -> dict[str, tuple[Any, str]]:
     """Return ``name -> (value, who says so)`` of the installed plugins, the first in the alphabet winning.
 
-    `only` limits them as the setting `plugins` does. A plugin that does not work is warned of, and left out.
+    `only` limits them as the setting `plugins` does. A plugin that does not work is warned of, and left out, and so is
+    a value that `check` raises BadSetting of; with *strict* that is an error.
     """
     found: dict[str, tuple[Any, str]] = {}
     for distribution in distributions():
@@ -37,6 +41,14 @@ def site_defaults(only: tuple[str, ...] | None) -> dict[str, tuple[Any, str]]:
                 warnings.warn(f"{who} is broken: {told}; update or uninstall it", BrokenPluginWarning, stacklevel=2)
                 continue
             for name, value in values.items():
-                if name not in NOT_FROM_PLUGINS:
-                    found.setdefault(name, (value, who))
+                if name in NOT_FROM_PLUGINS:
+                    continue
+                try:
+                    check(name, value, who)
+                except BadSetting as error:
+                    if strict:
+                        raise
+                    warnings.warn(f"{error}; update or uninstall it", BrokenPluginWarning, stacklevel=2)
+                    continue
+                found.setdefault(name, (value, who))
     return found

@@ -91,12 +91,8 @@ def sdss_access() -> SdssAccess:
 
 
 def tree_name(product: type[DataProduct], release: str) -> str | None:
-    """Return the tree's name of a product's path in a release, or None when the tree does not know its template."""
+    """Return the tree's name of a product's path in a release, or None when the tree has none of that name."""
     if release == "sdss5":  # the tree's own word for it is sdsswork
         return None
-    templates = Tree(release).templates
-    text = product.template_texts(release)[0]
-    name = path_name(text)
-    if name is None and templates.get(product._label()) == text:
-        name = product._label()
-    return name if name in templates else None
+    name = path_name(product.template_texts(release)[0]) or product._label()
+    return name if name in Tree(release).templates else None

@@ -17,6 +17,7 @@ from astra_registry.plugins import Plugin, installed_plugins
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.registries import registry as installed_products
+from astra_registry.released import unknown_releases
 from astra_registry.settings import override
 
 
@@ -92,6 +93,12 @@ class ProductSuite:
                 advise(
                     f"parameter {name} of {product._label()} says nothing", f'write {name} = parameter("What it is.")'
                 )
+        if unknown := unknown_releases(product.templates or ()):
+            advise(
+                f"{product._label()} has a template of a release that the installed sdss-tree does not know: "
+                f"{', '.join(unknown)}",
+                "correct its name, or take a newer tree: pip install -U sdss-tree",
+            )
         if not product.releases():
             advise(
                 f"{product._label()} is in no release",
@@ -191,7 +198,7 @@ class ProductSuite:
             if answer is not None and answer != location:
                 advise(
                     f"{_called(made)} is {location} here, and {answer} by sdss_access",
-                    "its template has to be the tree's",
+                    "its template has to be the tree's; a product that lies elsewhere has another name",
                 )
 
     # ------------------------------------------------------------ which products and releases

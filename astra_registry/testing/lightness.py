@@ -21,14 +21,15 @@ os.dup2(2, 1)
 asked = json.loads(sys.argv[1])
 sys.argv[1:] = []
 import astra_registry.registries
-before = dict(os.environ), sys.excepthook, warnings.showwarning, os.getcwd()
+def state():
+    return dict(os.environ), sys.excepthook, warnings.showwarning, list(warnings.filters), os.getcwd()
+before = state()
 registry = astra_registry.registries.Registry(plugins=[asked["plugin"]])
 for name in registry.names():
     for release, parameters in registry.declaration(name).examples:
         registry.create(name, release=release, **parameters).local_path
-after = dict(os.environ), sys.excepthook, warnings.showwarning, os.getcwd()
-changed = [what for what, old, new in zip(
-    ("the environment", "sys.excepthook", "warnings.showwarning", "the current folder"), before, after) if old != new]
+names = "the environment", "sys.excepthook", "warnings.showwarning", "warnings.filters", "the current folder"
+changed = [name for name, old, new in zip(names, before, state()) if old != new]
 print(json.dumps({"modules": [m for m in asked["modules"] if m in sys.modules], "changed": changed}), file=answers)
 """
 
