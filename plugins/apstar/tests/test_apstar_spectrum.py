@@ -108,6 +108,13 @@ def test_the_only_visit_is_the_combined_spectrum() -> None:
         assert visit.meta["snr"] == combined.meta["snr"]
 
 
+def test_a_file_of_the_combination_alone_gives_it_for_no_visit(tmp_path: Path) -> None:
+    write_spectrum(read_spectrum(THREE_VISITS), tmp_path / "star.fits")
+
+    with pytest.raises(WrongLayout, match="combination of 3 visits, and not the visits"):
+        read_visits(tmp_path / "star.fits")
+
+
 def test_the_combination_with_one_weight_a_visit_is_the_second_row() -> None:
     spectrum = read_spectrum(THREE_VISITS, combination="global")
 
