@@ -253,6 +253,25 @@ def test_a_spectrum_of_one_s_own_is_written(tmp_path: Path) -> None:
     assert again.meta["object"] == "mine"
 
 
+def test_an_error_in_another_unit_than_the_flux_is_written_in_the_flux_s(tmp_path: Path) -> None:
+    """As it is when somebody converted the flux, and took the uncertainty along as it was."""
+    spectrum = read_spectrum(THREE_VISITS)
+    converted = Spectrum(
+        flux=spectrum.flux.to("erg / (s cm2 Angstrom)"),
+        spectral_axis=spectrum.spectral_axis,
+        uncertainty=spectrum.uncertainty,
+        mask=spectrum.mask,
+    )
+
+    write_spectrum(converted, tmp_path / "star.fits")
+
+    again = read_spectrum(tmp_path / "star.fits")
+    assert np.allclose(again.flux.value, spectrum.flux.value)
+    assert np.allclose(again.uncertainty.array, spectrum.uncertainty.array)
+    assert signal_to_noise(converted) == pytest.approx(signal_to_noise(spectrum))
+    assert np.allclose(as_table([spectrum, converted])["error"][1], spectrum.uncertainty.array)
+
+
 def test_an_existing_file_is_kept_unless_told_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "star.fits"
     spectrum = read_spectrum(ONE_VISIT)
