@@ -13,7 +13,7 @@ from astra_registry_apstar.spectrum import read_spectrum, read_visits
 from astra_registry_apstar.writing import write_spectrum
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import InverseVariance
+from astropy.nddata import InverseVariance, StdDevUncertainty
 from specutils import Spectrum, SpectrumCollection
 
 from astra_registry.errors import BadValue, CorruptFile, FileMissing, UnequalLengths, WrongLayout
@@ -163,6 +163,29 @@ def test_many_files_are_read_as_arrays_with_the_values_of_the_single_spectra() -
         assert np.array_equal(arrays.wavelength, spectrum.spectral_axis.value)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32, np.uint64])
+def test_masks_that_are_stored_without_a_sign_are_read_as_arrays_too(kind: type, tmp_path: Path) -> None:
+    """FITS stores them less half of their range, and says so in BZERO."""
+    with fits.open(THREE_VISITS) as hdus:
+        hdus[3].data = hdus[3].data.astype(kind)
+        hdus.writeto(tmp_path / "star.fits")
+
+    stars = read_arrays([tmp_path / "star.fits", THREE_VISITS])
+
+    assert np.array_equal(stars.bitmask[0], stars.bitmask[1])
+    assert stars.bitmask[1].any()
+
+
+def test_flux_that_is_stored_scaled_is_read_as_arrays_too(tmp_path: Path) -> None:
+    with fits.open(THREE_VISITS) as hdus:
+        hdus[1].scale("int32", bscale=0.01, bzero=5.0)
+        hdus.writeto(tmp_path / "star.fits")
+
+    stars = read_arrays([tmp_path / "star.fits"])
+
+    assert np.allclose(stars.flux[0], read_spectrum(THREE_VISITS).flux.value, atol=0.006)
+
+
 def test_arrays_are_filled_where_they_are_given(tmp_path: Path) -> None:
     flux = np.memmap(tmp_path / "flux", np.float32, "w+", shape=(2, 8575))
     error, mask = np.zeros((2, 8575), np.float32), np.zeros((2, 8575), np.int16)
@@ -272,6 +295,20 @@ def test_an_error_in_another_unit_than_the_flux_is_written_in_the_flux_s(tmp_pat
     assert np.allclose(as_table([spectrum, converted])["error"][1], spectrum.uncertainty.array)
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.uint16, np.uint32, np.uint64])
+def test_a_bitmask_of_any_integers_is_written_with_a_sign(kind: type, tmp_path: Path) -> None:
+    spectrum = read_spectrum(THREE_VISITS)
+    bits = np.array(spectrum.meta["bitmask"] & (1 if kind in (bool, np.uint8) else -1)).astype(kind)
+    spectrum.meta["bitmask"] = bits
+    spectrum.mask = None
+
+    write_spectrum(spectrum, tmp_path / "star.fits")
+
+    with fits.open(tmp_path / "star.fits") as hdus:
+        assert hdus[3].data.dtype.kind == "i"
+        assert np.array_equal(hdus[3].data, bits)
+
+
 def test_an_existing_file_is_kept_unless_told_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "star.fits"
     spectrum = read_spectrum(ONE_VISIT)
@@ -290,10 +327,18 @@ def test_a_spectrum_that_cannot_be_an_apstar_file_is_refused_with_the_reason(tmp
     good = read_spectrum(ONE_VISIT)
     axis = good.spectral_axis
     linear = np.linspace(15100, 17000, 8575) * u.AA
+    errors = StdDevUncertainty(np.ones((3, 8575)))
     cases = [
         (Spectrum(flux=good.flux, spectral_axis=linear, uncertainty=good.uncertainty), "uniform in the logarithm"),
         (Spectrum(flux=good.flux, spectral_axis=axis), "no uncertainty"),
         (Spectrum(flux=good.flux.value * u.K, spectral_axis=axis), "is in K"),
+        (Spectrum(flux=np.ones((3, 8575)) * good.flux.unit, spectral_axis=axis, uncertainty=errors), "one dimension"),
+        (
+            Spectrum(
+                flux=good.flux, spectral_axis=axis, uncertainty=good.uncertainty, meta={"bitmask": np.zeros(8575)}
+            ),
+            "holds integers, not float64",
+        ),
     ]
     for spectrum, message in cases:
         with pytest.raises(BadValue, match=message):
