@@ -113,8 +113,11 @@ def _tell(content: Any, **facts: Any) -> None:
 
 def _gathered(contents: list[Any], into: str | None) -> Any:
     # Whoever has read a spectrum has specutils; other contents, and no content at all, do not need it.
-    if into is None and not all(hasattr(content, "spectral_axis") for content in contents):
+    one_each = all(hasattr(content, "spectral_axis") for content in contents)
+    if into is None and not one_each:
         return contents
+    if into in ("table", "collection") and not one_each:
+        raise BadValue(f"a {into} has one spectrum of each file, which readers of this kind do not give")
     from astra_registry.reading import spectra
 
     if into == "table":

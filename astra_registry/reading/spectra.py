@@ -42,13 +42,15 @@ def spectrum(
 
 
 def error_of(one: Spectrum) -> Any:
-    """Return the standard deviation of a spectrum's flux as an array in its unit; infinite where the weight is zero."""
+    """Return the standard deviation of the flux, an array in the flux's unit; infinite where the weight is zero."""
     import numpy as np
 
     if one.uncertainty is None:
         return np.full(one.flux.shape, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(one.uncertainty.represent_as(StdDevUncertainty).array)
+        deviation = one.uncertainty.represent_as(StdDevUncertainty)
+    # An uncertainty may be in another unit than its flux: in the old one, when the flux alone was converted.
+    return np.asarray(deviation.array if deviation.unit is None else deviation.quantity.to_value(one.flux.unit))
 
 
 def signal_to_noise(one: Spectrum) -> float:
@@ -150,7 +152,7 @@ def as_table(spectra: Iterable[Spectrum], *, names: Sequence[str] = ("object", "
     if listed:
         table["wavelength"] = u.Quantity([one.spectral_axis for one in listed])
         table["flux"] = u.Quantity([one.flux for one in listed])
-        table["error"] = np.stack([error_of(one) for one in listed]) * FLUX_UNIT
+        table["error"] = u.Quantity([error_of(one) * one.flux.unit for one in listed])
         table["mask"] = np.stack([one.mask for one in listed])
         for name, description in _ARRAYS.items():
             table[name].description = description

@@ -19,7 +19,7 @@ _NUMPY_TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8
 
 @attrs.frozen
 class Place:
-    """One HDU: its mandatory cards, and where its data lie in the (unpacked) file."""
+    """One HDU: its mandatory cards, those that scale its data, and where the data lie in the (unpacked) file."""
 
     cards: Mapping[str, Any]
     start: int
@@ -34,6 +34,11 @@ class Place:
     def dtype(self) -> str:
         """The type of an image's numbers, as numpy names it, in the byte order of the file."""
         return _NUMPY_TYPES[self.cards["BITPIX"]]
+
+    @property
+    def scaled(self) -> bool:
+        """Whether what is stored is not yet the value: numbers without a sign are stored less 2**15, for one."""
+        return bool(self.cards["BSCALE"] != 1 or self.cards["BZERO"] != 0)
 
     @property
     def end(self) -> int:
@@ -83,13 +88,19 @@ def places(found: bytes | mmap.mmap, name: str, *, limit: int | None = None) -> 
 
 
 def _cards(found: bytes | mmap.mmap, position: int, name: str) -> tuple[dict[str, Any], int]:
-    cards: dict[str, Any] = {"PCOUNT": 0, "GCOUNT": 1, "GROUPS": False}
+    cards: dict[str, Any] = {"PCOUNT": 0, "GCOUNT": 1, "GROUPS": False, "BSCALE": 1.0, "BZERO": 0.0}
     for at in range(position, len(found) - CARD + 1, CARD):
         keyword = found[at : at + 8].rstrip()
         if keyword == b"END":
             return cards, at + BLOCK - (at - position) % BLOCK
         if keyword == b"GROUPS":
             cards["GROUPS"] = found[at + 10 : at + 30].strip() == b"T"
+        elif keyword in (b"BSCALE", b"BZERO"):
+            value = found[at + 10 : at + CARD].partition(b"/")[0].strip()
+            try:
+                cards[keyword.decode()] = float(value.replace(b"D", b"E"))  # FITS may say 1.0D0
+            except ValueError:
+                raise CorruptFile(f"{name!r} is damaged: its header has {value!r}") from None
         elif keyword in (b"BITPIX", b"PCOUNT", b"GCOUNT") or keyword.startswith(b"NAXIS"):
             try:
                 cards[keyword.decode()] = int(found[at + 10 : at + 30])

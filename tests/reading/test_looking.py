@@ -77,6 +77,10 @@ def test_headers_with_nonsense_are_damaged_and_what_follows_the_last_hdu_is_igno
         )
     with pytest.raises(CorruptFile, match="HDU 0 has no card 'BITPIX'"):
         structure.places(content.replace(b"BITPIX", b"BITPAX", 1), "file")
+    with pytest.raises(CorruptFile, match="its header has b'none'"):
+        structure.places(
+            content.replace(b"EXTEND  =                    T", b"BZERO   =                 none", 1), "file"
+        )
     assert len(structure.places(content + b"\0" * 2880, "file")) == 10
 
 

@@ -75,6 +75,9 @@ def test_a_batch_reads_as_what_is_asked_for() -> None:
         stars.read("spectrum", into="tabel")
     with pytest.raises(BadValue, match="do not share their wavelengths"):
         visits.read("spectrum", into="collection")
+    for into in ("table", "collection"):
+        with pytest.raises(BadValue, match=f"a {into} has one spectrum of each file"):
+            stars.read("visits", into=into)
     assert [len(one) for one in stars.read("visits")] == [3, 1]
     hdus = stars.read()
     assert [len(one) for one in hdus] == [10, 10]

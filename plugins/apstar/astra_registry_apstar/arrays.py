@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -93,4 +93,14 @@ def _copy(found: bytes | mmap.mmap, path: str, flux: Any, error: Any, bitmask: A
         raise WrongLayout(f"{path!r} is no apStar file: HDUs 1 to 3 should be images of {PIXELS} pixels a row")
     for hdu, target in zip(hdus[1:], (flux, error, bitmask), strict=True):
         # The first row, with or without others below it, is the combined spectrum.
-        target[:] = np.frombuffer(found, hdu.dtype, PIXELS, hdu.start)
+        stored = np.frombuffer(found, hdu.dtype, PIXELS, hdu.start)
+        target[:] = _values(stored, hdu.cards) if hdu.scaled else stored
+
+
+def _values(stored: Any, cards: Mapping[str, Any]) -> Any:
+    """Return what the numbers stored in an image stand for: integers where its scale is whole, so that bits stay."""
+    scale, zero = cards["BSCALE"], cards["BZERO"]
+    if stored.dtype.kind in "iu" and scale.is_integer() and zero.is_integer():
+        # 2**63, of masks without a sign, is no int64; its negative has the same bits.
+        return stored.astype(np.int64) * int(scale) + np.uint64(int(zero) % 2**64).astype(np.int64)
+    return stored * scale + zero

@@ -80,12 +80,16 @@ def read_visits(source: Any, /, *, bad: Sequence[str] = APOGEE_BAD) -> SpectrumL
     """Return the visits of a star as a SpectrumList, at rest and on the wavelengths of the combined spectrum.
 
     ``meta`` has what the header tells of the visit: its file, date, fiber, velocities, S/N. A visit that was left out
-    of the combination is there with all its pixels bad.
+    of the combination is there with all its pixels bad. Raises `WrongLayout` when the file has the combination alone,
+    of more than one visit.
     """
     with fits.opened(source) as hdus:
         header, wavelength, rows = _rows(hdus)
-    # The rows of the visits follow the two combinations; of a single visit the combination is the visit.
-    first = 2 if len(rows[0]) > 2 else 0
+        # The rows of the visits follow the two combinations; of a single visit the combination is the visit.
+        first = 2 if len(rows[0]) > 2 else 0
+        if not first and header.get("NVISITS", 1) > 1:  # as files that were written without their visits
+            number = header["NVISITS"]
+            raise WrongLayout(f"{fits.where(hdus)} has the combination of {number} visits, and not the visits")
     common = _meta(header)
     visits = []
     for row in range(first, len(rows[0]) if first else 1):

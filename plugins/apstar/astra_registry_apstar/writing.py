@@ -126,13 +126,24 @@ def _arrays(spectrum: Spectrum) -> tuple[Any, Any, Any]:
     flux = spectrum.flux.to_value(FLUX_UNIT)
     scale = spectrum.flux.unit.to(FLUX_UNIT)
     error = np.asarray(error_of(spectrum) * scale, dtype=flux.dtype)
-    mask = np.array(spectrum.meta.get("bitmask", np.zeros(flux.shape, np.int16)))
+    if flux.ndim != 1:
+        raise BadValue(f"an apStar file is written of spectra of one dimension, not of a flux of shape {flux.shape}")
+    mask = _bitmask(spectrum.meta.get("bitmask", np.zeros(flux.shape, np.int16)))
     if mask.shape != flux.shape:  # a slice of a spectrum keeps the meta of the whole
         mask = np.zeros(flux.shape, np.int16)
     if spectrum.mask is not None:
         known = flagged(mask, APOGEE_BAD, APOGEE_PIXMASK) | gaps(flux, error)
         mask[spectrum.mask & ~known] |= 1 << APOGEE_PIXMASK["BADPIX"]
     return flux, error, mask
+
+
+def _bitmask(values: Any) -> Any:
+    """Return a copy of a mask as integers with a sign, wide enough for all bits that an APOGEE pixel can have."""
+    mask = np.array(values)
+    if mask.dtype.kind not in "biu":
+        raise BadValue(f"the bitmask of a spectrum holds integers, not {mask.dtype}")
+    # FITS stores integers without a sign shifted by half their range, which not all programs undo.
+    return mask.astype(np.int64 if mask.dtype == np.uint64 else np.promote_types(mask.dtype, np.int16))
 
 
 def _grid_cards(start: float, step: float) -> dict[str, Any]:

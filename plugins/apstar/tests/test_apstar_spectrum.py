@@ -13,7 +13,7 @@ from astra_registry_apstar.spectrum import read_spectrum, read_visits
 from astra_registry_apstar.writing import write_spectrum
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import InverseVariance
+from astropy.nddata import InverseVariance, StdDevUncertainty
 from specutils import Spectrum, SpectrumCollection
 
 from astra_registry.errors import BadValue, CorruptFile, FileMissing, UnequalLengths, WrongLayout
@@ -108,6 +108,13 @@ def test_the_only_visit_is_the_combined_spectrum() -> None:
         assert visit.meta["snr"] == combined.meta["snr"]
 
 
+def test_a_file_of_the_combination_alone_gives_it_for_no_visit(tmp_path: Path) -> None:
+    write_spectrum(read_spectrum(THREE_VISITS), tmp_path / "star.fits")
+
+    with pytest.raises(WrongLayout, match="combination of 3 visits, and not the visits"):
+        read_visits(tmp_path / "star.fits")
+
+
 def test_the_combination_with_one_weight_a_visit_is_the_second_row() -> None:
     spectrum = read_spectrum(THREE_VISITS, combination="global")
 
@@ -154,6 +161,29 @@ def test_many_files_are_read_as_arrays_with_the_values_of_the_single_spectra() -
         assert np.array_equal(arrays.bitmask[row], spectrum.meta["bitmask"])
         assert np.array_equal(arrays.bad[row], spectrum.mask)
         assert np.array_equal(arrays.wavelength, spectrum.spectral_axis.value)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32, np.uint64])
+def test_masks_that_are_stored_without_a_sign_are_read_as_arrays_too(kind: type, tmp_path: Path) -> None:
+    """FITS stores them less half of their range, and says so in BZERO."""
+    with fits.open(THREE_VISITS) as hdus:
+        hdus[3].data = hdus[3].data.astype(kind)
+        hdus.writeto(tmp_path / "star.fits")
+
+    stars = read_arrays([tmp_path / "star.fits", THREE_VISITS])
+
+    assert np.array_equal(stars.bitmask[0], stars.bitmask[1])
+    assert stars.bitmask[1].any()
+
+
+def test_flux_that_is_stored_scaled_is_read_as_arrays_too(tmp_path: Path) -> None:
+    with fits.open(THREE_VISITS) as hdus:
+        hdus[1].scale("int32", bscale=0.01, bzero=5.0)
+        hdus.writeto(tmp_path / "star.fits")
+
+    stars = read_arrays([tmp_path / "star.fits"])
+
+    assert np.allclose(stars.flux[0], read_spectrum(THREE_VISITS).flux.value, atol=0.006)
 
 
 def test_arrays_are_filled_where_they_are_given(tmp_path: Path) -> None:
@@ -246,6 +276,39 @@ def test_a_spectrum_of_one_s_own_is_written(tmp_path: Path) -> None:
     assert again.meta["object"] == "mine"
 
 
+def test_an_error_in_another_unit_than_the_flux_is_written_in_the_flux_s(tmp_path: Path) -> None:
+    """As it is when somebody converted the flux, and took the uncertainty along as it was."""
+    spectrum = read_spectrum(THREE_VISITS)
+    converted = Spectrum(
+        flux=spectrum.flux.to("erg / (s cm2 Angstrom)"),
+        spectral_axis=spectrum.spectral_axis,
+        uncertainty=spectrum.uncertainty,
+        mask=spectrum.mask,
+    )
+
+    write_spectrum(converted, tmp_path / "star.fits")
+
+    again = read_spectrum(tmp_path / "star.fits")
+    assert np.allclose(again.flux.value, spectrum.flux.value)
+    assert np.allclose(again.uncertainty.array, spectrum.uncertainty.array)
+    assert signal_to_noise(converted) == pytest.approx(signal_to_noise(spectrum))
+    assert np.allclose(as_table([spectrum, converted])["error"][1], spectrum.uncertainty.array)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.uint16, np.uint32, np.uint64])
+def test_a_bitmask_of_any_integers_is_written_with_a_sign(kind: type, tmp_path: Path) -> None:
+    spectrum = read_spectrum(THREE_VISITS)
+    bits = np.array(spectrum.meta["bitmask"] & (1 if kind in (bool, np.uint8) else -1)).astype(kind)
+    spectrum.meta["bitmask"] = bits
+    spectrum.mask = None
+
+    write_spectrum(spectrum, tmp_path / "star.fits")
+
+    with fits.open(tmp_path / "star.fits") as hdus:
+        assert hdus[3].data.dtype.kind == "i"
+        assert np.array_equal(hdus[3].data, bits)
+
+
 def test_an_existing_file_is_kept_unless_told_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "star.fits"
     spectrum = read_spectrum(ONE_VISIT)
@@ -264,10 +327,18 @@ def test_a_spectrum_that_cannot_be_an_apstar_file_is_refused_with_the_reason(tmp
     good = read_spectrum(ONE_VISIT)
     axis = good.spectral_axis
     linear = np.linspace(15100, 17000, 8575) * u.AA
+    errors = StdDevUncertainty(np.ones((3, 8575)))
     cases = [
         (Spectrum(flux=good.flux, spectral_axis=linear, uncertainty=good.uncertainty), "uniform in the logarithm"),
         (Spectrum(flux=good.flux, spectral_axis=axis), "no uncertainty"),
         (Spectrum(flux=good.flux.value * u.K, spectral_axis=axis), "is in K"),
+        (Spectrum(flux=np.ones((3, 8575)) * good.flux.unit, spectral_axis=axis, uncertainty=errors), "one dimension"),
+        (
+            Spectrum(
+                flux=good.flux, spectral_axis=axis, uncertainty=good.uncertainty, meta={"bitmask": np.zeros(8575)}
+            ),
+            "holds integers, not float64",
+        ),
     ]
     for spectrum, message in cases:
         with pytest.raises(BadValue, match=message):
