@@ -235,7 +235,7 @@ def _names_in(plugin: Plugin, source: Mapping[str, Declaration]) -> list[str]:
     try:
         names: list[Any] = list(source)
     except Exception as error:  # noqa: BLE001 - a source that cannot be read harms no other
-        plugin.fail(f"its source of products raised {type(error).__name__}: {error}; {plugin.way_out}")
+        _fail_by_source(plugin, error)
         return []
     for name in names:
         if not isinstance(name, str):
@@ -248,8 +248,12 @@ def _is_in(plugin: Plugin, source: Mapping[str, Declaration], name: str) -> bool
     try:
         return name in source
     except Exception as error:  # noqa: BLE001 - a source that cannot be read harms no other
-        plugin.fail(f"its source of products raised {type(error).__name__}: {error}; {plugin.way_out}")
+        _fail_by_source(plugin, error)
         return False
+
+
+def _fail_by_source(plugin: Plugin, error: Exception) -> None:
+    plugin.fail(f"its source of products raised {type(error).__name__}: {error}; {plugin.way_out}")
 
 
 def _of_source(plugin: Plugin, source: Mapping[str, Declaration], name: str) -> Declaration:

@@ -1,13 +1,18 @@
-"""What tests of tables that stream share: reading in pieces, comparing exactly, measuring memory."""
+"""What tests of tables that stream share: drawing tables, reading in pieces, comparing exactly, measuring memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from astra_registry.tables import iter_columns
+import numpy as np
+from astropy.table import MaskedColumn, Table
+from hypothesis import strategies as st
+
+from astra_registry.tables import Columns, iter_columns, read_columns
 
 _GROWTH = """
 import sys
@@ -20,6 +25,28 @@ list(iter_columns(short))
 before = peak()
 print(sum(part.size for part in iter_columns(long, columns=columns or None, rows=1000)), peak() - before)
 """
+
+
+@st.composite
+def masked_tables(
+    draw: st.DrawFn,
+    kinds: Mapping[str, st.SearchStrategy[Any]],
+    names: Callable[[int], st.SearchStrategy[str]] = lambda number: st.just(f"c{number}"),
+) -> Table:
+    """Draw tables of up to four columns of some types, some of whose cells are masked."""
+    size = draw(st.integers(0, 6))
+    table = Table()
+    for number, kind in enumerate(draw(st.lists(st.sampled_from(list(kinds)), min_size=1, max_size=4))):
+        values = np.array(draw(st.lists(kinds[kind], min_size=size, max_size=size)), dtype=kind)
+        mask = draw(st.lists(st.booleans(), min_size=size, max_size=size))
+        unit = draw(st.sampled_from([None, "d", "km / s"]))
+        table[draw(names(number))] = MaskedColumn(values, mask=mask, unit=unit)
+    return table
+
+
+def whole(path: Path, form: str) -> Columns:
+    """Return the columns that astropy reads of a whole file."""
+    return read_columns(Table.read(path, format=form))
 
 
 def in_pieces(path: Path, rows: int) -> dict[str, list[Any]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable
-from astra_registry.tables import Columns, iter_columns, read_columns
-from tests.streaming import growth, in_pieces, told
+from astra_registry.tables import iter_columns, read_columns
+from tests.streaming import growth, in_pieces, masked_tables, told, whole
 
 BEFORE = """\
 <?xml version="1.0" encoding="utf-8"?>
@@ -41,27 +40,12 @@ kinds = {
 }
 
 
-def whole(path: Path) -> Columns:
-    return read_columns(Table.read(path, format="votable"))
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> Table:
-    size = draw(st.integers(0, 6))
-    table = Table()
-    for number, kind in enumerate(draw(st.lists(st.sampled_from(list(kinds)), min_size=1, max_size=4))):
-        values = np.array(draw(st.lists(kinds[kind], min_size=size, max_size=size)), dtype=kind)
-        mask = draw(st.lists(st.booleans(), min_size=size, max_size=size))
-        table[f"c{number}"] = MaskedColumn(values, mask=mask, unit=draw(st.sampled_from([None, "d", "km / s"])))
-    return table
-
-
-@given(tables(), st.integers(1, 4))
+@given(masked_tables(kinds), st.integers(1, 4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_astropy_writes_is_read_as_astropy_reads_it(tmp_path: Path, table: Table, rows: int) -> None:
     path = tmp_path / "t.vot"
     table.write(path, format="votable", overwrite=True)
-    expected = whole(path)
+    expected = whole(path, "votable")
 
     columns = read_columns(path)
 
@@ -81,7 +65,7 @@ def test_what_archives_write_is_read_as_astropy_reads_it(tmp_path: Path) -> None
     )
     columns = read_columns(path)
 
-    assert told(columns) == told(in_pieces(path, 1)) == told(in_pieces(path, 2)) == told(whole(path))
+    assert told(columns) == told(in_pieces(path, 1)) == told(in_pieces(path, 2)) == told(whole(path, "votable"))
     assert columns["col1"][:2] == ["010", "<TR> & </TR>"]
     assert columns["mjd"][:2] == [55874, MASKED]
     assert (columns.units, columns.descriptions) == ({"mjd": "d"}, {"col1": "the plug plate"})
