@@ -293,22 +293,22 @@ def test_a_fork_claims_nothing_of_its_parent(url: str) -> None:
 
 
 def test_workers_killed_at_random_moments_lose_and_double_nothing(url: str, workers: Workers) -> None:
-    """Four processes, of which eight in a row are killed: each task is done exactly once in the store."""
+    """Eight processes, of which twelve in a row are killed: each task is done exactly once in the store."""
     batches, chance = [stars(200)], random.Random(1)
     with StateStore(url) as store:
         store.create(batches[0])
-        team = [workers.start(url, "work", "7") for _ in range(4)]
+        team = [workers.start(url, "work", "7") for _ in range(8)]
         killed = 0
         deadline = time.monotonic() + 240
-        while killed < 8 or set(store.counts()) != {Status.SUCCEEDED}:
+        while killed < 12 or set(store.counts()) != {Status.SUCCEEDED}:
             assert time.monotonic() < deadline, store.counts()
             time.sleep(chance.uniform(0.05, 0.3))
-            if killed < 8:
+            if killed < 12:
                 # There is work left to be killed at, however fast the workers are and however slow this loop.
                 while store.counts()[Status.CREATED] < 50:
                     batches.append(stars(100, prefix=f"b{len(batches)}-"))
                     store.create(batches[-1])
-                i = chance.randrange(4)
+                i = chance.randrange(8)
                 if events(store, Status.SUCCEEDED) and team[i].poll() is None:
                     workers.end(team[i])
                     killed += 1
