@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import math
 import os
@@ -80,7 +79,7 @@ def _unknown(name: object) -> UnknownRelease:
 @cache
 def release_date(release: str) -> datetime.date | None:
     """Return the day on which the release became, or will become, official; None for work in progress."""
-    text = roots.definition(configuration(release)).date
+    text = roots.release_date(configuration(release))
     return datetime.date.fromisoformat(text) if text else None
 
 
@@ -107,6 +106,8 @@ def _public_since(release: str) -> float:
 
 @cache
 def _versions() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    import csv
+
     table: dict[str, dict[str, dict[str, str]]] = {}
     # importlib.resources would import tempfile, shutil, zipfile and more: a fifth of the time that a path takes.
     with open(os.path.join(os.path.dirname(__file__), "data", "release_versions.csv"), encoding="utf-8") as file:

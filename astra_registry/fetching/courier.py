@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -70,7 +71,7 @@ class Courier:
     def bring(self, item: Wanted) -> Delivery:
         """Bring one file, and say what came of it; only Stopped is raised."""
         started = time.monotonic()
-        errand = Errand(public=is_public(item.urls[0], item.product), on_bytes=self._on_bytes)
+        errand = Errand(is_public=partial(is_public, item.urls[0], item.product), on_bytes=self._on_bytes)
         return self.delivered(item, errand, lambda turns: self._bring(item, errand, turns), started)
 
     def delivered(

@@ -75,9 +75,9 @@ class Keys:
         self._remarks: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def for_origin(self, origin: Origin) -> Credentials | None:
-        """Return what to log in with, or None: unknown host, open line, nothing found."""
-        if self._refusal(origin) is not None:
+    def for_origin(self, origin: Origin, is_public: Callable[[], bool] = lambda: False) -> Credentials | None:
+        """Return what to log in with, or None: unknown host, open line, a file that is everybody's, nothing found."""
+        if self._refusal(origin) is not None or is_public():
             return None
         with self._lock:
             if origin.host not in self._found:

@@ -249,8 +249,9 @@ class Fetcher:
             self._employ(self._outstanding)
 
     def _employ(self, wanted: int) -> None:
-        # A few more than there are connections: one of them is asked for the next file while that before is verified.
-        most = self._options.jobs + max(1, self._options.jobs // 4)
+        # More than there are connections: these are asked for the next files while those before are verified, for which
+        # the first ones in a folder may have to wait until its listing is here.
+        most = self._options.jobs + max(1, self._options.jobs // 2)
         if len(self._threads) < min(most, wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             self._threads.append(thread)  # first: a Ctrl-C may come while it starts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import urllib.parse
 from typing import NamedTuple
 
@@ -33,6 +32,8 @@ class Origin(NamedTuple):
         """Whether it is this very machine."""
         if self.host == "localhost":
             return True
+        import ipaddress
+
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:

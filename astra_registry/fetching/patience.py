@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 from astra_registry.fetching.setbacks import Setback
@@ -41,6 +40,8 @@ class Patience:
             self.reason = f"given up after {self._retries + 1} {'tries' if self._retries else 'try'}"
             return None
         self._left -= 1
+        import random  # for which hashing is set up in all its kinds; most files meet no setback
+
         is_first = self._number == 0
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0**self._number) * random.uniform(0.5, 1.0)  # noqa: S311 -- to spread
         self._number += 1

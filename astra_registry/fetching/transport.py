@@ -37,7 +37,8 @@ class Errand:
     """One file's way as its fetcher sees it; the transports of this package take it as a third argument."""
 
     part: Part | None = None
-    public: bool = True
+    is_public: Callable[[], bool] = lambda: True  # asked only where there is somebody to log in with
+    ahead: bool = False  # others wait for it: it goes before them where there is a queue
     deadline: float = math.inf  # of time.monotonic()
     budget: float = 0.0  # seconds that it has again after progress
     on_bytes: Callable[[int], None] = lambda _: None

@@ -6,8 +6,6 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from configparser import Error as ConfigError
-from configparser import RawConfigParser
 from functools import cache
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -27,8 +25,6 @@ class Definition:
     """What sdss-tree's files say about one release."""
 
     release: str
-    date: str
-    """The release date as YYYY-MM-DD, or an empty string for work in progress."""
     roots: Mapping[str, str]
     """Variable → folder, as text that begins with ``@FILESYSTEM@`` or with another variable."""
     templates: Mapping[str, str]
@@ -70,6 +66,9 @@ def configurations() -> tuple[str, ...]:
 @cache
 def _read(configuration: str) -> tuple[dict[str, str], Sections]:
     """Return one file's defaults and sections, nothing interpolated."""
+    from configparser import Error as ConfigError
+    from configparser import RawConfigParser
+
     parser = RawConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     path = os.path.join(folder(), f"{configuration}.cfg")
@@ -81,6 +80,12 @@ def _read(configuration: str) -> tuple[dict[str, str], Sections]:
     # items() of a section would repeat the defaults, which other files may change.
     sections = {name: dict(parser._sections[name]) for name in parser.sections()}  # type: ignore[attr-defined]
     return dict(parser.defaults()), sections
+
+
+def release_date(configuration: str) -> str | None:
+    """Return the release date as YYYY-MM-DD, or None for work in progress; of all files only the release's is read."""
+    date = _read(configuration)[0].get("release_date", "None")
+    return None if date == "None" else date
 
 
 def _merged(configuration: str) -> tuple[dict[str, str], Sections]:
@@ -154,13 +159,7 @@ def definition(configuration: str) -> Definition:
             else:
                 # Upper case and normpath: so sdss-tree exports them.
                 roots[option.upper()] = posixpath.normpath(text)
-    date = defaults.get("release_date", "None")
-    return Definition(
-        configuration,
-        "" if date == "None" else date,
-        MappingProxyType(roots),
-        _sorted(templates),
-    )
+    return Definition(configuration, MappingProxyType(roots), _sorted(templates))
 
 
 def _sorted(templates: Mapping[str, str]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.testing.sas import Fault
+from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive
 
@@ -94,6 +94,21 @@ def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_tr
 
     assert result.status == "failed"
     assert time.monotonic() - started < 15
+
+
+def test_a_listing_is_not_kept_waiting_by_the_files_that_wait_for_it(make_archive: Callable[..., Archive]) -> None:
+    """Sixteen are asked for at once, and more stand in line when the listing's name is known."""
+
+    def files_slowly(request: Request) -> Fault | None:
+        return Fault(before=lambda: time.sleep(1.0 if request.path.endswith(".fits") else 0.3))
+
+    archive = make_archive(sha1sums=True, faults=files_slowly)
+
+    report = archive.fetch(archive.add_some(40, size=2000), checksums="always", jobs=16)
+
+    assert not report.failed
+    asked = [request.path for request in archive.sas.asked()]
+    assert sum(path.endswith(".fits") for path in asked[: asked.index(archive.sas.asked(".sha1sum")[0].path)]) <= 17
 
 
 def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:

@@ -1,8 +1,8 @@
 """Files over http and https: a client that trusts no answer, and the transport that brings files with it.
 
 From the bottom: a `line` is a socket to a server, through a proxy where there is one; on it `wire` speaks HTTP; `hosts`
-keeps what is open; the `client` asks, follows and logs in; a `download` brings one file by it, in `pieces` where that
-is faster, `filling` a part file.
+keeps what is open, and has `slots` for so many at once; the `client` asks, follows and logs in; a `download` brings one
+file by it, in `pieces` where that is faster, `filling` a part file.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.parse
+from functools import partial
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.credentials import Credentials, Keys, is_public
@@ -86,7 +87,7 @@ class HttpClient:
 
     def get(self, url: str) -> bytes:
         """Return the body of a small page; FileFailed when there is none."""
-        errand = Errand(public=is_public(url), deadline=time.monotonic() + _PAGE_SECONDS)
+        errand = Errand(is_public=lambda: is_public(url), ahead=True, deadline=time.monotonic() + _PAGE_SECONDS)
         with self.ask(url, errand) as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
@@ -95,7 +96,7 @@ class HttpClient:
 
     def head(self, url: str, *, public: bool, seconds: float = _PAGE_SECONDS) -> dict[str, str]:
         """Return the headers with which the server would send a file, in so many seconds; raises as `fetch` does."""
-        errand = Errand(public=public, deadline=time.monotonic() + seconds)
+        errand = Errand(is_public=lambda: public, deadline=time.monotonic() + seconds)
         with self.ask(url, errand, method="HEAD") as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
@@ -110,12 +111,12 @@ class HttpClient:
         while True:
             origin, target = split(url)
             extra = list(headers)
-            used = self._keys.for_origin(origin) if trusted and not errand.public else None
+            used = self._keys.for_origin(origin, errand.is_public) if trusted else None
             if used is not None:
                 extra.append(("Authorization", used.header))
             reply = self._ask_once(url, method, target, extra, errand)
             status = reply.answer.status
-            if status == 401 and trusted and not errand.public:
+            if status == 401 and trusted and not errand.is_public():
                 reply.skip_body()  # at once: a person takes time to answer
                 typed = self._keys.ask(origin, used)
                 if typed is not None and typed != used:
@@ -142,7 +143,7 @@ class HttpClient:
             errand.wait(lambda: self.hosts.sleep(host.pause_left))
         fresh = False
         while True:
-            errand.wait(host.queue)
+            errand.wait(partial(host.queue, ahead=errand.ahead))
             connection = host.take(errand.patience, fresh=fresh)
             errand.requests += 1
             try:
@@ -168,8 +169,8 @@ class HttpClient:
             if asked_origin != origin:
                 sent_on = f"{asked_origin.authority} redirects to {origin.authority}"
                 return Unauthorized(f"{sent_on}, which refuses it ({status}); no credentials are sent there")
-            used = None if errand.public else self._keys.for_origin(asked_origin)
-            return Unauthorized(self._keys.advice(origin, used, public=errand.public, status=status))
+            used = self._keys.for_origin(asked_origin, errand.is_public)
+            return Unauthorized(self._keys.advice(origin, used, public=errand.is_public(), status=status))
         if status == 407 and reply.host.proxy is not None:
             return TransferFailed(refused_login(reply.host.proxy))
         if status in _TRY_AGAIN or status >= 520:

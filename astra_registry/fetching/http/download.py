@@ -204,7 +204,7 @@ class Download:
         origins = self._filling.origins
         if origins is None:
             return
-        errand = Errand(public=self._errand.public, deadline=self._errand.deadline)
+        errand = Errand(is_public=self._errand.is_public, deadline=self._errand.deadline)
         last = min(end + _OVERLAP, pieces.size) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:

@@ -8,6 +8,7 @@ import time
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.http.line import Line
 from astra_registry.fetching.http.proxies import proxy_for
+from astra_registry.fetching.http.slots import Slots
 from astra_registry.fetching.http.wire import Connection
 from astra_registry.fetching.origin import Origin
 from astra_registry.fetching.setbacks import Stopped
@@ -25,7 +26,7 @@ class Host:
         self.origin = origin
         self._line = line
         self.proxy = proxy_for(origin)
-        self._slots = threading.Semaphore(connections)
+        self._slots = Slots(connections)
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._given_up = 0
@@ -34,9 +35,9 @@ class Host:
         self._pause_until = 0.0
         self._down_until = 0.0
 
-    def queue(self) -> None:
-        """Wait for a free place; `take` has to follow."""
-        self._slots.acquire()
+    def queue(self, *, ahead: bool = False) -> None:
+        """Wait for a free place, ahead of others where they wait for what comes; `take` has to follow."""
+        self._slots.acquire(ahead=ahead)
 
     def take(self, patience: float, *, fresh: bool = False) -> Connection:
         """Return a connection in one's place: one at rest (unless it must be ``fresh``), else a new one."""
@@ -62,12 +63,7 @@ class Host:
 
     def spare(self, most: int) -> int:
         """Return how many connections (of ``most``) nobody uses now; they are not kept for the caller."""
-        held = 0
-        while held < most and self._slots.acquire(blocking=False):
-            held += 1
-        for _ in range(held):
-            self._slots.release()
-        return held
+        return min(most, self._slots.free)
 
     def close(self) -> None:
         """Close what is at rest."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import os
 import socket
 import sys
@@ -71,6 +70,8 @@ def _parsed(url: str, scheme: str) -> Proxy:
 
 def _in_a_network_without(host: str) -> bool:
     """Whether ``no_proxy`` names a network that holds this address; the standard library knows names only."""
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
