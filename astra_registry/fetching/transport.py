@@ -78,7 +78,7 @@ class Throttle:
     @property
     def piece(self) -> int:
         """How many bytes to read at once, so that the rate is smooth."""
-        return 1 << 18 if self.rate is None else max(1024, min(1 << 18, int(self.rate / 8)))
+        return 1 << 19 if self.rate is None else max(1024, min(1 << 19, int(self.rate / 8)))
 
     def spend(self, count: int) -> None:
         """Wait as long as so many bytes take."""

@@ -64,7 +64,7 @@ def test_what_the_disk_tells_whoever_follows_fails_the_file(tmp_path: Path) -> N
         with open(tmp_path / "another", "wb") as unreadable, filling.followed():
             os.dup2(unreadable.fileno(), part.file)
             filling.extend(filling.span(0), memoryview(b"some bytes"))
-            while any(thread.name == "astra-follow" for thread in threading.enumerate()):
+            while any(thread.name == "astra-sha1" for thread in threading.enumerate()):
                 time.sleep(0.005)
 
     with pytest.raises(OSError, match="Bad file descriptor"):

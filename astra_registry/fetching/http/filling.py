@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from astra_registry.fetching.parts import Origins, Part
 from astra_registry.fetching.setbacks import Setback
@@ -120,29 +120,30 @@ class Filling:
 
     @contextlib.contextmanager
     def followed(self) -> Iterator[None]:
-        """While several write, have a thread of its own make the sha1 and wait for the disk: nobody else has to."""
+        """While several write, have one more thread make the sha1, and one wait for the disk: nobody else has to."""
         ended = threading.Event()
         trouble: list[Exception] = []
 
-        def follow() -> None:
+        def repeat(work: Callable[[], None]) -> None:
             try:
                 while not ended.wait(_FOLLOW_EVERY):
-                    spans = merged(self._spans)
-                    if spans and spans[0][0] == 0:
-                        self._hash_up_to(spans[0][1])
-                    if self._unsynced >= _SYNC_EVERY:
-                        self._sync()
+                    work()
             except (OSError, Setback) as error:
                 trouble.append(error)
 
-        thread = threading.Thread(target=follow, name="astra-follow", daemon=True)
+        threads = [
+            threading.Thread(target=repeat, args=(work,), name=name, daemon=True)
+            for name, work in (("astra-sha1", self._hash_what_is_there), ("astra-sync", self._sync_where_due))
+        ]
         self._is_followed = True
-        thread.start()
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             ended.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
             self._is_followed = False
         if trouble:
             raise trouble[0]  # a disk tells of what it has lost once only
@@ -151,6 +152,11 @@ class Filling:
         """Return the sha1 of everything that is here."""
         self._hash_up_to(max((end for _, end in self._spans), default=self._hashed))
         return self._sha1.hexdigest()
+
+    def _hash_what_is_there(self) -> None:
+        spans = merged(self._spans)
+        if spans and spans[0][0] == 0:
+            self._hash_up_to(spans[0][1])
 
     def _hash_up_to(self, end: int) -> None:
         while self._hashed < end:
@@ -176,11 +182,13 @@ class Filling:
             self._unrecorded, self._record_at = 0, 0.0
             origins.have = merged(self._spans)
             self._part.record(origins)
-        if self._unsynced >= _SYNC_EVERY and not self._is_followed:
-            self._sync()
+        if not self._is_followed:
+            self._sync_where_due()
 
-    def _sync(self) -> None:
-        """Wait until the disk has what is written now."""
+    def _sync_where_due(self) -> None:
+        """Wait until the disk has what is written now, when that is much."""
+        if self._unsynced < _SYNC_EVERY:
+            return
         with self._lock:
             self._unsynced = 0
             written = merged(self._spans)
