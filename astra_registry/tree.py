@@ -19,7 +19,6 @@ from astra_registry.paths.archive import Archive
 from astra_registry.paths.columns import Columns
 from astra_registry.paths.compiled import Maker
 from astra_registry.paths.derived import GAPS, DerivedGap
-from astra_registry.paths.matching import match
 from astra_registry.paths.notation import parse
 from astra_registry.paths.quoting import quoted
 from astra_registry.paths.template import PathTemplate
@@ -262,7 +261,7 @@ class Tree:
             raise BadValue(f"a path is text, not {text!r}")
         for candidate in self._archive.locations(text, template):
             for spelling in on_disk.spellings(candidate):
-                values = match(template, spelling, padded=True)
+                values = template.match(spelling, padded=True)
                 if values is None:
                     continue
                 is_piece = name.startswith("mos_target")

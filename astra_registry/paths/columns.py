@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astra_registry.errors import AstraRegistryError, UnequalLengths
 from astra_registry.parameters import is_column, plain_column
 from astra_registry.paths import values as path_values
+from astra_registry.paths.layout import Layout
 from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.paths.quoting import UNSAFE
-
-if TYPE_CHECKING:
-    from astra_registry.paths.template import PathTemplate
 
 # Rows that are worked on together: few enough for what is made on the way to stay small and in the cache.
 CHUNK = 32_768
@@ -29,14 +27,14 @@ Values = list[Any]
 class Columns:
     """The columns and constants that give a template's paths."""
 
-    def __init__(self, template: PathTemplate, columns: Mapping[str, object], size: int | None = None) -> None:
+    def __init__(self, layout: Layout, columns: Mapping[str, object], size: int | None = None) -> None:
         """Take the columns apart; raises UnequalLengths, and for constants as `PathTemplate.location` does."""
-        template.check_names(columns)
-        self.template = template
+        layout.check_names(columns)
+        self.layout = layout
         # Gaps side by side can be made one by one, and so each only once, unless they make a folder that may be empty.
         self._parts: list[Part] = [
             piece
-            for part in template.parts
+            for part in layout.parts
             for piece in (
                 [Derived((gap,), roots=part.roots) for gap in part.gaps]
                 if isinstance(part, Derived) and not part.whole
@@ -53,13 +51,13 @@ class Columns:
                     column = [text.rstrip(" \0") if isinstance(text, str) else text for text in column]
                 self.varying[key] = column
             else:
-                self.fixed[key] = template.checked_value(key, given)
+                self.fixed[key] = layout.checked_value(key, given)
         lengths = {key: len(column) for key, column in self.varying.items()}
         if size is not None:
             lengths["the number of items"] = size
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{key}: {length}" for key, length in lengths.items())
-            raise UnequalLengths(f"the columns of {template.name or template.text} have different lengths ({told})")
+            raise UnequalLengths(f"the columns of {layout.name or layout.text} have different lengths ({told})")
         self.size = next(iter(lengths.values()), 1)
         self._estimates: dict[str, float] = {}
         self._texts: dict[Part, dict[Any, str]] = {}
@@ -69,7 +67,7 @@ class Columns:
         if not self.size:
             return []
         if not self.varying:
-            path = self.template.below({key: value for key, value in self.fixed.items() if value is not None})
+            path = self.layout.careful({key: value for key, value in self.fixed.items() if value is not None})
             return [before + (escape(path) if escape else path)] * self.size
         made: list[str] = []
         for start in range(0, self.size, CHUNK):
@@ -87,7 +85,7 @@ class Columns:
         made = []
         for row, values in enumerate(zip(*chunk.values(), strict=True), start):
             try:
-                path = self.template.below({**self.fixed, **dict(zip(chunk, values, strict=True))})
+                path = self.layout.careful({**self.fixed, **dict(zip(chunk, values, strict=True))})
             except AstraRegistryError as error:
                 raise type(error)(f"row {row}: {error}") from None
             made.append(before + (escape(path) if escape else path))
@@ -96,8 +94,8 @@ class Columns:
     def _quick(
         self, chunk: Mapping[str, Sequence[object]], before: str, escape: Callable[[str], str] | None
     ) -> list[str]:
-        template, fixed = self.template, self.fixed
-        if template.subpaths or template.is_tagged or template.may_shorten:
+        layout, fixed = self.layout, self.fixed
+        if layout.subpaths or layout.is_tagged or layout.may_shorten:
             raise ValueError("one by one")
         unsafe = escape is not None and any(UNSAFE.search(str(value)) for value in fixed.values())
         columns: dict[str, Values] = {}
@@ -129,7 +127,7 @@ class Columns:
         values: Values = given if isinstance(given, list) else list(given)
         kinds = _kinds(values)
         if not kinds <= {str, int}:
-            values = [self.template.checked_value(key, value) for value in values]
+            values = [self.layout.checked_value(key, value) for value in values]
             kinds = _kinds(values)
             if float in kinds:
                 raise ValueError("one by one: 1.0 equals 1, and looks otherwise")
@@ -166,7 +164,7 @@ class Columns:
         """Return the text of a derived gap when it follows from constants, else one a row."""
         varying = [key for key in part.keys if key in columns]
         if not varying:
-            return part.text(self.template.name, self.fixed)
+            return part.text(self.layout.name, self.fixed)
         key = varying[0]
         if len(varying) == 1 and self._is_shared(key):
             return self._shared(part, columns[key], lambda some: self._derived_texts(part, {key: some}))
@@ -198,7 +196,7 @@ class Columns:
             return list(map(texts.__getitem__, values))
 
     def _derived_texts(self, part: Derived, columns: Mapping[str, Values]) -> Values:
-        product = self.template.name
+        product = self.layout.name
         size = len(next(iter(columns.values())))
         gaps: list[Values] = []
         for _, gap in part.gaps:

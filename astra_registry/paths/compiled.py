@@ -1,7 +1,7 @@
 """A path template as a small Python function, written for the types of the values that it is given.
 
 Making a path is then a few look-ups, one check of all text together, and one f-string: 1 µs, where `str.format` and
-checks in a loop take 3. Whatever such a function does not like, it passes on to `PathTemplate.careful`, which knows
+checks in a loop take 3. Whatever such a function does not like, it passes on to `Layout.careful`, which knows
 every rule and makes the messages; so it may refuse too much, and must never accept what `careful` would not.
 """
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astra_registry.errors import UnresolvedRoot
+from astra_registry.paths.layout import Layout
 from astra_registry.paths.parts import Derived, Field, distinct
-
-if TYPE_CHECKING:
-    from astra_registry.paths.template import PathTemplate
 
 Maker = Callable[[Mapping[str, object]], str]
 Kinds = tuple[type, ...]
@@ -24,14 +22,14 @@ Kinds = tuple[type, ...]
 _ZEROS = re.compile(r"0>(\d+)")
 
 
-def maker(template: PathTemplate, became: Callable[[Maker], None], before: str = "") -> Maker:
+def maker(layout: Layout, became: Callable[[Maker], None], before: str = "") -> Maker:
     """Return the function that makes the template's paths, with *before* in front of each.
 
     *became* is told the faster one once the types of the values are known.
     """
-    keys = template.keys
-    careful = (lambda values: before + template.careful(values)) if before else template.careful
-    if not keys or template.subpaths or template.is_tagged or template.may_shorten:
+    keys = layout.keys
+    careful = (lambda values: before + layout.careful(values)) if before else layout.careful
+    if not keys or layout.subpaths or layout.is_tagged or layout.may_shorten:
         return careful
     pick: Callable[[Any], Kinds] = itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
     makers: dict[Kinds, Maker] = {}
@@ -46,21 +44,21 @@ def maker(template: PathTemplate, became: Callable[[Maker], None], before: str =
             return known(values)
         path = careful(values)
         if set(kinds) <= {str, int}:
-            makers[kinds] = _written(template, kinds, careful, before)
+            makers[kinds] = _written(layout, kinds, careful, before)
             if len(makers) == 1:
-                became(_written(template, kinds, by_types, before))
+                became(_written(layout, kinds, by_types, before))
         return path
 
     return by_types
 
 
-def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker, before: str) -> Maker:
+def _written(layout: Layout, kinds: Kinds, otherwise: Maker, before: str) -> Maker:
     """Return the function for values of these types, text and integers; it asks *otherwise* for all others."""
-    keys = template.keys
+    keys = layout.keys
     name = {key: f"v{i}" for i, key in enumerate(keys)}
     texts = [name[key] for key, kind in zip(keys, kinds, strict=True) if kind is str]
     numbers = [name[key] for key, kind in zip(keys, kinds, strict=True) if kind is int]
-    derived = distinct(template.parts)
+    derived = distinct(layout.parts)
     scope: dict[str, Any] = {"otherwise": otherwise, "UnresolvedRoot": UnresolvedRoot}
     lines = [f"{name[key]} = values[{key!r}]" for key in keys]
     conditions = [f"len(values) == {len(keys)}"]
@@ -73,11 +71,11 @@ def _written(template: PathTemplate, kinds: Kinds, otherwise: Maker, before: str
         conditions.append(f"('.' not in text or ('..' not in text and '.' not in ({', '.join(texts)},)))")
     made = []
     for i, gaps in enumerate(derived):
-        scope[f"derived{i}"] = _of_arguments(gaps, template.name)
+        scope[f"derived{i}"] = _of_arguments(gaps, layout.name)
         made.append(f"d{i} = derived{i}({', '.join(name.get(key, 'None') for key in gaps.keys)})")
     shown: dict[Field, str] = {}
     body = []
-    for part in (before, *template.parts):
+    for part in (before, *layout.parts):
         if isinstance(part, str):
             body.append(part.replace("{", "{{").replace("}", "}}"))
         elif isinstance(part, Derived):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from astra_registry.errors import AstraRegistryError, UnresolvedRoot
+from astra_registry.paths.compiled import Maker
 from astra_registry.paths.derived import tells_nothing
+from astra_registry.paths.layout import Layout
 from astra_registry.paths.parts import Derived, Field
-
-if TYPE_CHECKING:
-    from astra_registry.paths.template import PathTemplate
 
 _ZEROS = re.compile(r"0>(\d+)d?")
 # Values that stand next to others, and how they look.
@@ -20,24 +18,24 @@ _FORMS = {"dr": "DR[0-9]{1,2}"}
 _CUT = re.compile(r"0?\.(\d+)")
 
 
-def pattern(template: PathTemplate) -> re.Pattern[str]:
+def pattern(layout: Layout) -> re.Pattern[str]:
     """Return a regular expression that every location of the template matches.
 
     A parameter's group bears its name when the path shows it as it is; formatted fields and derived gaps have groups
     of their own, since their text is not the value.
     """
-    return _pattern(template, {})
+    return _pattern(layout, {})
 
 
-def typed_pattern(template: PathTemplate, integers: Collection[str]) -> re.Pattern[str]:
+def typed_pattern(layout: Layout, integers: Collection[str]) -> re.Pattern[str]:
     """Return the pattern when it is known which parameters are integers."""
-    return _pattern(template, {}, integers)
+    return _pattern(layout, {}, integers)
 
 
-def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
+def _certain(layout: Layout, found: re.Match[str]) -> re.Pattern[str]:
     """Return the pattern with what follows from parameters that are folders of their own, as found, in its place."""
     known = {}
-    for before, part, after in zip(("/", *template.parts), template.parts, (*template.parts[1:], ""), strict=False):
+    for before, part, after in zip(("/", *layout.parts), layout.parts, (*layout.parts[1:], ""), strict=False):
         if (
             isinstance(part, Field)
             and not part.spec
@@ -45,18 +43,18 @@ def _certain(template: PathTemplate, found: re.Match[str]) -> re.Pattern[str]:
             and (isinstance(after, str) and after.startswith("/"))
         ):
             known[part.key] = found[part.key]
-    return _pattern(template, known)
+    return _pattern(layout, known)
 
 
-def _pattern(template: PathTemplate, known: Mapping[str, str], integers: Collection[str] = ()) -> re.Pattern[str]:
+def _pattern(layout: Layout, known: Mapping[str, str], integers: Collection[str] = ()) -> re.Pattern[str]:
     integers = {
-        key for part in template.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
+        key for part in layout.parts if isinstance(part, Derived) for _, gap in part.gaps for key in gap.integers
     }.union(integers)
     # A group must come before what refers to it, and a value is best known from where it is shown as it is.
     seen: set[str] = set()
     folders: dict[str, str] = {}
     pieces = []
-    for i, part in enumerate(template.parts):
+    for i, part in enumerate(layout.parts):
         if isinstance(part, str):
             pieces.append(re.escape(part))
         elif isinstance(part, Field):
@@ -67,7 +65,7 @@ def _pattern(template: PathTemplate, known: Mapping[str, str], integers: Collect
                 )
                 seen.add(same)
                 continue
-            text = ".+?" if part.key in template.subpaths else folders.get(part.key)
+            text = ".+?" if part.key in layout.subpaths else folders.get(part.key)
             pieces.append(_field(part, seen, part.key in integers, text))
         else:
             pieces.append(_derived(part, i, seen))
@@ -122,26 +120,35 @@ def _derived(part: Derived, i: int, seen: set[str]) -> str:
     return f"(?:{''.join(pieces)}/)?" if part.whole else "".join(pieces)
 
 
-def match(template: PathTemplate, location: str, *, padded: bool = False) -> dict[str, str] | None:
-    """Return the values, as text, that give this location, or None when none do.
+def match(
+    layout: Layout, pattern: re.Pattern[str], make: Maker, location: str, *, padded: bool
+) -> dict[str, str] | None:
+    """Return the values, as text, that give this location, or None when none do; see `PathTemplate.match`.
 
-    *padded* leaves the zeros that a format added in front of numbers, as sdss_access's `extract` does.
+    *pattern* and *make*, from values to locations, are those of the layout.
     """
-    found = template.pattern.fullmatch(location)
+    found = pattern.fullmatch(location)
     if found is None:
         return None
-    values = _values(template, found)
-    if values is None or not _gives(template, values, location):
+
+    def gives(values: dict[str, str]) -> bool:
+        try:
+            return make(values) == location
+        except (AstraRegistryError, UnresolvedRoot):
+            return False
+
+    values = _values(layout, found)
+    if values is None or not gives(values):
         # The text can be divided in several ways. What a whole folder shows is certain; with it, once more.
-        found = _certain(template, found).fullmatch(location)
-        values = _values(template, found) if found else None
-        if values is None or not _gives(template, values, location):
+        found = _certain(layout, found).fullmatch(location)
+        values = _values(layout, found) if found else None
+        if values is None or not gives(values):
             return None
     if not padded:
         for key, value in values.items():
             if value.startswith("0") and value.isdecimal() and len(value) > 1:
                 bare = {**values, key: value.lstrip("0") or "0"}
-                if _gives(template, bare, location):
+                if gives(bare):
                     values = bare
     return values
 
@@ -150,16 +157,16 @@ Reader = Callable[["re.Match[str]"], "dict[str, str] | None"]
 
 
 @lru_cache(maxsize=8192)
-def reader(template: PathTemplate, pattern: re.Pattern[str]) -> Reader:
+def reader(layout: Layout, pattern: re.Pattern[str]) -> Reader:
     """Return the function from a match of the template's pattern to values, not yet proven.
 
     It returns None when the text contradicts itself.
     """
     groups = pattern.groupindex
-    shown = {key: groups[key] for key in template.keys if key in groups}
+    shown = {key: groups[key] for key in layout.keys if key in groups}
     formatted = [
         (part.key, groups[f"_{_group(f'{part.key}:{part.spec}')}"])
-        for part in template.parts
+        for part in layout.parts
         if isinstance(part, Field) and part.spec and part.key not in shown
     ]
     several = len({key for key, _ in formatted}) < len(set(formatted))
@@ -167,7 +174,7 @@ def reader(template: PathTemplate, pattern: re.Pattern[str]) -> Reader:
         shown.update(formatted)
     told = [
         (gap.inverse, [groups[name] for name in (f"_gap{i}_{j}", f"_{function}") if name in groups])
-        for i, part in enumerate(template.parts)
+        for i, part in enumerate(layout.parts)
         if isinstance(part, Derived)
         for j, (function, gap) in enumerate(part.gaps)
         if gap.inverse is not tells_nothing
@@ -193,13 +200,6 @@ def reader(template: PathTemplate, pattern: re.Pattern[str]) -> Reader:
     return read
 
 
-def _values(template: PathTemplate, found: re.Match[str]) -> dict[str, str] | None:
-    values = reader(template, found.re)(found)
-    return values and {key: values[key] for key in (*template.keys, *template.optional) if key in values}
-
-
-def _gives(template: PathTemplate, values: dict[str, str], location: str) -> bool:
-    try:
-        return template.below(values) == location
-    except (AstraRegistryError, UnresolvedRoot):
-        return False
+def _values(layout: Layout, found: re.Match[str]) -> dict[str, str] | None:
+    values = reader(layout, found.re)(found)
+    return values and {key: values[key] for key in (*layout.keys, *layout.optional) if key in values}

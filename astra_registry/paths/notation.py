@@ -10,9 +10,10 @@ import attrs
 
 from astra_registry.errors import BadValue, UnresolvedRoot, UnsafePath
 from astra_registry.paths.derived import DerivedGap
+from astra_registry.paths.layout import TAGS
 from astra_registry.paths.parts import Derived, Field, Part
 from astra_registry.paths.roots import ELSEWHERE, PRODUCT, SAS, resolve
-from astra_registry.paths.template import TAGS, PathTemplate
+from astra_registry.paths.template import PathTemplate
 
 _TOKEN = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}|@(\w+)\||([{}])")
 
