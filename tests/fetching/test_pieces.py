@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.http.filling import Filling, Misfit
-from astra_registry.fetching.http.pieces import Crew, Pieces
-from astra_registry.fetching.parts import Part
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.transports.http.filling import Filling, Misfit
+from astra_registry.fetching.transports.http.pieces import Crew, Pieces
+from astra_registry.fetching.transports.setbacks import Setback
 
 MEGABYTE = 1 << 20
 
