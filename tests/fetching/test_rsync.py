@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching import Wanted, rsync
+from astra_registry.fetching import Wanted
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
+from astra_registry.fetching.transports import rsync
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
 

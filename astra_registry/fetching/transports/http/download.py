@@ -18,7 +18,7 @@ from astra_registry.fetching.transports.transport import Errand, Fetched
 
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
-_CONNECTIONS = 4
+_CONNECTIONS = 6  # for one file: each begins slowly, and they grow by round trips
 _KEEP_EVERY = 0.25  # seconds that bytes stay in memory
 _SLOWEST = 256  # bytes a second: less is as good as silence
 
