@@ -318,7 +318,7 @@ def _check_transport(name: str) -> None:
 
 def _is_whole(path: str) -> bool:
     """Whether a file holds all that its structure promises."""
-    from astra_registry.fetching.whole import check
+    from astra_registry.fetching.disk.whole import check
 
     try:
         check(path)

@@ -23,7 +23,7 @@ def login() -> Seen:
     host = "data.sdss5.org"
     base = setting("remote_base")
     if base is not None:
-        from astra_registry.fetching.origin import configured_origin
+        from astra_registry.fetching.transports.origin import configured_origin
 
         server = configured_origin(base)
         if server.scheme not in ("https", "rsync") and not server.is_loopback:
@@ -73,7 +73,7 @@ def tls() -> Seen:
     import ssl
     import urllib.request
 
-    from astra_registry.fetching.http.line import bundle_in_force, tls_context
+    from astra_registry.fetching.transports.http.line import bundle_in_force, tls_context
 
     bundle = bundle_in_force(setting("ca_bundle"))
     system = ssl.get_default_verify_paths()
@@ -100,7 +100,7 @@ def servers() -> Seen:
     """Ask each server for its front page, all at once, and compare clocks."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from astra_registry.fetching.http.line import bundle_in_force
+    from astra_registry.fetching.transports.http.line import bundle_in_force
 
     base = setting("remote_base")
     urls = (base,) if base else (*SERVERS, *(url for url in setting("mirrors") if url not in SERVERS))
@@ -141,7 +141,7 @@ def _ask(url: str, ca_bundle: str | None) -> datetime.datetime | str | None:
     import urllib.error
     import urllib.request
 
-    from astra_registry.fetching.http.line import tls_context
+    from astra_registry.fetching.transports.http.line import tls_context
 
     request = urllib.request.Request(url + "/", method="HEAD")  # noqa: S310 - only http and https come here
     try:
@@ -163,7 +163,7 @@ def _call(url: str) -> str | None:
     """Return why a server of rsync does not take a connection, None when it does."""
     import socket
 
-    from astra_registry.fetching.origin import configured_origin
+    from astra_registry.fetching.transports.origin import configured_origin
 
     server = configured_origin(url)
     try:

@@ -1,4 +1,9 @@
-"""Fetching: files come whole or not at all, as fast as the line, with one result a file."""
+"""Fetching: files come whole or not at all, as fast as the line, with one result a file.
+
+The `fetcher` hands items to a `courier` each, or in groups to a `convoy`; these take a way to the server (`transports`)
+and know what is on this `disk`. What comes of it is a `report`; around it are the `plan` before, `locked` data sets,
+what others may `export`, and `verify` afterwards.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,12 @@ import os
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
-from astra_registry.fetching.credentials import Login
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import Progress, ProgressLine
 from astra_registry.fetching.report import FetchReport, FetchResult
-from astra_registry.fetching.transport import Fetched, Transport
+from astra_registry.fetching.transports.credentials import Login
+from astra_registry.fetching.transports.transport import Fetched, Transport
 from astra_registry.fetching.wanted import Wanted, wanted_items
 
 __all__ = [

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from astra_registry.errors import AstraRegistryError
-from astra_registry.fetching.credentials import SDSS_HOSTS, is_public
 from astra_registry.fetching.listings import Listings
-from astra_registry.fetching.origin import split
 from astra_registry.fetching.places import url_of
 from astra_registry.fetching.report import Member
+from astra_registry.fetching.transports.credentials import SDSS_HOSTS, is_public
+from astra_registry.fetching.transports.origin import split
 from astra_registry.fetching.wanted import Wanted
 
 _FOLDERS_FOR = 100  # missing files a run whose folder on the server is looked at …

@@ -16,15 +16,15 @@ from collections.abc import Callable
 
 from astra_registry.errors import FileMissing, TransferFailed
 from astra_registry.fetching.courier import Courier, Delivery, present_entry
-from astra_registry.fetching.credentials import is_public
-from astra_registry.fetching.folders import Folders
-from astra_registry.fetching.ledger import Entry
-from astra_registry.fetching.parts import Part
-from astra_registry.fetching.patience import Patience
-from astra_registry.fetching.rsync import NoRsync, RsyncTransport
-from astra_registry.fetching.setbacks import Setback
-from astra_registry.fetching.transport import Errand, Fetched
-from astra_registry.fetching.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.disk.folders import Folders
+from astra_registry.fetching.disk.ledger import Entry
+from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.patience import Patience
+from astra_registry.fetching.transports.rsync import NoRsync, RsyncTransport
+from astra_registry.fetching.transports.setbacks import Setback
+from astra_registry.fetching.transports.transport import Errand, Fetched
 from astra_registry.fetching.wanted import Wanted
 
 _MOST_FOLDERS = 500  # as many as a group has files

@@ -13,19 +13,19 @@ from typing import Any
 import attrs
 
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching import parts, whole
 from astra_registry.fetching.advice import Advice
-from astra_registry.fetching.credentials import is_public
-from astra_registry.fetching.folders import Folders
-from astra_registry.fetching.http.hosts import Host, Hosts
-from astra_registry.fetching.ledger import Entry, entry_of
+from astra_registry.fetching.disk import parts, whole
+from astra_registry.fetching.disk.folders import Folders
+from astra_registry.fetching.disk.ledger import Entry, entry_of
+from astra_registry.fetching.disk.turns import Turns
 from astra_registry.fetching.listings import Listings
-from astra_registry.fetching.origin import split, without_password
-from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.setbacks import Setback, Stopped
-from astra_registry.fetching.transport import Errand, Fetched, Transport
-from astra_registry.fetching.turns import Turns
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.http.hosts import Host, Hosts
+from astra_registry.fetching.transports.origin import split, without_password
+from astra_registry.fetching.transports.patience import Patience
+from astra_registry.fetching.transports.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.transport import Errand, Fetched, Transport
 from astra_registry.fetching.wanted import Wanted
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

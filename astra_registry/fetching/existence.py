@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from astra_registry.errors import FileMissing
-from astra_registry.fetching.credentials import Keys, trusted_hosts
-from astra_registry.fetching.http import HttpTransport
-from astra_registry.fetching.http.hosts import Hosts
-from astra_registry.fetching.http.line import Line
-from astra_registry.fetching.mounted import path_of
+from astra_registry.fetching.transports.credentials import Keys, trusted_hosts
+from astra_registry.fetching.transports.http import HttpTransport
+from astra_registry.fetching.transports.http.hosts import Hosts
+from astra_registry.fetching.transports.http.line import Line
+from astra_registry.fetching.transports.mounted import path_of
 from astra_registry.settings import setting
 
 

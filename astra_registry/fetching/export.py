@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 
 from astra_registry.errors import BadValue, TransferFailed
-from astra_registry.fetching.credentials import is_public
-from astra_registry.fetching.origin import without_password
-from astra_registry.fetching.rsync import SDSS_RSYNC, Source
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.rsync import SDSS_RSYNC, Source
 from astra_registry.fetching.wanted import Seen, Wanted
 
 FORMATS = ("urls", "aria2", "curl", "rsync")

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.credentials import Keys, Login, trusted_hosts
-from astra_registry.fetching.http import HttpTransport
-from astra_registry.fetching.http.hosts import Hosts
-from astra_registry.fetching.http.line import Line
-from astra_registry.fetching.ledger import Entry, Ledger
+from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
-from astra_registry.fetching.origin import split
-from astra_registry.fetching.patience import Patience
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.credentials import Keys, Login, trusted_hosts
+from astra_registry.fetching.transports.http import HttpTransport
+from astra_registry.fetching.transports.http.hosts import Hosts
+from astra_registry.fetching.transports.http.line import Line
+from astra_registry.fetching.transports.origin import split
+from astra_registry.fetching.transports.patience import Patience
+from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Fetcher:
 
     def _make_convoy(self, keys: Keys) -> Convoy:
         from astra_registry.fetching.convoy import Convoy
-        from astra_registry.fetching.rsync import RsyncTransport
+        from astra_registry.fetching.transports.rsync import RsyncTransport
 
         options = self._options
         rate = options.limit_rate

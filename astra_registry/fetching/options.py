@@ -7,9 +7,9 @@ import os
 import attrs
 
 from astra_registry.errors import BadSetting
-from astra_registry.fetching.credentials import Login
-from astra_registry.fetching.http import HttpTransport
-from astra_registry.fetching.transport import Transport
+from astra_registry.fetching.transports.credentials import Login
+from astra_registry.fetching.transports.http import HttpTransport
+from astra_registry.fetching.transports.transport import Transport
 
 TRANSPORTS = ("http", "file", "rsync")
 
@@ -51,11 +51,11 @@ def transport_of(options: Options, http: HttpTransport) -> Transport:
     if not isinstance(chosen, str):
         return chosen
     if chosen == "file":
-        from astra_registry.fetching.mounted import FileTransport
+        from astra_registry.fetching.transports.mounted import FileTransport
 
         return FileTransport(link=options.link)
     if chosen not in TRANSPORTS:
-        from astra_registry.fetching.brought import brought_transport
+        from astra_registry.fetching.transports.brought import brought_transport
 
         given = ("timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
         return brought_transport(chosen, TRANSPORTS, **{name: getattr(options, name) for name in given})

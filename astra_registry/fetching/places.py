@@ -6,8 +6,8 @@ import os
 import urllib.parse
 
 from astra_registry.errors import NotIdentified
-from astra_registry.fetching.credentials import is_public
-from astra_registry.fetching.origin import without_password
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.origin import without_password
 from astra_registry.paths.quoting import quoted
 
 PUBLIC_BASE = "https://data.sdss.org"

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 
 from astra_registry.errors import FileFailed, FileMissing
-from astra_registry.fetching.credentials import is_public
 from astra_registry.fetching.fetcher import Fetcher
-from astra_registry.fetching.http.wire import number
-from astra_registry.fetching.mounted import path_of
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import size_of
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.http.wire import number
+from astra_registry.fetching.transports.mounted import path_of
 from astra_registry.fetching.wanted import Seen, Wanted
 
 _SECONDS = 10.0  # that the server is asked for sizes
@@ -144,7 +144,7 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None
             return number(head.get("content-length", ""))
         return -1
 
-    with ThreadPoolExecutor(min(8, jobs)) as pool:
+    with ThreadPoolExecutor(max(1, min(jobs, len(sample)))) as pool:
         try:
             return list(pool.map(size, sample))
         except BaseException:

@@ -16,13 +16,13 @@ from pathlib import Path
 import attrs
 
 from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
-from astra_registry.fetching import fits_sums, whole
-from astra_registry.fetching.credentials import is_public
+from astra_registry.fetching.disk import fits_sums, whole
+from astra_registry.fetching.disk.ledger import Entry, Ledger, entry_of
 from astra_registry.fetching.fetcher import Fetcher
-from astra_registry.fetching.http.wire import number
-from astra_registry.fetching.ledger import Entry, Ledger, entry_of
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
+from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import attrs
 
 from astra_registry.errors import AstraRegistryError, MissingParameter, NotIdentified
-from astra_registry.fetching.origin import without_password
+from astra_registry.fetching.transports.origin import without_password
 from astra_registry.identification.answer import Identification
 from astra_registry.identification.cards import ALL_HEADERS, CARDS, HDUS, cards_of, may_fit, told
 from astra_registry.identification.places import Place, Places

@@ -129,4 +129,4 @@ def archive(make_archive: Callable[..., Archive]) -> Archive:
 @pytest.fixture(autouse=True)
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits between tries are a tenth of what users have."""
-    monkeypatch.setattr("astra_registry.fetching.patience.FIRST_WAIT", 0.05)
+    monkeypatch.setattr("astra_registry.fetching.transports.patience.FIRST_WAIT", 0.05)

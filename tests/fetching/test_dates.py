@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra_registry.fetching.http.dates import modified, retry_after
+from astra_registry.fetching.transports.http.dates import modified, retry_after
 
 
 @given(st.integers(1, 253_402_300_799))

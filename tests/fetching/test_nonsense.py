@@ -187,7 +187,7 @@ def test_a_server_that_trickles_for_ever_is_given_up(
 def test_a_listing_that_trickles_for_ever_is_given_up(
     raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astra_registry.fetching.http.client._PAGE_SECONDS", 1.0)
+    monkeypatch.setattr("astra_registry.fetching.transports.http.client._PAGE_SECONDS", 1.0)
     trickle = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x")
     file = answer("200 OK", b"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT")
 

@@ -17,7 +17,7 @@ SLOW_TO_ANSWER = 0.4  # seconds: more than a run waits for that has no patience 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is given up after three seconds without progress, and not after 85."""
-    monkeypatch.setattr("astra_registry.fetching.patience.BUDGET", 3.0)
+    monkeypatch.setattr("astra_registry.fetching.transports.patience.BUDGET", 3.0)
 
 
 def slowly(request: Request) -> Fault:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.http.filling import Filling, Misfit
-from astra_registry.fetching.http.pieces import Crew, Pieces
-from astra_registry.fetching.parts import Part
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.transports.http.filling import Filling, Misfit
+from astra_registry.fetching.transports.http.pieces import Crew, Pieces
+from astra_registry.fetching.transports.setbacks import Setback
 
 MEGABYTE = 1 << 20
 
@@ -40,7 +40,7 @@ def test_pieces_shrink_so_that_all_connections_end_together() -> None:
 
     assert sizes[0] == 25 * MEGABYTE
     assert max(sizes[-4:]) < 9 * MEGABYTE
-    assert len(sizes) < 32
+    assert len(sizes) <= 32
 
 
 def test_the_sha1_follows_what_is_written_in_any_order(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching import Wanted, rsync
+from astra_registry.fetching import Wanted
+from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
-from astra_registry.fetching.folders import Folders
+from astra_registry.fetching.transports import rsync
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
 
@@ -281,7 +282,7 @@ def test_a_group_waits_for_who_brings_one_of_its_files(archive: Archive, daemon:
 
 
 def test_a_group_goes_ahead_beside_who_hangs(archive: Archive, daemon: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 0.3)
+    monkeypatch.setattr("astra_registry.fetching.disk.turns._GIVEN_UP_AFTER", 0.3)
     archive.add_some(20)
     items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(20)]
     with Folders().held(str(archive.here / "dr17/stars")) as turns:

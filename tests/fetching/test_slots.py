@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from astra_registry.fetching.http.slots import Slots
+from astra_registry.fetching.transports.http.slots import Slots
 
 LONG = 30.0  # seconds
 

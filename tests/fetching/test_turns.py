@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching.turns import NAME, Turns
+from astra_registry.fetching.disk.turns import NAME, Turns
 
 from .conftest import Archive
 
@@ -65,7 +65,7 @@ def test_whoever_comes_while_the_last_one_leaves_has_turns_all_the_same(tmp_path
 
 
 def test_a_holder_that_hangs_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 0.3)
+    monkeypatch.setattr("astra_registry.fetching.disk.turns._GIVEN_UP_AFTER", 0.3)
     holder = Turns(str(tmp_path))
     holder.take("a.fits", time.sleep)
 
@@ -73,7 +73,7 @@ def test_a_holder_that_hangs_is_left_alone(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_holder_that_writes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 0.3)
+    monkeypatch.setattr("astra_registry.fetching.disk.turns._GIVEN_UP_AFTER", 0.3)
     holder = Turns(str(tmp_path))
     holder.take("a.fits", time.sleep)
     part = tmp_path / ".a.fits.elsewhere-1-1.astra-part"
@@ -90,7 +90,7 @@ def test_a_holder_that_writes_is_waited_for(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_holder_that_shows_its_life_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where rsync brings a group, no part grows in the folder."""
-    monkeypatch.setattr("astra_registry.fetching.turns._GIVEN_UP_AFTER", 3.0)  # longer than a busy machine stalls
+    monkeypatch.setattr("astra_registry.fetching.disk.turns._GIVEN_UP_AFTER", 3.0)  # longer than a busy machine stalls
     holder = Turns(str(tmp_path))
     holder.take("a.fits", time.sleep)
 
@@ -126,7 +126,7 @@ def test_a_folder_that_is_not_there_has_no_turns(tmp_path: Path) -> None:
 def test_without_standard_input_the_file_is_taken_away_too(tmp_path: Path) -> None:
     """Then the file of the turns has the descriptor 0, which is as good as any."""
     code = (
-        "import os, sys, time; from astra_registry.fetching.turns import Turns; os.close(0);"
+        "import os, sys, time; from astra_registry.fetching.disk.turns import Turns; os.close(0);"
         "turns = Turns(sys.argv[1]); turns.take('a.fits', time.sleep); turns.close(); print(os.listdir(sys.argv[1]))"
     )
 

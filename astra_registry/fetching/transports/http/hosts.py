@@ -6,12 +6,12 @@ import threading
 import time
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.http.line import Line
-from astra_registry.fetching.http.proxies import proxy_for
-from astra_registry.fetching.http.slots import Slots
-from astra_registry.fetching.http.wire import Connection
-from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.setbacks import Stopped
+from astra_registry.fetching.transports.http.line import Line
+from astra_registry.fetching.transports.http.proxies import proxy_for
+from astra_registry.fetching.transports.http.slots import Slots
+from astra_registry.fetching.transports.http.wire import Connection
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.setbacks import Stopped
 
 # So many files in a row that were given up because of the host, and it is left alone for a while.
 BREAKS_AFTER = 10

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from astra_registry.fetching.http.filling import Misfit
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.transports.http.filling import Misfit
+from astra_registry.fetching.transports.setbacks import Setback
 
-_AT_LEAST = 4 << 20  # bytes: a smaller piece costs more in waiting for its answer than it brings
+_AT_LEAST = 1 << 20  # bytes: with smaller ones more is lost in waiting for answers than is won by ending together
 
 
 class Pieces:

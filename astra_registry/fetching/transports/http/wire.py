@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.http.line import Line
-from astra_registry.fetching.http.proxies import Proxy
-from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.transports.http.line import Line
+from astra_registry.fetching.transports.http.proxies import Proxy
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.setbacks import Setback
 
 _HEAD_LIMIT = 1 << 16
 _LOOK_EVERY = 0.25  # seconds that one call waits for more than what has come

@@ -7,18 +7,18 @@ import time
 import zlib
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.http.client import HttpClient, Reply
-from astra_registry.fetching.http.dates import modified
-from astra_registry.fetching.http.filling import Filling, Misfit, room
-from astra_registry.fetching.http.pieces import Crew, Pieces
-from astra_registry.fetching.origin import split, without_password
-from astra_registry.fetching.parts import RESUMABLE, Origins, Part
-from astra_registry.fetching.setbacks import Setback
-from astra_registry.fetching.transport import Errand, Fetched
+from astra_registry.fetching.disk.parts import RESUMABLE, Origins, Part
+from astra_registry.fetching.transports.http.client import HttpClient, Reply
+from astra_registry.fetching.transports.http.dates import modified
+from astra_registry.fetching.transports.http.filling import Filling, Misfit, room
+from astra_registry.fetching.transports.http.pieces import Crew, Pieces
+from astra_registry.fetching.transports.origin import split, without_password
+from astra_registry.fetching.transports.setbacks import Setback
+from astra_registry.fetching.transports.transport import Errand, Fetched
 
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
-_CONNECTIONS = 4
+_CONNECTIONS = 6  # for one file: each begins slowly, and they grow by round trips
 _KEEP_EVERY = 0.25  # seconds that bytes stay in memory
 _SLOWEST = 256  # bytes a second: less is as good as silence
 

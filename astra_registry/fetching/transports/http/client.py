@@ -7,14 +7,14 @@ import urllib.parse
 from functools import partial
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.credentials import Credentials, Keys, is_public
-from astra_registry.fetching.http.dates import retry_after
-from astra_registry.fetching.http.hosts import Host, Hosts
-from astra_registry.fetching.http.proxies import refused_login
-from astra_registry.fetching.http.wire import Answer, Connection, StaleConnection
-from astra_registry.fetching.origin import SAFE, split, without_password
-from astra_registry.fetching.setbacks import Setback
-from astra_registry.fetching.transport import Errand, Throttle
+from astra_registry.fetching.transports.credentials import Credentials, Keys, is_public
+from astra_registry.fetching.transports.http.dates import retry_after
+from astra_registry.fetching.transports.http.hosts import Host, Hosts
+from astra_registry.fetching.transports.http.proxies import refused_login
+from astra_registry.fetching.transports.http.wire import Answer, Connection, StaleConnection
+from astra_registry.fetching.transports.origin import SAFE, split, without_password
+from astra_registry.fetching.transports.setbacks import Setback
+from astra_registry.fetching.transports.transport import Errand, Throttle
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})

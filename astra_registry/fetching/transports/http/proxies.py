@@ -13,8 +13,8 @@ import urllib.parse
 import attrs
 
 from astra_registry.errors import TransferFailed
-from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.setbacks import Setback
 
 _HEAD_LIMIT = 1 << 16
 _BUSY = frozenset({408, 429})

@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from astra_registry.fetching.parts import Origins, Part
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.disk.parts import Origins, Part
+from astra_registry.fetching.transports.setbacks import Setback
 
 _RECORD_EVERY = 1 << 20  # bytes: as much is fetched again after kill -9 …
 _RECORD_AFTER = 0.25  # seconds, for files that are smaller: most are here before

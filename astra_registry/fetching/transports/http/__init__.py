@@ -7,9 +7,9 @@ file by it, in `pieces` where that is faster, `filling` a part file.
 
 from __future__ import annotations
 
-from astra_registry.fetching.http.client import HttpClient
-from astra_registry.fetching.http.download import Download
-from astra_registry.fetching.transport import Errand, Fetched
+from astra_registry.fetching.transports.http.client import HttpClient
+from astra_registry.fetching.transports.http.download import Download
+from astra_registry.fetching.transports.transport import Errand, Fetched
 
 
 class HttpTransport(HttpClient):

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.fetching.origin import Origin, configured_origin
+from astra_registry.fetching.transports.origin import Origin, configured_origin
 
 Login = Callable[[str], tuple[str, str] | None]
 """Asks a person: from a host's name to a user's name and password, or None where there is nobody to ask."""

@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.credentials import Keys
-from astra_registry.fetching.origin import PORTS, Origin, without_password
-from astra_registry.fetching.setbacks import Setback, Stopped
-from astra_registry.fetching.transport import Fetched
-from astra_registry.fetching.turns import is_current
+from astra_registry.fetching.disk.turns import is_current
+from astra_registry.fetching.transports.credentials import Keys
+from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
+from astra_registry.fetching.transports.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.transport import Fetched
 
 # Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from astra_registry.fetching.parts import SUFFIX, private_stem
+from astra_registry.fetching.disk.parts import SUFFIX, private_stem
 
 NAME = ".astra-turns"
 _HERE = 1 << 62  # the byte that all who work in the folder share; those of turns come before it

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from astra_registry.errors import BadSetting, BrokenPlugin, did_you_mean
-from astra_registry.fetching.transport import Transport
+from astra_registry.fetching.transports.transport import Transport
 from astra_registry.plugins import installed_plugins
 
 

@@ -9,9 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from astra_registry.errors import BadSetting, TransferFailed
-from astra_registry.fetching.http.proxies import Proxy, tunnel
-from astra_registry.fetching.origin import Origin
-from astra_registry.fetching.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.http.proxies import Proxy, tunnel
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.setbacks import Setback, Stopped
 
 if TYPE_CHECKING:
     import ssl

@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from astra_registry.fetching.parts import Part
-from astra_registry.fetching.patience import PROGRESS
+from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.transports.patience import PROGRESS
 
 
 @attrs.frozen

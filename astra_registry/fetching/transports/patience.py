@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from astra_registry.fetching.setbacks import Setback
+from astra_registry.fetching.transports.setbacks import Setback
 
 BUDGET = 85.0  # seconds without progress; with the last time-out's end an item is given up within 90
 FIRST_WAIT = 0.5

@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from astra_registry.errors import CorruptFile
-from astra_registry.fetching.whole import card_value, hdus, reading
+from astra_registry.fetching.disk.whole import card_value, hdus, reading
 
 _PIECE = 1 << 22  # bytes, whole words
 

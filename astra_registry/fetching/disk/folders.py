@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from astra_registry.fetching.turns import Turns
+from astra_registry.fetching.disk.turns import Turns
 
 
 class Folders:

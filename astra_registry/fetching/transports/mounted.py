@@ -9,8 +9,8 @@ import urllib.parse
 import urllib.request
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.origin import without_password
-from astra_registry.fetching.transport import Fetched
+from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.transport import Fetched
 
 
 def path_of(url: str) -> str:

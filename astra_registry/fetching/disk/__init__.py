@@ -1,0 +1,5 @@
+"""Fetching on this disk: the private names in which files grow, whose turn it is, and which files are known as whole.
+
+`folders` makes the folder of a file and has its `turns`; the file grows in one of its `parts` until it is `whole`, and
+the `ledger` remembers it. Nothing here knows of servers.
+"""
