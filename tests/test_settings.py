@@ -342,3 +342,13 @@ def test_without_a_home_folder_it_says_what_to_set_and_works_when_that_is_set(tm
         in configured.stderr
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["https://me:s3cret@host/?page=1", "https://me:s3cret@host:port/"])
+@pytest.mark.parametrize("name", ["remote_base", "mirrors"])
+def test_a_password_in_a_setting_that_cannot_be_used_is_not_shown(name: str, value: str) -> None:
+    with pytest.raises(BadSetting) as refused, override("a test", **{name: value}):
+        setting(name)
+
+    assert "s3cret" not in str(refused.value)
+    assert "host" in str(refused.value)

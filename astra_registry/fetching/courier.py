@@ -304,16 +304,23 @@ def _begin(part: parts.Part) -> None:
 
 
 def whole_entry(item: Wanted) -> Entry | None:
-    """Return the entry of a file that lies there, and is whole and what is wanted; None else."""
+    """Return the entry of a file that lies there, and is whole and what is wanted; None else.
+
+    One that was touched since it was fetched has to be what was fetched.
+    """
+    known = item.known if item.known is not None and item.known.sha1 is not None else None
+    sizes = {size for size in (item.size, known.size if known else None) if size is not None}
+    sums = {sha1 for sha1 in (item.sha1, known.sha1 if known else None) if sha1 is not None}
     try:
         status = os.stat(item.path)
-        if status.st_size == 0 or (item.size is not None and status.st_size != item.size):
+        if status.st_size == 0 or not sizes <= {status.st_size}:
             return None
         whole.check(item.path)
-        sha1 = _sha1(item.path).hexdigest() if item.sha1 is not None else None
-        if sha1 != item.sha1:
+        sha1 = _sha1(item.path).hexdigest() if sums else None
+        if not sums <= {sha1}:
             return None
-        return entry_of(item.path, sha1=sha1)
+        told = {"etag": known.etag, "url": known.url} if known else {}
+        return entry_of(item.path, status, sha1=sha1, **told)
     except (FileNotFoundError, CorruptFile):
         return None
 

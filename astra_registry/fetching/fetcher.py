@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import attrs
+
 from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
@@ -24,7 +26,7 @@ from astra_registry.fetching.transports.credentials import Keys, Login, trusted_
 from astra_registry.fetching.transports.http import HttpTransport
 from astra_registry.fetching.transports.http.hosts import Hosts
 from astra_registry.fetching.transports.http.line import Line
-from astra_registry.fetching.transports.origin import split
+from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.transports.patience import Patience
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
@@ -181,7 +183,7 @@ class Fetcher:
                 entry = known.get(os.path.abspath(item.path))
                 if entry is not None and _still_there(item, entry):
                     yield FetchResult(
-                        entry.url or item.urls[0],
+                        entry.url or without_password(item.urls[0]),
                         item.path,
                         "present",
                         bytes=entry.size,
@@ -190,7 +192,7 @@ class Fetcher:
                     )
                     continue
                 self._comparing.count(item)
-                yield item
+                yield item if entry is None else attrs.evolve(item, known=entry)
 
     def is_here(self, item: Wanted) -> bool:
         """Whether a file lies here, as far as its name and what is remembered tell; it is not read."""

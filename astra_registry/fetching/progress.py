@@ -24,6 +24,7 @@ class Progress:
     failed: int = 0
     bytes: int = 0  # received, those of unfinished files too
     seconds: float = 0.0
+    asked: int = 0  # of those done, the ones that a server was asked for
 
     @property
     def rate(self) -> float:
@@ -32,11 +33,10 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate from the files that had to be fetched; None while there is none."""
-        brought = self.done - self.present
-        if self.total is None or brought < 1:
+        """An estimate from the files that a server was asked for; None while there is none."""
+        if self.total is None or self.asked < 1:
             return None
-        return (self.total - self.done) * self.seconds / brought
+        return (self.total - self.done) * self.seconds / self.asked
 
 
 class Tally:
@@ -48,6 +48,7 @@ class Tally:
         self._received = 0
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._asked = 0
 
     def receive(self, count: int) -> None:
         """Note that bytes came; called from many threads."""
@@ -57,6 +58,7 @@ class Tally:
     def note(self, result: FetchResult) -> None:
         """Note what came of a file."""
         self._counts[result.status] += 1
+        self._asked += result.attempts > 0
 
     def progress(self) -> Progress:
         """Return how far the run is now."""
@@ -71,6 +73,7 @@ class Tally:
             failed=done - fetched - present,
             bytes=self._received,
             seconds=time.monotonic() - self._started,
+            asked=self._asked,
         )
 
 

@@ -170,7 +170,9 @@ class FetchReport(Sequence[FetchResult]):
         raise same(self._told(failed))
 
     def _told(self, failed: FetchReport) -> str:
-        return f"{len(failed):,} of {len(self):,} files are not here; the first: {failed[0].path}: {failed[0].error}"
+        where = failed[0].path or failed[0].url
+        first = f"{where}: {failed[0].error}" if where else failed[0].error
+        return f"{len(failed):,} of {len(self):,} files are not here; the first: {first}"
 
 
 #: Of each column of the table: its type, unit and description.

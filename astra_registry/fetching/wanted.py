@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.report import Member
 
 
@@ -17,7 +18,7 @@ class Wanted:
     """One file: the URLs where it may be, in order, and the path where it shall be.
 
     ``error`` stands for a row that cannot be used; it becomes a result of its own. ``size`` and ``sha1`` are what a
-    lock file demands.
+    lock file demands, ``known`` what was recorded of the file that lies there, where it was touched since.
     """
 
     urls: tuple[str, ...]
@@ -26,6 +27,7 @@ class Wanted:
     error: Exception | None = None
     size: int | None = None
     sha1: str | None = None
+    known: Entry | None = None
 
 
 def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base: str | None = None) -> Iterator[Wanted]:

@@ -20,6 +20,7 @@ import attrs
 
 from astra_registry.errors import BadSetting, did_you_mean
 from astra_registry.settings import kinds
+from astra_registry.settings.passwords import without_passwords
 from astra_registry.settings.site_defaults import NOT_FROM_PLUGINS, site_defaults
 
 APPLICATION = "astra-registry"
@@ -52,7 +53,8 @@ class Setting:
         try:
             return self.type(value, os.getcwd() if folder is None else folder)
         except ValueError as error:
-            raise BadSetting(f"{origin}: {self.name} is {value!r}, and must be {error}") from None
+            shown = without_passwords(repr(value))
+            raise BadSetting(f"{origin}: {self.name} is {shown}, and must be {error}") from None
 
 
 def _home_sas() -> str:

@@ -40,9 +40,18 @@ class Entry(NamedTuple):
         return (self.size, self.mtime, self.ctime) == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def entry_of(path: str, *, sha1: str | None = None, etag: str | None = None, url: str | None = None) -> Entry:
-    """Return the entry for a file that has just been found whole."""
-    status = os.stat(path)
+def entry_of(
+    path: str,
+    status: os.stat_result | None = None,
+    *,
+    sha1: str | None = None,
+    etag: str | None = None,
+    url: str | None = None,
+) -> Entry:
+    """Return the entry for a file that was found whole; ``status`` is of before it was read, so that what is written
+    to it meanwhile shows.
+    """
+    status = status or os.stat(path)
     return Entry(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, sha1, etag, url)
 
 

@@ -1,0 +1,79 @@
+"""Files that were fetched before, and touched since: they stay as long as they are what was fetched."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from astra_registry.errors import BadValue, FileFailed
+from astra_registry.fetching import Progress, Wanted, fetch
+from astra_registry.fetching.report import FetchReport, FetchResult
+
+from .conftest import Archive
+from .test_keeping import damage, look
+
+
+def test_a_file_that_changed_since_it_was_fetched_is_brought_again(archive: Archive) -> None:
+    """One byte is enough, which the structure of the file does not show."""
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    damage(item)
+
+    [result] = archive.fetch([item])
+
+    assert result.status == "fetched"
+    assert archive.right(item)
+    assert look(archive) == {"a.fits": "whole"}
+
+
+def test_a_file_that_was_only_touched_stays_and_so_does_what_is_known_of_it(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    [fetched] = archive.fetch([item])
+    os.chmod(item.path, 0o640)
+    archive.sas.forget()
+
+    [first] = archive.fetch([item], checksums="never")
+    [second] = archive.fetch([item], checksums="never")
+
+    assert archive.sas.requests == []
+    for result in (first, second):
+        assert (result.status, result.sha1, result.url) == ("present", fetched.sha1, fetched.url)
+
+
+def test_a_login_in_the_url_of_a_file_that_is_here_is_in_no_result(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    look(archive)
+    os.utime(item.path)
+
+    for _ in range(2):  # first it is looked at, then known
+        [result] = archive.fetch([Wanted((item.urls[0].replace("//", "//me:s3cret@"),), item.path)])
+
+        assert result.status == "present"
+        assert "s3cret" not in str(result.url)
+
+
+def test_the_time_left_follows_from_files_that_a_server_was_asked_for() -> None:
+    """Rows that cannot be used, and files that are here, take no time."""
+    after_rows = Progress(done=200, total=212, failed=200, seconds=2.0)
+    after_files = Progress(done=204, total=212, failed=200, fetched=4, seconds=4.0, asked=4)
+
+    assert after_rows.seconds_left is None
+    assert after_files.seconds_left == pytest.approx(8.0)
+
+
+def test_progress_counts_the_files_that_were_asked_for(archive: Archive) -> None:
+    unusable = Wanted((), "", error=BadValue("no fiber"))
+    steps: list[Progress] = []
+
+    fetch([unusable, *archive.add_some(3)], remote_base=archive.sas.url, on_progress=steps.append)
+
+    assert (steps[-1].done, steps[-1].asked) == (4, 3)
+
+
+def test_a_report_tells_the_first_failure_also_where_it_has_no_path() -> None:
+    failures = [FetchResult(None, None, "failed", error=f"row {row}: no fiber") for row in (1, 2)]
+
+    with pytest.raises(FileFailed, match="2 of 2 files are not here; the first: row 1: no fiber"):
+        FetchReport(failures).raise_for_failures()
