@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import attrs
@@ -71,6 +70,7 @@ class Fetcher:
         self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
+        self._broken_off: Exception | None = None
 
     def _make_convoy(self, keys: Keys) -> Convoy:
         from astra_registry.fetching.convoy import Convoy
@@ -120,7 +120,7 @@ class Fetcher:
         ready: deque[Wanted] = deque()
         more = True
         while more or ready or self._outstanding:
-            if more:
+            if more and self._done.empty():  # what has come goes first: the list may be made slowly
                 more = yield from self._look_ahead(source, ready)
             self._comparing.surveyed()
             if self._convoy is not None and self._by_rsync:
@@ -146,6 +146,8 @@ class Fetcher:
             if done.entry is not None:
                 self._ledger.remember(done.entry)
             yield done.result
+        if self._broken_off is not None:  # only now: what it gave before has come
+            raise self._broken_off
 
     def _look_ahead(
         self, source: Iterator[Wanted | FetchResult], ready: deque[Wanted]
@@ -170,7 +172,7 @@ class Fetcher:
         """Give what has to be fetched, and results for what has not: doubles once, in neither."""
         seen = Seen()
         size = 1  # growing chunks: the first item is not kept waiting for the others
-        while chunk := list(islice(items, size)):
+        while chunk := self._taken(items, size):
             size = min(_CHUNK, 2 * size)
             fresh = []
             for item in chunk:
@@ -193,6 +195,21 @@ class Fetcher:
                     continue
                 self._comparing.count(item)
                 yield item if entry is None else attrs.evolve(item, known=entry)
+
+    def _taken(self, items: Iterator[Wanted], most: int) -> list[Wanted]:
+        """Return the next items, so many or as many as come soon; none at the end, or where the list breaks off."""
+        taken: list[Wanted] = []
+        until = time.monotonic() + _AHEAD_SECONDS
+        try:
+            while self._broken_off is None and len(taken) < most:
+                taken.append(next(items))
+                if time.monotonic() > until:
+                    break
+        except StopIteration:
+            pass
+        except Exception as error:  # noqa: BLE001 -- whoever makes the list may fail in any way
+            self._broken_off = error
+        return taken
 
     def is_here(self, item: Wanted) -> bool:
         """Whether a file lies here, as far as its name and what is remembered tell; it is not read."""

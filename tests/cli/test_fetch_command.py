@@ -270,7 +270,9 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
-def on_a_terminal(words: list[str], environment: dict[str, str], interrupt: Callable[[], bool]) -> tuple[int, str]:
+def on_a_terminal(
+    words: list[str], environment: dict[str, str], interrupt: Callable[[], bool], by: int = signal.SIGINT
+) -> tuple[int, str]:
     """Run the command with a terminal of its own, and press Ctrl-C when it is time; return its code and the screen."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "astra_registry", *map(str, words)]
@@ -286,7 +288,7 @@ def on_a_terminal(words: list[str], environment: dict[str, str], interrupt: Call
                 seen += os.read(ours, 65536)
             if not pressed and interrupt():
                 pressed = True
-                process.send_signal(signal.SIGINT)
+                process.send_signal(by)
     os.close(ours)
     return process.wait(), seen.decode()
 
@@ -316,6 +318,22 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
     again = cli("fetch", *STARS, "--json")
     assert sorted(line["status"] for line in again.json_lines) == ["fetched", "present"]
     assert not list(sas_base_dir.rglob(".*")), "what was left of the first try is gone"
+
+
+def test_the_end_of_a_batch_job_leaves_a_report_too(sas: EmbeddedSas, sas_base_dir: Path, tmp_path: Path) -> None:
+    """Slurm sends SIGTERM before it kills."""
+    report = tmp_path / "out.csv"
+    sas.faults = lambda request: Fault(drip=(20_000, 0.05)) if "4264" in request.path else None
+
+    def one_is_here() -> bool:
+        return len(list(sas_base_dir.rglob("apStar*.fits"))) == 1
+
+    words = ["fetch", *STARS, "--report", report]
+    code, screen = on_a_terminal(words, dict(os.environ), one_is_here, by=signal.SIGTERM)
+
+    assert code == 143
+    assert screen.rstrip().endswith("terminated")
+    assert list(read_columns(str(report))["status"]) == ["fetched"]
 
 
 def test_a_password_in_an_address_is_told_nowhere(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
