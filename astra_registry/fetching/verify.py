@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -17,7 +16,7 @@ import attrs
 
 from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
 from astra_registry.fetching.disk import fits_sums, whole
-from astra_registry.fetching.disk.ledger import Entry, Ledger, entry_of
+from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
@@ -136,9 +135,8 @@ def _findings(
 def _concluded(
     check: _Check, finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool
 ) -> Finding:
-    if finding.status == "whole":
-        with contextlib.suppress(OSError):
-            ledger.remember(check.entry())
+    if finding.status == "whole" and (entry := check.entry) is not None:
+        ledger.remember(entry)
     if finding.status in ("bad", "missing") and repair:
         return _repaired(finding, options, urls_of)
     return finding
@@ -206,6 +204,7 @@ class _Check:
         self._sha1: str | None = None
         self._url: str | None = None
         self._size: int | None = None
+        self._status: os.stat_result | None = None
 
     def run(self) -> Finding:
         status, problem = "whole", None
@@ -224,11 +223,17 @@ class _Check:
             status, problem = "unknown", f"it cannot be read ({error.strerror or error})"
         return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
 
-    def entry(self) -> Entry:
-        """Return what to remember of a file that is whole; of one that was fetched also its ETag and from where."""
+    @property
+    def entry(self) -> Entry | None:
+        """What to remember of a file that is whole; of one that was fetched also its ETag and from where."""
+        if (status := self._status) is None:
+            return None
         before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
         url = self._url or (before.url if before is not None else None)
-        return entry_of(self._path, sha1=self._sha1, etag=before.etag if before is not None else None, url=url)
+        etag = before.etag if before is not None else None
+        # Of the moment at which it was read: whoever writes to it later is seen by the times and the size.
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, etag, url)
 
     def _alone(self) -> None:
         status = os.stat(self._path)
@@ -243,6 +248,9 @@ class _Check:
             self._checks.append("CHECKSUM")
         with open(self._path, "rb", buffering=0) as stream:
             self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
+        if _touched(status, os.stat(self._path)):
+            raise FileFailed("it was written to while it was looked at")
+        self._status = status
         entry = self._entry
         if entry is not None and entry.sha1 is not None:
             if entry.sha1 != self._sha1:
@@ -284,3 +292,10 @@ class _Check:
             if listed != self._sha1:
                 raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
             self._checks.append("sha1sum")
+
+
+def _touched(before: os.stat_result, after: os.stat_result) -> bool:
+    def what_a_write_changes(status: os.stat_result) -> tuple[int, ...]:
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    return what_a_write_changes(before) != what_a_write_changes(after)

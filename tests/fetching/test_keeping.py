@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
-from astra_registry.testing.sas import Fault
+from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive
 
@@ -128,6 +130,44 @@ def test_an_archive_is_adopted(archive: Archive) -> None:
 
     assert {result.status for result in report} == {"present"}
     assert all(result.sha1 for result in report)
+
+
+def test_what_is_written_after_it_was_looked_at_is_not_remembered_as_whole(archive: Archive) -> None:
+    """The server is asked once the file was read: the other program writes at that moment."""
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+
+    def cut_meanwhile(request: Request) -> None:
+        os.truncate(item.path, 5000)
+
+    archive.sas.faults = cut_meanwhile
+    look(archive, remote=True)
+    archive.sas.faults = None
+
+    [result] = archive.fetch([item])
+    assert (result.status, archive.right(item)) == ("fetched", True)
+
+
+def test_what_is_written_while_it_is_looked_at_is_neither_whole_nor_remembered(archive: Archive) -> None:
+    item = archive.add("dr17/a.txt", bytes(30_000_000))
+    archive.fetch([item])
+    looked, begun = threading.Event(), threading.Event()
+
+    def write_on() -> None:
+        for moment in itertools.count(1_700_000_000_000_000_000):
+            os.utime(item.path, ns=(moment, moment))
+            begun.set()
+            if looked.is_set():
+                return
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    begun.wait()
+    [finding] = verify([item.path])
+    looked.set()
+    writer.join()
+
+    assert (finding.status, finding.problem) == ("unknown", "it was written to while it was looked at")
 
 
 def test_a_server_that_fails_now_and_then_is_asked_again_by_verify(make_archive: Callable[..., Archive]) -> None:
