@@ -7,8 +7,9 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
+from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
@@ -27,6 +29,8 @@ from astra_registry.fetching.wanted import Wanted
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
+_REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
+_HELD = 5000  # … and the most findings that wait until so many bad ones have come
 
 _UrlsOf = Callable[[str], Iterator[str]]
 """The URLs where a path's file may be, the first one first; the others only when it is wanted."""
@@ -97,7 +101,8 @@ def verify(
             yield url_of(location, base)
 
     options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
-    return _findings(paths, options, urls_of, remote=remote, repair=repair)
+    found = _findings(paths, options, urls_of, remote=remote)
+    return _with_repairs(found, options, urls_of) if repair else found
 
 
 def _findings(
@@ -106,8 +111,7 @@ def _findings(
     urls_of: _UrlsOf,
     *,
     remote: bool,
-    repair: bool,
-) -> Iterator[Finding]:
+) -> Generator[Finding]:
     ledger = Ledger(options.ledger)
     fetcher = Fetcher(options) if remote else None
     files = _files(paths)
@@ -122,7 +126,10 @@ def _findings(
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()
-                yield _concluded(check, future.result(), ledger, options, urls_of, repair=repair)
+                finding = future.result()
+                if finding.status == "whole" and (entry := check.entry) is not None:
+                    ledger.remember(entry)
+                yield finding
             if not chunk and not waiting:
                 return
     finally:
@@ -132,26 +139,53 @@ def _findings(
         ledger.close()
 
 
-def _concluded(
-    check: _Check, finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool
-) -> Finding:
-    if finding.status == "whole" and (entry := check.entry) is not None:
-        ledger.remember(entry)
-    if finding.status in ("bad", "missing") and repair:
-        return _repaired(finding, options, urls_of)
-    return finding
+def _with_repairs(found: Generator[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
+    """Give the findings in their order, those of bad files after these were brought again, many at once."""
+    with closing(found):
+        for finding in found:
+            if not _wants_repair(finding):
+                yield finding
+                continue
+            held, bad = deque([finding]), 1
+            while bad < _REPAIRED_TOGETHER and len(held) < _HELD and (following := next(found, None)) is not None:
+                held.append(following)
+                bad += _wants_repair(following)
+            yield from _repaired(held, options, urls_of)
 
 
-def _repaired(finding: Finding, options: Options, urls_of: _UrlsOf) -> Finding:
-    try:
-        known = (finding.url,) if finding.url else ()
-        item = Wanted(tuple(dict.fromkeys((*known, *urls_of(finding.path)))), finding.path)
-    except NotIdentified as error:
-        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {error}")
-    [result] = Fetcher(options).results(iter([item]))
-    if not result.ok:
-        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {result.error}", url=result.url)
-    return attrs.evolve(finding, status="repaired", bytes=result.bytes, sha1=result.sha1, url=result.url)
+def _wants_repair(finding: Finding) -> bool:
+    return finding.status in ("bad", "missing")
+
+
+def _repaired(held: deque[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
+    """Bring the bad ones with one fetcher, and give each finding as soon as what becomes of it is known."""
+    became: dict[str, FetchResult | NotIdentified] = {}
+    items = []
+    for finding in filter(_wants_repair, held):
+        try:
+            known = (finding.url,) if finding.url else ()
+            items.append(Wanted(tuple(dict.fromkeys((*known, *urls_of(finding.path)))), finding.path))
+        except NotIdentified as error:
+            became[finding.path] = error
+
+    def settled() -> Iterator[Finding]:
+        while held and (not _wants_repair(held[0]) or held[0].path in became):
+            finding = held.popleft()
+            yield _after_repair(finding, became[finding.path]) if _wants_repair(finding) else finding
+
+    with closing(Fetcher(options).results(iter(items))) as results:
+        for result in results:
+            became[str(result.path)] = result
+            yield from settled()
+    yield from settled()
+
+
+def _after_repair(finding: Finding, outcome: FetchResult | NotIdentified) -> Finding:
+    if isinstance(outcome, NotIdentified):
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {outcome}")
+    if not outcome.ok:
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {outcome.error}", url=outcome.url)
+    return attrs.evolve(finding, status="repaired", bytes=outcome.bytes, sha1=outcome.sha1, url=outcome.url)
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:

@@ -118,6 +118,49 @@ def test_what_is_bad_is_brought_again(archive: Archive) -> None:
     assert all(map(archive.right, items))
 
 
+def test_many_bad_files_are_brought_together_and_told_in_their_order(make_archive: Callable[..., Archive]) -> None:
+    """As a fetch brings them: over a few connections, and with one listing of the folder."""
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(30)
+    archive.fetch(items)
+    for item in items[1:29]:
+        os.truncate(item.path, 5000)
+    archive.sas.forget()
+    connections = archive.sas.connections
+
+    found = list(
+        verify(
+            [*(item.path for item in items), items[5].path],  # one of them twice
+            repair=True,
+            sas_base_dir=archive.here,
+            remote_base=archive.sas.url,
+            jobs=4,
+            timeout=10,
+        )
+    )
+
+    assert [finding.path for finding in found] == [*(item.path for item in items), items[5].path]
+    assert [finding.status for finding in found] == ["whole", *["repaired"] * 28, "whole", "repaired"]
+    assert all(map(archive.right, items))
+    assert len(archive.sas.asked("sha1sum")) == 1
+    assert archive.sas.connections - connections <= 6
+
+
+def test_a_server_that_is_gone_is_not_asked_for_each_repair(archive: Archive) -> None:
+    items = archive.add_some(40, size=3000)
+    archive.fetch(items)
+    for item in items:
+        os.truncate(item.path, 1000)
+    archive.sas.close()
+
+    findings = list(
+        verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, repair=True, jobs=16, timeout=1)
+    )
+
+    assert {finding.status for finding in findings} == {"bad"}
+    assert sum("not tried" in str(finding.problem) for finding in findings) >= 10
+
+
 def test_an_archive_is_adopted(archive: Archive) -> None:
     """After verify nothing is walked or asked for again."""
     items = archive.add_some(3)
