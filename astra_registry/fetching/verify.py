@@ -237,15 +237,14 @@ class _Check:
         self._checks: list[str] = []
         self._sha1: str | None = None
         self._url: str | None = None
+        self._etag: str | None = None
         self._size: int | None = None
         self._status: os.stat_result | None = None
 
     def run(self) -> Finding:
         status, problem = "whole", None
         try:
-            self._alone()
-            if self._fetcher is not None:
-                self._against_server(self._fetcher)
+            self._look()
         except (FileNotFoundError, FileMissing) as error:
             status = "missing" if not os.path.exists(self._path) else "unknown"
             problem = "it is not here" if status == "missing" else str(error)
@@ -264,12 +263,26 @@ class _Check:
             return None
         before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
         url = self._url or (before.url if before is not None else None)
-        etag = before.etag if before is not None else None
         # Of the moment at which it was read: whoever writes to it later is seen by the times and the size.
         times = status.st_mtime_ns, status.st_ctime_ns
-        return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, etag, url)
+        return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, self._etag, url)
 
-    def _alone(self) -> None:
+    def _look(self) -> None:
+        doubt = self._alone()
+        try:
+            if self._fetcher is not None and self._against_server(self._fetcher):
+                return
+        except (FileFailed, NotIdentified):
+            if doubt is None:
+                raise
+        if doubt is not None:
+            raise doubt
+
+    def _alone(self) -> CorruptFile | None:
+        """Look at the file by itself; return what only the server's list of sha1 can refute: it is another than before.
+
+        The survey may have replaced its file, and another tool have brought the new one.
+        """
         status = os.stat(self._path)
         if stat.S_ISDIR(status.st_mode):
             os.scandir(self._path).close()  # only a folder that cannot be read comes here
@@ -290,10 +303,12 @@ class _Check:
             if entry.sha1 != self._sha1:
                 # Its time tells what happened, not whether it is right: files of an archive are not edited.
                 how = "damaged" if entry.mtime == status.st_mtime_ns else "written to"
-                raise CorruptFile(
+                return CorruptFile(
                     f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}"
                 )
             self._checks.append("recorded sha1")
+            self._etag = entry.etag
+        return None
 
     def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
         """Return the first URL at which the server has the file, and what it says of it."""
@@ -307,25 +322,28 @@ class _Check:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")
 
-    def _against_server(self, fetcher: Fetcher) -> None:
+    def _against_server(self, fetcher: Fetcher) -> bool:
+        """Compare with what the server has; return whether it lists the very sha1: it outweighs what is remembered."""
         self._url, headers = self._head(fetcher)
         length = number(headers.get("content-length", ""))
         if length is not None and "content-encoding" not in headers:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        recorded = self._entry.etag if self._entry is not None else None
-        if recorded and headers.get("etag"):
-            if headers["etag"] != recorded:
-                raise CorruptFile(
-                    f"the server's file has changed since it was fetched ({headers['etag']}, was {recorded})"
-                )
-            self._checks.append("ETag")
         listed = fetcher.listings.sha1(self._url)
         if listed is not None:
             if listed != self._sha1:
                 raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
             self._checks.append("sha1sum")
+        etag = headers.get("etag")
+        if self._etag and etag:
+            if etag == self._etag:
+                self._checks.append("ETag")
+            elif listed is None:  # a server that was moved gives the same files new ones
+                raise CorruptFile(f"the server's file has changed since it was fetched ({etag}, was {self._etag})")
+        if listed is not None and etag:
+            self._etag = etag
+        return listed is not None
 
 
 def _touched(before: os.stat_result, after: os.stat_result) -> bool:

@@ -109,6 +109,40 @@ def test_what_is_known_of_a_fetched_file_outlives_its_check(archive: Archive) ->
     assert "has changed since it was fetched" in str(finding.problem)
 
 
+def test_a_file_whose_sha1_the_server_lists_is_whole_whatever_was_remembered(
+    make_archive: Callable[..., Archive],
+) -> None:
+    """The survey has replaced its file, and another tool has brought the new one."""
+    archive = make_archive(sha1sums=True)
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    archive.add("dr17/a.fits", (archive.folder / "dr17/a.fits").read_bytes().replace(b"SEED", b"SAAT"))
+    assert look(archive, remote=True) == {"a.fits": "bad"}
+    shutil.copy(archive.folder / "dr17/a.fits", item.path)
+
+    assert look(archive) == {"a.fits": "bad"}  # by what is remembered alone
+    assert look(archive, remote=True) == {"a.fits": "whole"}
+    assert look(archive) == {"a.fits": "whole"}  # and that is remembered
+
+
+def test_a_file_that_is_another_than_remembered_is_bad_when_the_server_cannot_say_otherwise(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(sha1sums=False)
+    items = archive.add_some(2)
+    archive.fetch(items)
+    damage(items[0])
+    damage(items[1])
+    os.remove(archive.folder / "dr17/stars/star-0001.fits")
+
+    found = list(
+        verify([archive.here], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=10)
+    )
+
+    assert {finding.status for finding in found} == {"bad"}
+    assert all("since it was found whole" in str(finding.problem) for finding in found)
+
+
 def test_what_is_bad_is_brought_again(archive: Archive) -> None:
     items = archive.add_some(3)
     archive.fetch(items)
