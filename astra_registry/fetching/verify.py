@@ -26,7 +26,6 @@ from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
 
-_FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
 _REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
@@ -289,9 +288,10 @@ class _Check:
         if not stat.S_ISREG(status.st_mode):
             raise FileFailed("it is no regular file")
         self._size = status.st_size
-        whole.check(self._path)
+        with_sums: list[bool] = []
+        whole.check(self._path, on_hdu=lambda read, hdu: with_sums.append(fits_sums.confirm(read, hdu)))
         self._checks.append("structure")
-        if _FITS.search(self._path) and fits_sums.check(self._path):
+        if any(with_sums):
             self._checks.append("CHECKSUM")
         with open(self._path, "rb", buffering=0) as stream:
             self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import itertools
 import json
 import os
@@ -74,6 +76,24 @@ def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path)
     damage(Wanted((), str(file)), at=9000)
     [finding] = verify([file])
     assert (finding.status, "DATASUM" in str(finding.problem)) == ("bad", True)
+
+
+def test_check_sums_are_compared_within_packed_files(archive: Archive) -> None:
+    archive.here.mkdir(parents=True)
+    file = archive.here / "sums.fits"
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(5000, dtype="f4")), fits.ImageHDU(np.arange(9))])
+    hdus.writeto(file, checksum=True)
+    data = file.read_bytes()
+    file.unlink()
+    (archive.here / "whole.fits.gz").write_bytes(gzip.compress(data))
+    (archive.here / "cut.fits.gz").write_bytes(gzip.compress(data[:-2881]))
+    (archive.here / "bad.fits.bz2").write_bytes(bz2.compress(data[:9000] + b"x" + data[9001:]))
+
+    bad, cut, good = verify([archive.here])
+
+    assert (good.status, "CHECKSUM" in good.checks) == ("whole", True)
+    assert (bad.status, "DATASUM" in str(bad.problem)) == ("bad", True)
+    assert (cut.status, "it is cut" in str(cut.problem)) == ("bad", True)
 
 
 def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -> None:
