@@ -101,7 +101,7 @@ class Fetcher:
         total: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
-    ) -> Iterator[FetchResult]:
+    ) -> Generator[FetchResult]:
         """Give a result for each file, as they come; whoever stops taking them ends the run."""
         self._tally.total = total
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -17,17 +17,19 @@ import attrs
 
 from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
 from astra_registry.fetching.disk import fits_sums, whole
-from astra_registry.fetching.disk.ledger import Entry, Ledger, entry_of
+from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
+from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
 
-_FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
+_REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
+_HELD = 5000  # … and the most findings that wait until so many bad ones have come
 
 _UrlsOf = Callable[[str], Iterator[str]]
 """The URLs where a path's file may be, the first one first; the others only when it is wanted."""
@@ -98,7 +100,8 @@ def verify(
             yield url_of(location, base)
 
     options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
-    return _findings(paths, options, urls_of, remote=remote, repair=repair)
+    found = _findings(paths, options, urls_of, remote=remote)
+    return _with_repairs(found, options, urls_of) if repair else found
 
 
 def _findings(
@@ -107,8 +110,7 @@ def _findings(
     urls_of: _UrlsOf,
     *,
     remote: bool,
-    repair: bool,
-) -> Iterator[Finding]:
+) -> Generator[Finding]:
     ledger = Ledger(options.ledger)
     fetcher = Fetcher(options) if remote else None
     files = _files(paths)
@@ -123,7 +125,10 @@ def _findings(
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()
-                yield _concluded(check, future.result(), ledger, options, urls_of, repair=repair)
+                finding = future.result()
+                if finding.status == "whole" and (entry := check.entry) is not None:
+                    ledger.remember(entry)
+                yield finding
             if not chunk and not waiting:
                 return
     finally:
@@ -133,27 +138,53 @@ def _findings(
         ledger.close()
 
 
-def _concluded(
-    check: _Check, finding: Finding, ledger: Ledger, options: Options, urls_of: _UrlsOf, *, repair: bool
-) -> Finding:
-    if finding.status == "whole":
-        with contextlib.suppress(OSError):
-            ledger.remember(check.entry())
-    if finding.status in ("bad", "missing") and repair:
-        return _repaired(finding, options, urls_of)
-    return finding
+def _with_repairs(found: Generator[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
+    """Give the findings in their order, those of bad files after these were brought again, many at once."""
+    with closing(found):
+        for finding in found:
+            if not _wants_repair(finding):
+                yield finding
+                continue
+            held, bad = deque([finding]), 1
+            while bad < _REPAIRED_TOGETHER and len(held) < _HELD and (following := next(found, None)) is not None:
+                held.append(following)
+                bad += _wants_repair(following)
+            yield from _repaired(held, options, urls_of)
 
 
-def _repaired(finding: Finding, options: Options, urls_of: _UrlsOf) -> Finding:
-    try:
-        known = (finding.url,) if finding.url else ()
-        item = Wanted(tuple(dict.fromkeys((*known, *urls_of(finding.path)))), finding.path)
-    except NotIdentified as error:
-        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {error}")
-    [result] = Fetcher(options).results(iter([item]))
-    if not result.ok:
-        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {result.error}", url=result.url)
-    return attrs.evolve(finding, status="repaired", bytes=result.bytes, sha1=result.sha1, url=result.url)
+def _wants_repair(finding: Finding) -> bool:
+    return finding.status in ("bad", "missing")
+
+
+def _repaired(held: deque[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
+    """Bring the bad ones with one fetcher, and give each finding as soon as what becomes of it is known."""
+    became: dict[str, FetchResult | NotIdentified] = {}
+    items = []
+    for finding in filter(_wants_repair, held):
+        try:
+            known = (finding.url,) if finding.url else ()
+            items.append(Wanted(tuple(dict.fromkeys((*known, *urls_of(finding.path)))), finding.path))
+        except NotIdentified as error:
+            became[finding.path] = error
+
+    def settled() -> Iterator[Finding]:
+        while held and (not _wants_repair(held[0]) or held[0].path in became):
+            finding = held.popleft()
+            yield _after_repair(finding, became[finding.path]) if _wants_repair(finding) else finding
+
+    with closing(Fetcher(options).results(iter(items))) as results:
+        for result in results:
+            became[str(result.path)] = result
+            yield from settled()
+    yield from settled()
+
+
+def _after_repair(finding: Finding, outcome: FetchResult | NotIdentified) -> Finding:
+    if isinstance(outcome, NotIdentified):
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {outcome}")
+    if not outcome.ok:
+        return attrs.evolve(finding, problem=f"{finding.problem}; not repaired: {outcome.error}", url=outcome.url)
+    return attrs.evolve(finding, status="repaired", bytes=outcome.bytes, sha1=outcome.sha1, url=outcome.url)
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
@@ -205,14 +236,14 @@ class _Check:
         self._checks: list[str] = []
         self._sha1: str | None = None
         self._url: str | None = None
+        self._etag: str | None = None
         self._size: int | None = None
+        self._status: os.stat_result | None = None
 
     def run(self) -> Finding:
         status, problem = "whole", None
         try:
-            self._alone()
-            if self._fetcher is not None:
-                self._against_server(self._fetcher)
+            self._look()
         except (FileNotFoundError, FileMissing) as error:
             status = "missing" if not os.path.exists(self._path) else "unknown"
             problem = "it is not here" if status == "missing" else str(error)
@@ -224,34 +255,60 @@ class _Check:
             status, problem = "unknown", f"it cannot be read ({error.strerror or error})"
         return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
 
-    def entry(self) -> Entry:
-        """Return what to remember of a file that is whole; of one that was fetched also its ETag and from where."""
+    @property
+    def entry(self) -> Entry | None:
+        """What to remember of a file that is whole; of one that was fetched also its ETag and from where."""
+        if (status := self._status) is None:
+            return None
         before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
         url = self._url or (before.url if before is not None else None)
-        return entry_of(self._path, sha1=self._sha1, etag=before.etag if before is not None else None, url=url)
+        # Of the moment at which it was read: whoever writes to it later is seen by the times and the size.
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, self._etag, url)
 
-    def _alone(self) -> None:
+    def _look(self) -> None:
+        doubt = self._alone()
+        try:
+            if self._fetcher is not None and self._against_server(self._fetcher):
+                return
+        except (FileFailed, NotIdentified):
+            if doubt is None:
+                raise
+        if doubt is not None:
+            raise doubt
+
+    def _alone(self) -> CorruptFile | None:
+        """Look at the file by itself; return what only the server's list of sha1 can refute: it is another than before.
+
+        The survey may have replaced its file, and another tool have brought the new one.
+        """
         status = os.stat(self._path)
         if stat.S_ISDIR(status.st_mode):
             os.scandir(self._path).close()  # only a folder that cannot be read comes here
         if not stat.S_ISREG(status.st_mode):
             raise FileFailed("it is no regular file")
         self._size = status.st_size
-        whole.check(self._path)
+        with_sums: list[bool] = []
+        whole.check(self._path, on_hdu=lambda read, hdu: with_sums.append(fits_sums.confirm(read, hdu)))
         self._checks.append("structure")
-        if _FITS.search(self._path) and fits_sums.check(self._path):
+        if any(with_sums):
             self._checks.append("CHECKSUM")
         with open(self._path, "rb", buffering=0) as stream:
             self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
+        if _touched(status, os.stat(self._path)):
+            raise FileFailed("it was written to while it was looked at")
+        self._status = status
         entry = self._entry
         if entry is not None and entry.sha1 is not None:
             if entry.sha1 != self._sha1:
                 # Its time tells what happened, not whether it is right: files of an archive are not edited.
                 how = "damaged" if entry.mtime == status.st_mtime_ns else "written to"
-                raise CorruptFile(
+                return CorruptFile(
                     f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}"
                 )
             self._checks.append("recorded sha1")
+            self._etag = entry.etag
+        return None
 
     def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
         """Return the first URL at which the server has the file, and what it says of it."""
@@ -265,22 +322,32 @@ class _Check:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")
 
-    def _against_server(self, fetcher: Fetcher) -> None:
+    def _against_server(self, fetcher: Fetcher) -> bool:
+        """Compare with what the server has; return whether it lists the very sha1: it outweighs what is remembered."""
         self._url, headers = self._head(fetcher)
         length = number(headers.get("content-length", ""))
         if length is not None and "content-encoding" not in headers:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        recorded = self._entry.etag if self._entry is not None else None
-        if recorded and headers.get("etag"):
-            if headers["etag"] != recorded:
-                raise CorruptFile(
-                    f"the server's file has changed since it was fetched ({headers['etag']}, was {recorded})"
-                )
-            self._checks.append("ETag")
         listed = fetcher.listings.sha1(self._url)
         if listed is not None:
             if listed != self._sha1:
                 raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
             self._checks.append("sha1sum")
+        etag = headers.get("etag")
+        if self._etag and etag:
+            if etag == self._etag:
+                self._checks.append("ETag")
+            elif listed is None:  # a server that was moved gives the same files new ones
+                raise CorruptFile(f"the server's file has changed since it was fetched ({etag}, was {self._etag})")
+        if listed is not None and etag:
+            self._etag = etag
+        return listed is not None
+
+
+def _touched(before: os.stat_result, after: os.stat_result) -> bool:
+    def what_a_write_changes(status: os.stat_result) -> tuple[int, ...]:
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    return what_a_write_changes(before) != what_a_write_changes(after)

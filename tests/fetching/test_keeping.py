@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from astra_registry.fetching.plan import plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
-from astra_registry.testing.sas import Fault
+from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive
 
@@ -74,6 +78,24 @@ def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path)
     assert (finding.status, "DATASUM" in str(finding.problem)) == ("bad", True)
 
 
+def test_check_sums_are_compared_within_packed_files(archive: Archive) -> None:
+    archive.here.mkdir(parents=True)
+    file = archive.here / "sums.fits"
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.arange(5000, dtype="f4")), fits.ImageHDU(np.arange(9))])
+    hdus.writeto(file, checksum=True)
+    data = file.read_bytes()
+    file.unlink()
+    (archive.here / "whole.fits.gz").write_bytes(gzip.compress(data))
+    (archive.here / "cut.fits.gz").write_bytes(gzip.compress(data[:-2881]))
+    (archive.here / "bad.fits.bz2").write_bytes(bz2.compress(data[:9000] + b"x" + data[9001:]))
+
+    bad, cut, good = verify([archive.here])
+
+    assert (good.status, "CHECKSUM" in good.checks) == ("whole", True)
+    assert (bad.status, "DATASUM" in str(bad.problem)) == ("bad", True)
+    assert (cut.status, "it is cut" in str(cut.problem)) == ("bad", True)
+
+
 def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -> None:
     archive = make_archive(sha1sums=True)
     items = archive.add_some(4)
@@ -107,6 +129,40 @@ def test_what_is_known_of_a_fetched_file_outlives_its_check(archive: Archive) ->
     assert "has changed since it was fetched" in str(finding.problem)
 
 
+def test_a_file_whose_sha1_the_server_lists_is_whole_whatever_was_remembered(
+    make_archive: Callable[..., Archive],
+) -> None:
+    """The survey has replaced its file, and another tool has brought the new one."""
+    archive = make_archive(sha1sums=True)
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    archive.add("dr17/a.fits", (archive.folder / "dr17/a.fits").read_bytes().replace(b"SEED", b"SAAT"))
+    assert look(archive, remote=True) == {"a.fits": "bad"}
+    shutil.copy(archive.folder / "dr17/a.fits", item.path)
+
+    assert look(archive) == {"a.fits": "bad"}  # by what is remembered alone
+    assert look(archive, remote=True) == {"a.fits": "whole"}
+    assert look(archive) == {"a.fits": "whole"}  # and that is remembered
+
+
+def test_a_file_that_is_another_than_remembered_is_bad_when_the_server_cannot_say_otherwise(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(sha1sums=False)
+    items = archive.add_some(2)
+    archive.fetch(items)
+    damage(items[0])
+    damage(items[1])
+    os.remove(archive.folder / "dr17/stars/star-0001.fits")
+
+    found = list(
+        verify([archive.here], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=10)
+    )
+
+    assert {finding.status for finding in found} == {"bad"}
+    assert all("since it was found whole" in str(finding.problem) for finding in found)
+
+
 def test_what_is_bad_is_brought_again(archive: Archive) -> None:
     items = archive.add_some(3)
     archive.fetch(items)
@@ -114,6 +170,49 @@ def test_what_is_bad_is_brought_again(archive: Archive) -> None:
 
     assert look(archive, repair=True)["star-0001.fits"] == "repaired"
     assert all(map(archive.right, items))
+
+
+def test_many_bad_files_are_brought_together_and_told_in_their_order(make_archive: Callable[..., Archive]) -> None:
+    """As a fetch brings them: over a few connections, and with one listing of the folder."""
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(30)
+    archive.fetch(items)
+    for item in items[1:29]:
+        os.truncate(item.path, 5000)
+    archive.sas.forget()
+    connections = archive.sas.connections
+
+    found = list(
+        verify(
+            [*(item.path for item in items), items[5].path],  # one of them twice
+            repair=True,
+            sas_base_dir=archive.here,
+            remote_base=archive.sas.url,
+            jobs=4,
+            timeout=10,
+        )
+    )
+
+    assert [finding.path for finding in found] == [*(item.path for item in items), items[5].path]
+    assert [finding.status for finding in found] == ["whole", *["repaired"] * 28, "whole", "repaired"]
+    assert all(map(archive.right, items))
+    assert len(archive.sas.asked("sha1sum")) == 1
+    assert archive.sas.connections - connections <= 6
+
+
+def test_a_server_that_is_gone_is_not_asked_for_each_repair(archive: Archive) -> None:
+    items = archive.add_some(40, size=3000)
+    archive.fetch(items)
+    for item in items:
+        os.truncate(item.path, 1000)
+    archive.sas.close()
+
+    findings = list(
+        verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, repair=True, jobs=16, timeout=1)
+    )
+
+    assert {finding.status for finding in findings} == {"bad"}
+    assert sum("not tried" in str(finding.problem) for finding in findings) >= 10
 
 
 def test_an_archive_is_adopted(archive: Archive) -> None:
@@ -128,6 +227,44 @@ def test_an_archive_is_adopted(archive: Archive) -> None:
 
     assert {result.status for result in report} == {"present"}
     assert all(result.sha1 for result in report)
+
+
+def test_what_is_written_after_it_was_looked_at_is_not_remembered_as_whole(archive: Archive) -> None:
+    """The server is asked once the file was read: the other program writes at that moment."""
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+
+    def cut_meanwhile(request: Request) -> None:
+        os.truncate(item.path, 5000)
+
+    archive.sas.faults = cut_meanwhile
+    look(archive, remote=True)
+    archive.sas.faults = None
+
+    [result] = archive.fetch([item])
+    assert (result.status, archive.right(item)) == ("fetched", True)
+
+
+def test_what_is_written_while_it_is_looked_at_is_neither_whole_nor_remembered(archive: Archive) -> None:
+    item = archive.add("dr17/a.txt", bytes(30_000_000))
+    archive.fetch([item])
+    looked, begun = threading.Event(), threading.Event()
+
+    def write_on() -> None:
+        for moment in itertools.count(1_700_000_000_000_000_000):
+            os.utime(item.path, ns=(moment, moment))
+            begun.set()
+            if looked.is_set():
+                return
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    begun.wait()
+    [finding] = verify([item.path])
+    looked.set()
+    writer.join()
+
+    assert (finding.status, finding.problem) == ("unknown", "it was written to while it was looked at")
 
 
 def test_a_server_that_fails_now_and_then_is_asked_again_by_verify(make_archive: Callable[..., Archive]) -> None:

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from typing import BinaryIO
-
 from astra_registry.errors import CorruptFile
-from astra_registry.fetching.disk.whole import card_value, hdus, reading
+from astra_registry.fetching.disk.whole import Hdu, Reading, card_value
 
 _PIECE = 1 << 22  # bytes, whole words
 
 
-def check(path: str) -> int:
-    """Return how many HDUs carry check sums that are right; CorruptFile names the first that is wrong."""
-    confirmed = 0
-    with open(path, "rb") as stream:
-        for hdu in hdus(reading(stream.fileno()), os.fstat(stream.fileno()).st_size):
-            datasum, checksum = card_value(hdu.header, b"DATASUM"), card_value(hdu.header, b"CHECKSUM")
-            if datasum is None and checksum is None:
-                continue
-            data = _sum_of(stream, hdu.start + len(hdu.header), hdu.data_size)
-            said = (datasum or b"").strip(b"' ")
-            if said.isdigit() and int(said) != data:
-                raise CorruptFile(f"the data of HDU {hdu.number} do not have their DATASUM ({said.decode()})")
-            whole = _add(data, _sum(hdu.header))
-            # All ones is zero in this arithmetic; an empty value means that nobody computed it.
-            if checksum is not None and checksum.strip(b"' ") and whole not in (0, 0xFFFFFFFF):
-                raise CorruptFile(f"HDU {hdu.number} does not have its CHECKSUM")
-            confirmed += 1
-    return confirmed
+def confirm(read: Reading, hdu: Hdu) -> bool:
+    """Return whether an HDU carries check sums; CorruptFile unless they are right. Its data are read once, forwards."""
+    datasum, checksum = card_value(hdu.header, b"DATASUM"), card_value(hdu.header, b"CHECKSUM")
+    if datasum is None and checksum is None:
+        return False
+    data = _sum_of(read, hdu)
+    said = (datasum or b"").strip(b"' ")
+    if said.isdigit() and int(said) != data:
+        raise CorruptFile(f"the data of HDU {hdu.number} do not have their DATASUM ({said.decode()})")
+    whole = _add(data, _sum(hdu.header))
+    # All ones is zero in this arithmetic; an empty value means that nobody computed it.
+    if checksum is not None and checksum.strip(b"' ") and whole not in (0, 0xFFFFFFFF):
+        raise CorruptFile(f"HDU {hdu.number} does not have its CHECKSUM")
+    return True
 
 
-def _sum_of(stream: BinaryIO, at: int, size: int) -> int:
-    stream.seek(at)
-    total = 0
-    while size > 0:
-        piece = stream.read(min(_PIECE, size))
+def _sum_of(read: Reading, hdu: Hdu) -> int:
+    total, at = 0, hdu.start + len(hdu.header)
+    while at < hdu.end:
+        piece = read(at, min(_PIECE, hdu.end - at))
+        piece = piece[: len(piece) // 4 * 4]
         if not piece:
-            raise CorruptFile("it ended while it was read")
+            raise CorruptFile(f"it is cut within the data of HDU {hdu.number}")
         total = _add(total, _sum(piece))
-        size -= len(piece)
+        at += len(piece)
     return total
 
 

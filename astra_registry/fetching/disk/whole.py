@@ -48,11 +48,14 @@ def tells_its_end(name: str) -> bool:
     return bool(_FITS.search(name)) or suffix.lower() in _PACKED or bool(_FITS.search(stem))
 
 
-def check(path: str, name: str | None = None, *, file: int | None = None) -> None:
+def check(
+    path: str, name: str | None = None, *, file: int | None = None, on_hdu: Callable[[Reading, Hdu], None] | None = None
+) -> None:
     """Raise CorruptFile, which says what is wrong, unless the file at ``path`` is whole.
 
     ``name`` is what it will be called when it lies there under another name; its endings tell what it has to be.
-    ``file`` is a descriptor of it, where one is open already.
+    ``file`` is a descriptor of it, where one is open already. ``on_hdu`` sees each HDU of a FITS file as it is passed,
+    with what reads the file, unpacked: from the HDU's data forwards, for going back unpacks it anew.
     """
     name = os.path.basename(path) if name is None else name
     with contextlib.ExitStack() as closing:
@@ -71,9 +74,9 @@ def check(path: str, name: str | None = None, *, file: int | None = None) -> Non
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
             packed = closing.enter_context(open(file, "rb", buffering=0, closefd=False))
             packed.seek(0)
-            _check_packed(importlib.import_module(module).open(packed), is_fits=bool(_FITS.search(stem)))
+            _check_packed(importlib.import_module(module).open(packed), is_fits=bool(_FITS.search(stem)), on_hdu=on_hdu)
         elif _FITS.search(name):
-            _walk(read, os.fstat(file).st_size)
+            _walk(read, os.fstat(file).st_size, on_hdu)
         elif lowered in _BEGINNINGS:
             if not first.startswith(_BEGINNINGS[lowered]):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
@@ -108,11 +111,11 @@ def _nature(first: bytes) -> str:
     return f"something that begins with {first[:16]!r}"
 
 
-def _check_packed(stream: BinaryIO, *, is_fits: bool) -> None:
+def _check_packed(stream: BinaryIO, *, is_fits: bool, on_hdu: Callable[[Reading, Hdu], None] | None) -> None:
     try:
         with stream:
             if is_fits:
-                _walk(_unpacking(stream), None)
+                _walk(_unpacking(stream), None, on_hdu)
             while stream.read(_PIECE):
                 pass  # to the trailer, where the check sum is
     except CorruptFile:
@@ -171,9 +174,10 @@ def hdus(read: Reading, size: int | None) -> Iterator[Hdu]:
             raise CorruptFile(f"after HDU {number - 1} come bytes that are no HDU (at byte {position})")
 
 
-def _walk(read: Reading, size: int | None) -> None:
-    for _ in hdus(read, size):
-        pass
+def _walk(read: Reading, size: int | None, on_hdu: Callable[[Reading, Hdu], None] | None) -> None:
+    for hdu in hdus(read, size):
+        if on_hdu is not None:
+            on_hdu(read, hdu)
 
 
 def _header(read: Reading, position: int, block: bytes, number: int) -> bytes:
