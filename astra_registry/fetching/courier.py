@@ -138,6 +138,7 @@ class Courier:
                 _begin(part)
                 fetched, url = self._transfer(item, part, errand)
                 part.settle(fetched.mtime)
+                _refuse_a_link_to_itself(part)
                 part.place()
             except BaseException as error:
                 part.leave(keep=not _is_no_room(error))
@@ -256,7 +257,8 @@ class Courier:
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
-        whole.check(part.path, name, file=part.file)
+        # A link leads to a file that is not ours to write to.
+        whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
         listed = self._listings.sha1(url) if self._compares(item) else None
@@ -270,6 +272,8 @@ class Courier:
             raise CorruptFile(f"the server's file has {os.stat(part.path).st_size} bytes, the locked one {item.size}")
         if item.sha1 is not None and fetched.sha1 != item.sha1:
             raise CorruptFile(f"the server's file has the sha1 {fetched.sha1}, the locked one {item.sha1}")
+        if self._hosts.stop.is_set():
+            raise Stopped  # the line may have been cut while the server said what it lists
         return fetched
 
     # Hosts
@@ -301,6 +305,13 @@ def _begin(part: parts.Part) -> None:
         # Another process made the folder too, failed, and took it away while it was empty.
         os.makedirs(os.path.dirname(part.path), exist_ok=True)
         _ = part.file
+
+
+def _refuse_a_link_to_itself(part: parts.Part) -> None:
+    """Raise TransferFailed where a link would take the place of the very file that it leads to."""
+    there = os.path.lexists(part.target) and not os.path.islink(part.target)
+    if there and os.path.islink(part.path) and os.path.samefile(part.path, part.target):
+        raise TransferFailed("the file there is the one that a link would lead to: the archive is this folder itself")
 
 
 def whole_entry(item: Wanted) -> Entry | None:

@@ -39,6 +39,7 @@ _CHUNK = 250
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
 _PROGRESS_EVERY = 0.2  # seconds
+_PAGE_RETRIES = 2
 _END_WITHIN = 5.0  # seconds: whoever waits for a dead file system, or for a name server, cannot be woken
 
 
@@ -51,7 +52,7 @@ class Fetcher:
         keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
-        self.listings = Listings(self.http.get)
+        self.listings = Listings(self._page)
         self._comparing = Comparing(options.checksums, self._list_early)
         self._tally = Tally()
         self._courier = Courier(
@@ -220,6 +221,18 @@ class Fetcher:
             return os.stat(item.path).st_size > 0
         except (OSError, ValueError):
             return False
+
+    def _page(self, url: str) -> bytes:
+        """Return a small page, also from a server that stumbles once or twice: what it lists keeps bad files out."""
+        patience = Patience(min(_PAGE_RETRIES, self._options.retries))
+        while True:
+            try:
+                return self.http.get(url)
+            except Setback as setback:
+                wait = patience.wait_after(setback)
+                if wait is None:
+                    raise
+                self._hosts.sleep(wait)
 
     def head(self, url: str, *, public: bool) -> dict[str, str]:
         """Return the headers with which the server would send a file, trying as often as for the file itself."""

@@ -111,6 +111,23 @@ def test_a_listing_is_not_kept_waiting_by_the_files_that_wait_for_it(make_archiv
     assert sum(path.endswith(".fits") for path in asked[: asked.index(archive.sas.asked(".sha1sum")[0].path)]) <= 17
 
 
+def test_a_server_that_stumbles_over_its_listing_is_asked_again(make_archive: Callable[..., Archive]) -> None:
+    """What it lists has to be known before a file is believed."""
+    answers = iter([Fault(status=503)])
+
+    def stumbling(request: Request) -> Fault | None:
+        return next(answers, None) if request.path.endswith("/") else None
+
+    archive = make_archive(faults=stumbling)
+    item = archive.add("dr17/stars/a.fits")
+    (archive.folder / "dr17/stars/anything.sha1sum").write_text(f"{'0' * 40}  a.fits\n")
+
+    [result] = archive.fetch([item], checksums="always", retries=1)
+
+    assert result.status == "failed"
+    assert "the server lists" in str(result.error)
+
+
 def test_every_fetched_file_has_its_sha1(archive: Archive) -> None:
     [item] = archive.add_some(1)
 

@@ -85,7 +85,8 @@ class Part:
     def file(self) -> int:
         """The descriptor to write with, opened when first asked for."""
         if self._file is None:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # Never through a link, as a mounted archive is linked: what it leads to is not ours.
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             with contextlib.suppress(OSError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self._file
@@ -131,6 +132,8 @@ class Part:
 
     def restart(self) -> None:
         """Forget everything: the next byte is the first."""
+        if self._file is None and os.path.islink(self.path):
+            os.remove(self.path)
         if not self.is_empty:
             os.ftruncate(self.file, 0)
             self.is_empty = True

@@ -201,6 +201,7 @@ class RsyncTransport:
             "--from0",
             "--times",
             "--copy-links",
+            "--chmod=F+rw",  # else a file that nobody may write to at the server cannot be given its date here
             "--no-motd",
             f"--partial-dir={_PARTIAL}",
             f"--timeout={max(1, round(self._timeout))}",
