@@ -45,6 +45,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
     sources = {source: options.pop(source) for source in _SOURCES}
+    read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
     line = ProgressLine(sys.stderr)
     if options.pop("login"):
@@ -52,7 +53,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     if exporting:
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
-    keeping = Keeping(report, lock)
+    keeping = Keeping(report, lock, read)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
         planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:

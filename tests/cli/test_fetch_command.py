@@ -163,6 +163,32 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
     assert "there is no folder" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("apStar --release dr13 --from stars.csv --report ./stars.csv", "--report and --from are the same file: './st"),
+        ("apStar --release dr13 --from stars.csv --report o.ecsv --lock o.ecsv", "--lock and --report are the same"),
+        ("--urls stars.csv --lock a.link", "--lock and --urls are the same file: 'a.link'"),
+        ("--paths stars.csv --report stars.csv", "--report and --paths are the same file: 'stars.csv'"),
+        ("--locked stars.csv --lock stars.csv", "--lock and --locked are the same file: 'stars.csv'"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read_or_written_besides(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = (DATA / "tables" / "stars.csv").read_text()
+    Path("stars.csv").write_text(table)
+    os.symlink("stars.csv", "a.link")
+
+    ran = cli("fetch", *words.split())
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert told in ran.err
+    assert Path("stars.csv").read_text() == table
+    assert not os.path.exists("o.ecsv")
+
+
 @pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])
 def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetched(
     cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
