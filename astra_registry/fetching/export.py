@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from astra_registry.errors import BadValue, TransferFailed
 from astra_registry.fetching.transports.credentials import is_public
-from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.transports.rsync import SDSS_RSYNC, Source
 from astra_registry.fetching.wanted import Seen, Wanted
 
@@ -24,18 +24,18 @@ def export(items: Iterable[Wanted], style: str, on_left_out: _LeftOut = lambda i
     ``on_left_out`` is called with an item that cannot be in the list, and the reason.
 
     ``urls``: one a line. ``aria2``: for ``aria2c -i FILE``; further locations as its alternatives. ``curl``: for
-    ``curl -Z -K FILE``. ``rsync``: a shell script, one command a folder of the server's top. For what is
-    not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
+    ``curl -Z -K FILE``, of curl 7.83 at least. ``rsync``: a shell script, one command a folder of the server's top.
+    For what is not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
     """
     if style not in FORMATS:
         raise BadValue(f"there is no export {style!r}; there are {', '.join(FORMATS)}")
     usable = _usable(items, on_left_out)
     if style == "rsync":
         return _rsync(usable, on_left_out)
-    write = {"urls": _urls, "aria2": _aria2, "curl": _curl}[style]
-    # Without the first, curl keeps a page that says "404" under the file's name.
-    before = ("fail", "create-dirs") if style == "curl" else ()
-    return itertools.chain(before, (line for item in usable for line in write(item)))
+    if style == "curl":
+        return _curl(usable)
+    write = {"urls": _urls, "aria2": _aria2}[style]
+    return (line for item in usable for line in write(item))
 
 
 def _usable(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[Wanted]:
@@ -56,10 +56,28 @@ def _aria2(item: Wanted) -> tuple[str, ...]:
     return "\t".join(map(without_password, item.urls)), f"  dir={folder}", f"  out={name}"
 
 
-def _curl(item: Wanted) -> tuple[str, ...]:
+# Without the first, curl keeps a page that says "404" under the file's name; without the second, what came until a
+# server hung up.
+_ALWAYS = ("fail", "remove-on-error", "create-dirs", "remote-time")
+
+
+def _curl(items: Iterable[Wanted]) -> Iterator[str]:
+    # curl takes an option for all transfers, before it and after it, up to the next `next`.
+    for number, (logs_in, members) in enumerate(itertools.groupby(items, _logs_in)):
+        yield from (*(("next",) if number else ()), *_ALWAYS, *(("netrc-optional",) if logs_in else ()))
+        for item in members:
+            yield f"url = {_quoted(without_password(item.urls[0]))}"
+            yield f"output = {_quoted(item.path)}"
+
+
+def _logs_in(item: Wanted) -> bool:
+    """Whether a file is not everybody's, and nobody on the way could read the password."""
     url = item.urls[0]
-    login = () if is_public(url, item.product) else ("netrc-optional",)
-    return *login, f"url = {_quoted(without_password(url))}", f"output = {_quoted(item.path)}"
+    try:
+        origin, _ = split(url)
+    except TransferFailed:
+        return False
+    return (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
 
 
 def _quoted(text: str) -> str:

@@ -294,6 +294,24 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     assert not os.path.exists(none.path)
 
 
+def test_curl_logs_in_for_what_is_not_public_and_keeps_only_what_is_whole(archive: Archive, tmp_path: Path) -> None:
+    files = ("dr17/a.fits", "sdsswork/b.fits", "dr17/c.fits", "dr17/cut.fits")
+    items = [archive.add(location) for location in files]
+    os.utime(archive.folder / files[0], (1e9, 1e9))
+    archive.sas.faults = lambda request: Fault(cut_after=3000) if "cut" in request.path else None
+    netrc, config = tmp_path / ".netrc", tmp_path / "curl.txt"
+    netrc.write_text("machine 127.0.0.1 login me password s3cret\n")
+    config.write_text("\n".join(export(items, "curl")) + "\n")
+
+    subprocess.run(["curl", "-s", "-Z", "-K", str(config)], check=False, env={**os.environ, "HOME": str(tmp_path)})
+
+    asked = {(request.path, "authorization" in request.headers) for request in archive.sas.requests}
+    assert asked == {(f"/sas/{location}", location == "sdsswork/b.fits") for location in files}
+    assert all(map(archive.right, items[:-1]))
+    assert not os.path.exists(items[-1].path)
+    assert os.path.getmtime(items[0].path) == 1e9
+
+
 def test_an_export_has_each_file_once_and_tells_what_it_leaves_out() -> None:
     item = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), "/sas/dr17/a.fits")
     renamed = Wanted(item.urls, "/sas/mine.fits")
@@ -345,8 +363,9 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
         f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END' || failed=$?",
         f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END' || failed=$?",
     ]
-    told = [list(export([item], "curl")) for item in (private, public)]
-    assert [("netrc-optional" in lines) for lines in told] == [True, False]
+    open_line = Wanted(("http://data.sdss5.org/sas/sdsswork/a.fits",), f"{tmp_path}/sdsswork/b.fits")
+    told = [list(export([item], "curl")) for item in (private, public, open_line)]
+    assert [("netrc-optional" in lines) for lines in told] == [True, False, False]
 
 
 @pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet", "feather"])
