@@ -53,7 +53,14 @@ def _urls(item: Wanted) -> tuple[str, ...]:
 
 def _aria2(item: Wanted) -> tuple[str, ...]:
     folder, name = os.path.split(item.path)
-    return "\t".join(map(without_password, item.urls)), f"  dir={folder}", f"  out={name}"
+    # Without the last two, a second run brings each file again, as star.1.fits.
+    return (
+        "\t".join(map(without_password, item.urls)),
+        f"  dir={folder}",
+        f"  out={name}",
+        "  auto-file-renaming=false",
+        "  continue=true",
+    )
 
 
 # Without the first, curl keeps a page that says "404" under the file's name; without the second, what came until a

@@ -282,6 +282,8 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
         "\t".join(further.urls),
         f"  dir={os.path.dirname(item.path)}",
         f"  out={os.path.basename(item.path)}",
+        "  auto-file-renaming=false",
+        "  continue=true",
     ]
     with pytest.raises(BadValue, match="urls, aria2, curl, rsync"):
         export([item], "wget")
@@ -341,6 +343,21 @@ if shutil.which("aria2c"):
 
         assert all(map(archive.right, items[:-1]))
         assert Path(elsewhere.path).read_bytes() == Path(items[0].path).read_bytes()
+
+    def test_aria2_brings_what_lacks_of_an_earlier_run_and_nothing_twice(archive: Archive, tmp_path: Path) -> None:
+        items = archive.add_some(3)
+        listing = tmp_path / "aria2.txt"
+        listing.write_text("\n".join(export(items, "aria2")) + "\n")
+        command = ["aria2c", "-q", "-i", str(listing)]
+        subprocess.run(command, check=True, env={**os.environ, "HOME": str(tmp_path)})
+        there, whole = archive.here_now(), os.stat(items[0].path)
+        os.truncate(items[1].path, 5000)
+
+        subprocess.run(command, check=True, env={**os.environ, "HOME": str(tmp_path)})
+
+        assert archive.here_now() == there
+        assert all(map(archive.right, items))
+        assert os.stat(items[0].path).st_mtime_ns == whole.st_mtime_ns
 
 
 def test_an_export_for_rsync_leaves_out_what_it_cannot_name(tmp_path: Path) -> None:
