@@ -91,12 +91,17 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+# Modes are what the umask says: a folder that nobody may write to on the server would take no later file here. Even
+# without --perms rsync makes new folders as the server has them. What was cut off keeps out of the way of its name.
+_RSYNC = "rsync --times --copy-links --chmod=ugo=rwX --partial-dir=.rsync-partial --files-from=-"
+
+
 def _rsync(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[str]:
     yield "#!/bin/sh"
     yield "failed=0"
     for (server, base), members in itertools.groupby(_by_rsync(items, on_left_out), key=lambda member: member[0]):
         yield f"mkdir -p {shlex.quote(base)}"
-        yield f"rsync -a --files-from=- {shlex.quote(server)} {shlex.quote(base)} <<'END' || failed=$?"
+        yield f"{_RSYNC} {shlex.quote(server)} {shlex.quote(base)} <<'END' || failed=$?"
         for _, path in members:
             # rsync takes lines that begin so for comments, and the shell that one for the end.
             yield f"./{path}" if path.startswith(("#", ";")) or path == "END" else path
