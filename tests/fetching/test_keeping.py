@@ -273,6 +273,18 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert plan(iter(mounted), Options()).bytes == made.bytes
 
 
+def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive: Archive) -> None:
+    items = [
+        archive.add(f"dr17/{n:03}.bin", b"x" * 1000) if n % 10 == 0 else archive.wanted(f"dr17/{n:03}.bin")
+        for n in range(100)
+    ]
+
+    made = plan(iter(items), Options(remote_base=archive.sas.url, timeout=10), ask=20)
+
+    assert (made.asked, made.known, made.missing) == (20, 2, 18)
+    assert made.bytes == 10_000
+
+
 def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> None:
     item = archive.add('dr17/a "b".fits')
     further = Wanted((*item.urls, "http://mirror/sas/dr17/x.fits"), item.path)
