@@ -80,12 +80,21 @@ def _groups(
     usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
         return {(product, release): usable}
-    products = part[told["product"]] if "product" in told else [product] * part.size
+    products = list(map(_name_in, part[told["product"]])) if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in usable:
         groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
+
+
+def _name_in(cell: Any) -> Any:
+    """Return the product's name in a cell without what pads it: None for a cell that is masked or empty."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, str):
+        cell = cell.strip("\0 \t\r\n")
+    return None if cell is MASKED or cell == "" else cell
 
 
 def _batches(
@@ -99,8 +108,8 @@ def _batches(
 ) -> Iterator[DataProduct | UnusableRow]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
-        if name is MASKED:
-            raise BadValue("its product is masked")
+        if name is None:
+            raise BadValue("its product is masked or empty")
         cls = registry[name]
         wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:
