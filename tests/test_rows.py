@@ -119,3 +119,28 @@ def test_a_row_with_a_blank_for_its_product_says_so() -> None:
 
     assert visit.fiber == 1
     assert [str(row) for row in unusable] == [f"row {n}: its product is masked or empty" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("release", ["dr17", None])
+def test_a_row_of_another_product_than_the_one_that_was_named_cannot_be_used(release: str | None) -> None:
+    """A masked cell leaves it to the name."""
+    table = {**VISITS, "release": ["dr17"] * 3, "product": ["apVisit ", "apStar", None]}
+
+    made = list(products_of(table, registry, product="apVisit", release=release))
+
+    assert [str(row) for row in made if isinstance(row, UnusableRow)] == [
+        "row 1: its product is 'apStar', not 'apVisit'"
+    ]
+    visits = [visit for batch in made if not isinstance(batch, UnusableRow) for visit in batch.get_batch_tasks()]
+    assert [visit.fiber for visit in visits] == [1, 3]
+
+
+def test_a_row_may_name_no_product_at_all_and_is_told_as_one_that_is_another() -> None:
+    table = {**VISITS, "product": ["apVisit", "a galaxy", 7]}
+
+    _, *unusable = products_of(table, registry, product="apVisit", release="dr17")
+
+    assert [str(row) for row in unusable] == [
+        "row 1: its product is 'a galaxy', not 'apVisit'",
+        "row 2: its product is 7, not 'apVisit'",
+    ]
