@@ -15,7 +15,7 @@ from astra_registry.fetching import FetchResult
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import Locking
 from astra_registry.settings import setting
-from astra_registry.tables.writing import format_of
+from astra_registry.tables.writing import check_writable
 
 
 class Keeping:
@@ -25,7 +25,7 @@ class Keeping:
         """``sources`` are the files that the run reads, by the option that names each."""
         _refuse_one_file_twice({"--report": report, "--lock": lock}, sources)
         if report:
-            format_of(report)
+            check_writable(report)
         for file in filter(None, (report, lock)):
             if (obstacle := _obstacle_to(file)) is not None:
                 raise BadValue(f"'{file}' cannot be written: {obstacle}")

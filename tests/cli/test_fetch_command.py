@@ -189,6 +189,24 @@ def test_nothing_is_written_over_what_is_read_or_written_besides(
     assert not os.path.exists("o.ecsv")
 
 
+@pytest.mark.parametrize(
+    ("ending", "package", "told"),
+    [
+        *((ending, "pyarrow", "pip install 'astra-registry[parquet]'") for ending in ("parquet", "feather", "orc")),
+        ("h5", "h5py", "HDF5 needs h5py, which is not installed"),
+    ],
+)
+def test_a_report_that_nothing_here_could_write_is_refused_before_anything_is_asked(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, package: str, told: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # what Python finds when a package is not there
+
+    ran = cli("fetch", *STARS, "--report", tmp_path / f"out.{ending}")
+
+    assert (ran.code != 0, sas.requests) == (True, [])
+    assert told in ran.err
+
+
 @pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])
 def test_a_lock_file_that_cannot_be_written_is_refused_before_anything_is_fetched(
     cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
