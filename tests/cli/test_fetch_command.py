@@ -123,6 +123,16 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
     assert not list(sas_base_dir.rglob("*.fits"))
 
 
+@pytest.mark.parametrize("option", ["--report", "--lock"])
+def test_a_dry_run_is_not_asked_for_a_file_of_what_was_fetched(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+) -> None:
+    ran = cli("fetch", *STARS, "--dry-run", option, tmp_path / "out.ecsv")
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert "--dry-run writes no report and no lock file" in ran.err
+
+
 def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     for _ in range(2):
         cli("fetch", *STARS, "--report", tmp_path / "out.ecsv")
