@@ -16,7 +16,7 @@ import click
 
 from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
-from astra_registry.cli.products import ProductGroup, existing, made, transport_names
+from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
@@ -108,6 +108,8 @@ def asked_for(
         raise BadValue("--from, --urls, --paths and --locked: one of them at a time")
     if name is not None and (locked or urls or paths):
         raise BadValue("a lock file, or a list of URLs or paths, tells the products by itself: leave the product out")
+    if release is not None and (locked or urls or paths):
+        raise BadValue("a lock file, or a list of URLs or paths, tells the releases by itself: leave the release out")
     if locked:
         base = setting("remote_base")
         return (file.wanted(sas_base_dir=setting("sas_base_dir"), remote_base=base) for file in read_lock(locked))
@@ -216,15 +218,18 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 
 
-def without_product(**options: Any) -> None:
+def without_product(release: str | None, **options: Any) -> None:
     """Fetch what a table, a list or a lock file names."""
-    fetch(None, {}, release=None, **options)
+    fetch(None, {}, release=release, **options)
 
 
 command = ProductGroup(
     "fetch",
     run=fetch,
     without_product=without_product,
+    options_without_product=[
+        click.Option(["--release"], type=ReleaseType(), metavar="R", help="The release of all rows of --from TABLE.")
+    ],
     options=[
         click.Option(["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."),
         click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),

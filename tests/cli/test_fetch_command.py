@@ -103,6 +103,26 @@ def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp
     assert ["nothing" in str(line["error"]) for line in ran.json_lines if line["status"] == "failed"] == [True]
 
 
+def test_rows_that_tell_their_products_may_have_one_release_from_the_command_line(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    table = tmp_path / "mixed.csv"
+    table.write_text("product,telescope,field,obj\napStar,apo25m,4587,2M03290406+3117075\n")
+
+    ran = cli("fetch", "--release", "dr13", "--from", table, "--json")
+
+    assert [(line["status"], line["release"]) for line in ran.json_lines] == [("fetched", "dr13")]
+
+
+@pytest.mark.parametrize("source", ["--locked", "--urls", "--paths"])
+def test_a_release_beside_a_list_that_tells_the_releases_is_refused(cli: Cli, tmp_path: Path, source: str) -> None:
+    (tmp_path / "list").write_text("")
+
+    ran = cli("fetch", "--release", "dr13", source, tmp_path / "list")
+
+    assert (ran.code, "leave the release out" in ran.err) == (2, True)
+
+
 def test_a_masked_product_or_release_is_its_rows_failure(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     masked = {"product": [0, 1, 0], "release": [0, 0, 1]}
     columns = {"product": ["apStar"] * 3, "release": ["dr13"] * 3}
