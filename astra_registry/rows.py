@@ -35,7 +35,8 @@ def products_of(
     """Yield batches of products, and an UnusableRow for each row that none can be made of.
 
     The table is read in parts, so that its length does not matter. Without `product` or `release` its columns of
-    those names tell them, row by row. Raises BadTable when the table cannot be used at all.
+    those names tell them, row by row; with `product`, a row that tells another one cannot be used. Raises BadTable
+    when the table cannot be used at all.
     """
     told: dict[str, str] = {}
 
@@ -47,15 +48,21 @@ def products_of(
             told.pop("release", None)
         if product is None:
             return names  # each row has its own needs
-        told.pop("product", None)
         cls = registry[product]
-        return names if "release" in told else _columns_of(cls, release, names, table, constants)
+        if "product" in cls.wanted_columns(constants):
+            told.pop("product", None)  # it is a parameter
+        if "release" in told:
+            return names
+        return list(dict.fromkeys([*_columns_of(cls, release, names, table, constants), *told.values()]))
 
     first = 0
     for part in iter_columns(table, columns=needed, rows=_TOGETHER, ragged=True):
         yield from (UnusableRow(first + row, f"it {fault}") for row, fault in part.ragged.items())
         for (name, its_release), rows in _groups(part, told, product, release).items():
-            yield from _batches(registry, name, its_release, part, rows, first, constants)
+            if product is None or _is_of(registry, name, product):
+                yield from _batches(registry, product or name, its_release, part, rows, first, constants)
+            else:
+                yield from (UnusableRow(first + row, f"its product is {name!r}, not {product!r}") for row in rows)
         first += part.size
 
 
@@ -80,12 +87,28 @@ def _groups(
     usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
         return {(product, release): usable}
-    products = part[told["product"]] if "product" in told else [product] * part.size
+    products = list(map(_name_in, part[told["product"]])) if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in usable:
         groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
+
+
+def _name_in(cell: Any) -> Any:
+    """Return the product's name in a cell without what pads it: None for a cell that is masked or empty."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, str):
+        cell = cell.strip("\0 \t\r\n")
+    return None if cell is MASKED or cell == "" else cell
+
+
+def _is_of(registry: Registry, name: Any, product: str) -> bool:
+    """Whether a cell, if it is not empty, names the product, maybe by another of its names."""
+    if name is None or name == product:
+        return True
+    return name in registry and registry.declaration(name).name == registry.declaration(product).name
 
 
 def _batches(
@@ -99,14 +122,14 @@ def _batches(
 ) -> Iterator[DataProduct | UnusableRow]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
-        if name is MASKED:
-            raise BadValue("its product is masked")
+        if name is None:
+            raise BadValue("its product is masked or empty")
         cls = registry[name]
         wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:
         yield from (UnusableRow(first + row, error) for row in rows)
         return
-    everything = isinstance(rows, range) and len(rows) == part.size
+    everything = len(rows) == part.size
     columns = {
         parameter: part[column] if everything else [part[column][row] for row in rows]
         for parameter, column in wanted.items()

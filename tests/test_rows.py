@@ -25,6 +25,13 @@ TELESCOPE FIELD plateid MJD fiberid snr
 apo25m 000+02 5815 56396 212 unknown
 apo25m 000+02 5815 56396 301 10.5
 """
+VISITS = {
+    "telescope": ["apo25m"] * 3,
+    "field": ["000+02"] * 3,
+    "plate": ["5815"] * 3,
+    "mjd": [56396] * 3,
+    "fiber": [1, 2, 3],
+}
 
 
 def test_columns_that_a_product_does_not_take_are_not_read(tmp_path: Path) -> None:
@@ -94,3 +101,46 @@ def test_a_table_that_cannot_be_used_is_refused_before_its_first_row(tmp_path: P
     for columns in ({"release": ["dr17"]}, {"mjd": [56396]}):
         with pytest.raises(UnknownProduct):
             next(products_of(columns, registry, product="apVist"))
+
+
+@pytest.mark.parametrize("spelled", ["apVisit ", b"apVisit \0", "\tapVisit"])
+def test_what_pads_the_name_of_a_product_is_no_part_of_it(spelled: object) -> None:
+    table = {**VISITS, "release": ["dr17"] * 3, "product": ["apVisit", spelled, "apVisit"]}
+
+    (batch,) = products_of(table, registry)
+
+    assert list(batch.fiber) == [1, 2, 3]
+
+
+def test_a_row_with_a_blank_for_its_product_says_so() -> None:
+    table = {**VISITS, "release": ["dr17"] * 3, "product": ["apVisit", "  ", None]}
+
+    visit, *unusable = products_of(table, registry)
+
+    assert visit.fiber == 1
+    assert [str(row) for row in unusable] == [f"row {n}: its product is masked or empty" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("release", ["dr17", None])
+def test_a_row_of_another_product_than_the_one_that_was_named_cannot_be_used(release: str | None) -> None:
+    """A masked cell leaves it to the name."""
+    table = {**VISITS, "release": ["dr17"] * 3, "product": ["apVisit ", "apStar", None]}
+
+    made = list(products_of(table, registry, product="apVisit", release=release))
+
+    assert [str(row) for row in made if isinstance(row, UnusableRow)] == [
+        "row 1: its product is 'apStar', not 'apVisit'"
+    ]
+    visits = [visit for batch in made if not isinstance(batch, UnusableRow) for visit in batch.get_batch_tasks()]
+    assert [visit.fiber for visit in visits] == [1, 3]
+
+
+def test_a_row_may_name_no_product_at_all_and_is_told_as_one_that_is_another() -> None:
+    table = {**VISITS, "product": ["apVisit", "a galaxy", 7]}
+
+    _, *unusable = products_of(table, registry, product="apVisit", release="dr17")
+
+    assert [str(row) for row in unusable] == [
+        "row 1: its product is 'a galaxy', not 'apVisit'",
+        "row 2: its product is 7, not 'apVisit'",
+    ]

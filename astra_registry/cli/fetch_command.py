@@ -16,7 +16,7 @@ import click
 
 from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
-from astra_registry.cli.products import ProductGroup, existing, made, transport_names
+from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
 from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
@@ -44,7 +44,10 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
 def _fetch(name: str | None, given: dict[str, Any], release: str | None, **options: Any) -> None:
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
+    if dry_run and (report or lock):
+        raise BadValue("--dry-run writes no report and no lock file")
     sources = {source: options.pop(source) for source in _SOURCES}
+    read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
     line = ProgressLine(sys.stderr)
     if options.pop("login"):
@@ -52,7 +55,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     if exporting:
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
-    keeping = Keeping(report, lock)
+    keeping = Keeping(report, lock, read)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
         planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
         if dry_run:
@@ -105,6 +108,8 @@ def asked_for(
         raise BadValue("--from, --urls, --paths and --locked: one of them at a time")
     if name is not None and (locked or urls or paths):
         raise BadValue("a lock file, or a list of URLs or paths, tells the products by itself: leave the product out")
+    if release is not None and (locked or urls or paths):
+        raise BadValue("a lock file, or a list of URLs or paths, tells the releases by itself: leave the release out")
     if locked:
         base = setting("remote_base")
         return (file.wanted(sas_base_dir=setting("sas_base_dir"), remote_base=base) for file in read_lock(locked))
@@ -213,15 +218,18 @@ def _tell(result: FetchResult, counts: Counter[str]) -> None:
         click.echo("more failures: --report FILE or --json tells them all", err=True)
 
 
-def without_product(**options: Any) -> None:
+def without_product(release: str | None, **options: Any) -> None:
     """Fetch what a table, a list or a lock file names."""
-    fetch(None, {}, release=None, **options)
+    fetch(None, {}, release=release, **options)
 
 
 command = ProductGroup(
     "fetch",
     run=fetch,
     without_product=without_product,
+    options_without_product=[
+        click.Option(["--release"], type=ReleaseType(), metavar="R", help="The release of all rows of --from TABLE.")
+    ],
     options=[
         click.Option(["--from", "table"], metavar="TABLE", help="A table, a row a file; - is standard input."),
         click.Option(["--urls"], metavar="FILE", help="A list of URLs, one a line; - is standard input."),

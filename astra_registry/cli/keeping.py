@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -15,15 +15,17 @@ from astra_registry.fetching import FetchResult
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import Locking
 from astra_registry.settings import setting
-from astra_registry.tables.writing import format_of
+from astra_registry.tables.writing import check_writable
 
 
 class Keeping:
     """What came of the files so far. BadValue when what is asked for could not be written in the end."""
 
-    def __init__(self, report: str | None, lock: str | None) -> None:
+    def __init__(self, report: str | None, lock: str | None, sources: Mapping[str, str | None]) -> None:
+        """``sources`` are the files that the run reads, by the option that names each."""
+        _refuse_one_file_twice({"--report": report, "--lock": lock}, sources)
         if report:
-            format_of(report)
+            check_writable(report)
         for file in filter(None, (report, lock)):
             if (obstacle := _obstacle_to(file)) is not None:
                 raise BadValue(f"'{file}' cannot be written: {obstacle}")
@@ -60,6 +62,17 @@ class Keeping:
             locked = self._locking.write(self._lock) if ended else self._count
         if locked < self._count:
             click.echo(f"{self._lock} holds {locked:,} of {self._count:,} files: those that are here", err=True)
+
+
+def _refuse_one_file_twice(written: Mapping[str, str | None], read: Mapping[str, str | None]) -> None:
+    """Raise BadValue when a file would be written over what the run reads, or over another that it writes."""
+    taken = {os.path.realpath(file): option for option, file in read.items() if file and file != "-"}
+    for option, file in written.items():
+        if not file:
+            continue
+        other = taken.setdefault(os.path.realpath(file), option)
+        if other != option:
+            raise BadValue(f"{option} and {other} are the same file: '{file}'")
 
 
 def _obstacle_to(file: str) -> str | None:

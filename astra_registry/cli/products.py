@@ -25,6 +25,7 @@ PLACES = (
     click.Option(["--sas-base-dir"], metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR."),
     click.Option(["--remote-base"], metavar="URL", help="A server in the place of the SDSS one."),
 )
+_THEIR_PLACE = "a product's release and parameters come after its name"
 
 
 class ReleaseType(click.ParamType):  # type: ignore[type-arg]  # an older click has no type there
@@ -84,14 +85,16 @@ class ProductGroup(click.Group):
         run: Callable[..., Any],
         options: Sequence[click.Option] = (),
         without_product: Callable[..., Any] | None = None,
+        options_without_product: Sequence[click.Option] = (),
         **attributes: Any,
     ) -> None:
         self._run = run
+        self._only_without = options_without_product
         self._options = [*options, *PLACES]
         self._without = without_product
         super().__init__(
             name,
-            params=[*self._options],
+            params=[*self._options, *options_without_product],
             callback=self._before,
             invoke_without_command=without_product is not None,
             no_args_is_help=without_product is None,
@@ -106,6 +109,9 @@ class ProductGroup(click.Group):
         if ctx.invoked_subcommand is None and self._without is not None:
             with places(options):
                 return self._without(**options)
+        for option in self._only_without:
+            if option.name in ctx.meta["before"]:
+                raise click.UsageError(f"No such option '{option.opts[0]}' before a product ({_THEIR_PLACE})", ctx)
         return None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -114,7 +120,7 @@ class ProductGroup(click.Group):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             told = error.format_message().rstrip(".")
-            raise click.UsageError(f"{told} (a product's release and parameters come after its name)", ctx) from None
+            raise click.UsageError(f"{told} ({_THEIR_PLACE})", ctx) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all installed products."""

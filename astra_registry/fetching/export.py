@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from astra_registry.errors import BadValue, TransferFailed
 from astra_registry.fetching.transports.credentials import is_public
-from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.transports.rsync import SDSS_RSYNC, Source
 from astra_registry.fetching.wanted import Seen, Wanted
 
@@ -24,18 +24,18 @@ def export(items: Iterable[Wanted], style: str, on_left_out: _LeftOut = lambda i
     ``on_left_out`` is called with an item that cannot be in the list, and the reason.
 
     ``urls``: one a line. ``aria2``: for ``aria2c -i FILE``; further locations as its alternatives. ``curl``: for
-    ``curl -Z -K FILE``. ``rsync``: a shell script, one command a folder of the server's top. For what is
-    not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
+    ``curl -Z -K FILE``, of curl 7.83 at least. ``rsync``: a shell script, one command a folder of the server's top.
+    For what is not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
     """
     if style not in FORMATS:
         raise BadValue(f"there is no export {style!r}; there are {', '.join(FORMATS)}")
     usable = _usable(items, on_left_out)
     if style == "rsync":
         return _rsync(usable, on_left_out)
-    write = {"urls": _urls, "aria2": _aria2, "curl": _curl}[style]
-    # Without the first, curl keeps a page that says "404" under the file's name.
-    before = ("fail", "create-dirs") if style == "curl" else ()
-    return itertools.chain(before, (line for item in usable for line in write(item)))
+    if style == "curl":
+        return _curl(usable)
+    write = {"urls": _urls, "aria2": _aria2}[style]
+    return (line for item in usable for line in write(item))
 
 
 def _usable(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[Wanted]:
@@ -53,17 +53,47 @@ def _urls(item: Wanted) -> tuple[str, ...]:
 
 def _aria2(item: Wanted) -> tuple[str, ...]:
     folder, name = os.path.split(item.path)
-    return "\t".join(map(without_password, item.urls)), f"  dir={folder}", f"  out={name}"
+    # Without the last two, a second run brings each file again, as star.1.fits.
+    return (
+        "\t".join(map(without_password, item.urls)),
+        f"  dir={folder}",
+        f"  out={name}",
+        "  auto-file-renaming=false",
+        "  continue=true",
+    )
 
 
-def _curl(item: Wanted) -> tuple[str, ...]:
+# Without the first, curl keeps a page that says "404" under the file's name; without the second, what came until a
+# server hung up.
+_ALWAYS = ("fail", "remove-on-error", "create-dirs", "remote-time")
+
+
+def _curl(items: Iterable[Wanted]) -> Iterator[str]:
+    # curl takes an option for all transfers, before it and after it, up to the next `next`.
+    for number, (logs_in, members) in enumerate(itertools.groupby(items, _logs_in)):
+        yield from (*(("next",) if number else ()), *_ALWAYS, *(("netrc-optional",) if logs_in else ()))
+        for item in members:
+            yield f"url = {_quoted(without_password(item.urls[0]))}"
+            yield f"output = {_quoted(item.path)}"
+
+
+def _logs_in(item: Wanted) -> bool:
+    """Whether a file is not everybody's, and nobody on the way could read the password."""
     url = item.urls[0]
-    login = () if is_public(url, item.product) else ("netrc-optional",)
-    return *login, f"url = {_quoted(without_password(url))}", f"output = {_quoted(item.path)}"
+    try:
+        origin, _ = split(url)
+    except TransferFailed:
+        return False
+    return (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# Modes are what the umask says: a folder that nobody may write to on the server would take no later file here. Even
+# without --perms rsync makes new folders as the server has them. What was cut off keeps out of the way of its name.
+_RSYNC = "rsync --times --copy-links --chmod=ugo=rwX --partial-dir=.rsync-partial --files-from=-"
 
 
 def _rsync(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[str]:
@@ -71,7 +101,7 @@ def _rsync(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[str]:
     yield "failed=0"
     for (server, base), members in itertools.groupby(_by_rsync(items, on_left_out), key=lambda member: member[0]):
         yield f"mkdir -p {shlex.quote(base)}"
-        yield f"rsync -a --files-from=- {shlex.quote(server)} {shlex.quote(base)} <<'END' || failed=$?"
+        yield f"{_RSYNC} {shlex.quote(server)} {shlex.quote(base)} <<'END' || failed=$?"
         for _, path in members:
             # rsync takes lines that begin so for comments, and the shell that one for the end.
             yield f"./{path}" if path.startswith(("#", ";")) or path == "END" else path

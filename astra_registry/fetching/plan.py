@@ -48,11 +48,10 @@ class Plan:
             return 0
         if not self.known:
             return None
-        return (
-            round(self.known_bytes * (self.to_fetch - self.missing) / self.known)
-            if self.is_estimate
-            else self.known_bytes
-        )
+        if not self.is_estimate:
+            return self.known_bytes
+        # What was not asked for lacks on the server as often as what was.
+        return round(self.known_bytes * self.to_fetch / (self.known + self.missing))
 
     @property
     def is_estimate(self) -> bool:

@@ -68,8 +68,8 @@ def write(table: Any, path: str, kind: str) -> None:
 
 
 def check_installed() -> None:
-    """Raise MissingExtra when astropy could not write Parquet."""
-    _arrow("writing Parquet")
+    """Raise MissingExtra when Parquet, Feather and ORC could not be written."""
+    _arrow("writing Parquet, Feather and ORC")
 
 
 def _arrow(what: str) -> Any:

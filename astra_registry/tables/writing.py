@@ -115,6 +115,18 @@ def format_of(path: str | os.PathLike[str]) -> tuple[str, str]:
     raise BadTable(f"no format of tables is known for {os.fspath(path)!r}; it may end in {', '.join(_FORMATS)}")
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise BadTable, or MissingExtra, when no table could be written under a name: for the sake of long runs."""
+    _, kind = format_of(path)
+    if kind in ("parquet", "feather", "orc"):
+        arrow.check_installed()
+    if kind == "hdf5":
+        try:
+            import h5py  # noqa: F401
+        except ImportError:
+            raise BadTable(f"{os.fspath(path)!r} cannot be written: HDF5 needs h5py, which is not installed") from None
+
+
 def _write_text(table: Any, path: str, delimiter: str) -> None:
     columns: Mapping[str, Sequence[Any]] = table
     if hasattr(table, "colnames"):

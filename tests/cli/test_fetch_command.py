@@ -103,6 +103,26 @@ def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp
     assert ["nothing" in str(line["error"]) for line in ran.json_lines if line["status"] == "failed"] == [True]
 
 
+def test_rows_that_tell_their_products_may_have_one_release_from_the_command_line(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path
+) -> None:
+    table = tmp_path / "mixed.csv"
+    table.write_text("product,telescope,field,obj\napStar,apo25m,4587,2M03290406+3117075\n")
+
+    ran = cli("fetch", "--release", "dr13", "--from", table, "--json")
+
+    assert [(line["status"], line["release"]) for line in ran.json_lines] == [("fetched", "dr13")]
+
+
+@pytest.mark.parametrize("source", ["--locked", "--urls", "--paths"])
+def test_a_release_beside_a_list_that_tells_the_releases_is_refused(cli: Cli, tmp_path: Path, source: str) -> None:
+    (tmp_path / "list").write_text("")
+
+    ran = cli("fetch", "--release", "dr13", source, tmp_path / "list")
+
+    assert (ran.code, "leave the release out" in ran.err) == (2, True)
+
+
 def test_a_masked_product_or_release_is_its_rows_failure(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     masked = {"product": [0, 1, 0], "release": [0, 0, 1]}
     columns = {"product": ["apStar"] * 3, "release": ["dr13"] * 3}
@@ -121,6 +141,16 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
     assert "2 files, 0 here already, 2 to fetch, 1.5 MB" in ran.out
     assert cli("fetch", *STARS, "--dry-run", "--json").data["known_bytes"] == 1_465_920
     assert not list(sas_base_dir.rglob("*.fits"))
+
+
+@pytest.mark.parametrize("option", ["--report", "--lock"])
+def test_a_dry_run_is_not_asked_for_a_file_of_what_was_fetched(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+) -> None:
+    ran = cli("fetch", *STARS, "--dry-run", option, tmp_path / "out.ecsv")
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert "--dry-run writes no report and no lock file" in ran.err
 
 
 def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
@@ -161,6 +191,50 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_asked(
 
     assert (ran.code, sas.requests) == (2, [])
     assert "there is no folder" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("apStar --release dr13 --from stars.csv --report ./stars.csv", "--report and --from are the same file: './st"),
+        ("apStar --release dr13 --from stars.csv --report o.ecsv --lock o.ecsv", "--lock and --report are the same"),
+        ("--urls stars.csv --lock a.link", "--lock and --urls are the same file: 'a.link'"),
+        ("--paths stars.csv --report stars.csv", "--report and --paths are the same file: 'stars.csv'"),
+        ("--locked stars.csv --lock stars.csv", "--lock and --locked are the same file: 'stars.csv'"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read_or_written_besides(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = (DATA / "tables" / "stars.csv").read_text()
+    Path("stars.csv").write_text(table)
+    os.symlink("stars.csv", "a.link")
+
+    ran = cli("fetch", *words.split())
+
+    assert (ran.code, sas.requests) == (2, [])
+    assert told in ran.err
+    assert Path("stars.csv").read_text() == table
+    assert not os.path.exists("o.ecsv")
+
+
+@pytest.mark.parametrize(
+    ("ending", "package", "told"),
+    [
+        *((ending, "pyarrow", "pip install 'astra-registry[parquet]'") for ending in ("parquet", "feather", "orc")),
+        ("h5", "h5py", "HDF5 needs h5py, which is not installed"),
+    ],
+)
+def test_a_report_that_nothing_here_could_write_is_refused_before_anything_is_asked(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, package: str, told: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # what Python finds when a package is not there
+
+    ran = cli("fetch", *STARS, "--report", tmp_path / f"out.{ending}")
+
+    assert (ran.code != 0, sas.requests) == (True, [])
+    assert told in ran.err
 
 
 @pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])

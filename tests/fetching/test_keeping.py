@@ -410,6 +410,18 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert plan(iter(mounted), Options()).bytes == made.bytes
 
 
+def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive: Archive) -> None:
+    items = [
+        archive.add(f"dr17/{n:03}.bin", b"x" * 1000) if n % 10 == 0 else archive.wanted(f"dr17/{n:03}.bin")
+        for n in range(100)
+    ]
+
+    made = plan(iter(items), Options(remote_base=archive.sas.url, timeout=10), ask=20)
+
+    assert (made.asked, made.known, made.missing) == (20, 2, 18)
+    assert made.bytes == 10_000
+
+
 def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> None:
     item = archive.add('dr17/a "b".fits')
     further = Wanted((*item.urls, "http://mirror/sas/dr17/x.fits"), item.path)
@@ -419,6 +431,8 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
         "\t".join(further.urls),
         f"  dir={os.path.dirname(item.path)}",
         f"  out={os.path.basename(item.path)}",
+        "  auto-file-renaming=false",
+        "  continue=true",
     ]
     with pytest.raises(BadValue, match="urls, aria2, curl, rsync"):
         export([item], "wget")
@@ -429,6 +443,24 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
     subprocess.run(["curl", "-s", "-Z", "-K", str(config)], check=False)
     assert archive.right(item)
     assert not os.path.exists(none.path)
+
+
+def test_curl_logs_in_for_what_is_not_public_and_keeps_only_what_is_whole(archive: Archive, tmp_path: Path) -> None:
+    files = ("dr17/a.fits", "sdsswork/b.fits", "dr17/c.fits", "dr17/cut.fits")
+    items = [archive.add(location) for location in files]
+    os.utime(archive.folder / files[0], (1e9, 1e9))
+    archive.sas.faults = lambda request: Fault(cut_after=3000) if "cut" in request.path else None
+    netrc, config = tmp_path / ".netrc", tmp_path / "curl.txt"
+    netrc.write_text("machine 127.0.0.1 login me password s3cret\n")
+    config.write_text("\n".join(export(items, "curl")) + "\n")
+
+    subprocess.run(["curl", "-s", "-Z", "-K", str(config)], check=False, env={**os.environ, "HOME": str(tmp_path)})
+
+    asked = {(request.path, "authorization" in request.headers) for request in archive.sas.requests}
+    assert asked == {(f"/sas/{location}", location == "sdsswork/b.fits") for location in files}
+    assert all(map(archive.right, items[:-1]))
+    assert not os.path.exists(items[-1].path)
+    assert os.path.getmtime(items[0].path) == 1e9
 
 
 def test_an_export_has_each_file_once_and_tells_what_it_leaves_out() -> None:
@@ -461,6 +493,21 @@ if shutil.which("aria2c"):
         assert all(map(archive.right, items[:-1]))
         assert Path(elsewhere.path).read_bytes() == Path(items[0].path).read_bytes()
 
+    def test_aria2_brings_what_lacks_of_an_earlier_run_and_nothing_twice(archive: Archive, tmp_path: Path) -> None:
+        items = archive.add_some(3)
+        listing = tmp_path / "aria2.txt"
+        listing.write_text("\n".join(export(items, "aria2")) + "\n")
+        command = ["aria2c", "-q", "-i", str(listing)]
+        subprocess.run(command, check=True, env={**os.environ, "HOME": str(tmp_path)})
+        there, whole = archive.here_now(), os.stat(items[0].path)
+        os.truncate(items[1].path, 5000)
+
+        subprocess.run(command, check=True, env={**os.environ, "HOME": str(tmp_path)})
+
+        assert archive.here_now() == there
+        assert all(map(archive.right, items))
+        assert os.stat(items[0].path).st_mtime_ns == whole.st_mtime_ns
+
 
 def test_an_export_for_rsync_leaves_out_what_it_cannot_name(tmp_path: Path) -> None:
     """Here and on the server the path has to be the same, from a folder on."""
@@ -478,12 +525,13 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
     private = Wanted(("https://data.sdss5.org/sas/sdsswork/a.fits",), f"{tmp_path}/sdsswork/a.fits")
     public = Wanted(("https://data.sdss.org/sas/dr17/a.fits",), f"{tmp_path}/dr17/a.fits")
 
-    assert [line for line in export([private, public], "rsync") if line.startswith("rsync")] == [
-        f"rsync -a --files-from=- rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END' || failed=$?",
-        f"rsync -a --files-from=- rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END' || failed=$?",
+    assert [line.partition(" --files-from=- ")[2] for line in export([private, public], "rsync") if " --" in line] == [
+        f"rsync://sdss5@dtn.sdss.org/sdsswork/ {tmp_path}/sdsswork/ <<'END' || failed=$?",
+        f"rsync://dtn.sdss.org/dr17/ {tmp_path}/dr17/ <<'END' || failed=$?",
     ]
-    told = [list(export([item], "curl")) for item in (private, public)]
-    assert [("netrc-optional" in lines) for lines in told] == [True, False]
+    open_line = Wanted(("http://data.sdss5.org/sas/sdsswork/a.fits",), f"{tmp_path}/sdsswork/b.fits")
+    told = [list(export([item], "curl")) for item in (private, public, open_line)]
+    assert [("netrc-optional" in lines) for lines in told] == [True, False, False]
 
 
 @pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet", "feather"])

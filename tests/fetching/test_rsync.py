@@ -148,6 +148,29 @@ def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp
     assert all(map(archive.right, items))
 
 
+def test_what_the_exported_script_brings_can_be_added_to_though_the_server_s_folders_cannot(
+    archive: Archive, daemon: str, tmp_path: Path
+) -> None:
+    original = archive.folder / archive.add("dr17/stars/a.fits").path.partition("/sas/")[2]
+    original.chmod(0o400)
+    os.utime(original, (1e9, 1e9))
+    original.parent.chmod(0o555)
+    item = Wanted((f"{daemon}/dr17/stars/a.fits",), str(archive.here / "dr17/stars/a.fits"))
+    (tmp_path / "usual").mkdir()
+    (tmp_path / "usual/file").touch()
+    script = tmp_path / "bring.sh"
+    script.write_text("\n".join(export([item], "rsync")) + "\n")
+
+    subprocess.run(["sh", str(script)], check=True)
+    original.parent.chmod(0o755)
+
+    brought = Path(item.path)
+    assert archive.right(item)
+    assert brought.stat().st_mtime == 1e9
+    assert brought.parent.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert brought.stat().st_mode == (tmp_path / "usual/file").stat().st_mode
+
+
 def test_what_rsync_cannot_be_asked_for_is_told_without_a_password(archive: Archive) -> None:
     urls = [
         "rsync://me:pa55@[host/dr17/a.fits",
