@@ -45,7 +45,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
     if dry_run and (report or lock):
-        raise BadValue("--dry-run writes no report and no lock file")
+        raise BadValue("--dry-run writes no report and no lock file: leave --report and --lock out, or fetch")
     sources = {source: options.pop(source) for source in _SOURCES}
     read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
