@@ -174,29 +174,27 @@ class Courier:
         routes = self._routes(item)
         at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
         tried_in_a_row = 1
-        reached = 0
+        most = part.kept()  # bytes that a try could go on with, at the best of times
         before: bytes | None = None
         while True:
             errand.deadline, errand.budget = patience.deadline, patience.budget
             host = self._host(routes[at][0])
-            size_before = reached
+            was_worth_it = False
             try:
                 return self._from_one_of(routes[at], item, part, errand)
             except CorruptFile as error:
-                reached = 0
                 digest = _sha1(part.path).digest()
                 part.restart()
                 if digest == before:
                     raise  # the server has it so
                 before = digest
                 setback = Setback(str(error))
-                if len(routes) == 1:
-                    patience.progress(0)
             except Setback as error:
                 setback = error
                 _forget_frames(setback)
-                reached = _size(part)
-                patience.progress(reached - size_before)
+                kept = part.kept()
+                was_worth_it = patience.progress(kept - most)
+                most = max(most, kept)
                 if setback.unreachable and host is not None:
                     host.unreachable()
             except FileFailed as error:
@@ -206,7 +204,7 @@ class Courier:
                 told = f"{routes[at][0]} is not there" if isinstance(error, FileMissing) else error
                 setback = Setback(f"{told}, and the first server cannot be reached")
             patience.deadline = max(patience.deadline, errand.deadline)  # it has waited, or gained, meanwhile
-            if tried_in_a_row < len(routes):
+            if tried_in_a_row < len(routes) and not was_worth_it:
                 tried_in_a_row += 1
                 at = (at + 1) % len(routes)
                 continue
@@ -218,7 +216,8 @@ class Courier:
                     raise CorruptFile(f"{setback}; {patience.reason}")
                 raise TransferFailed(f"{setback}; {patience.reason}")
             tried_in_a_row = 1
-            at = (at + 1) % len(routes)
+            if not was_worth_it:  # else another server would begin again
+                at = (at + 1) % len(routes)
             if setback.pause_host and host is not None:
                 host.pause(wait)
             self._hosts.sleep(wait)
@@ -342,13 +341,6 @@ def present_entry(item: Wanted) -> Entry | None:
         return whole_entry(item)
     except OSError:
         return None
-
-
-def _size(part: parts.Part) -> int:
-    try:
-        return os.stat(part.path).st_size
-    except OSError:
-        return 0
 
 
 def _sha1(path: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -325,6 +326,30 @@ def test_a_large_file_is_right_although(make_archive: Callable[..., Archive], fa
     item = archive.add(FILE, LARGE)
 
     assert archive.fetch([item], timeout=1.0 if fault.stall_after else 10.0)[0].status == "fetched"
+    assert archive.right(item)
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+def test_a_server_that_gives_a_file_to_one_connection_at_a_time_gives_it(
+    make_archive: Callable[..., Archive], status: int
+) -> None:
+    """Who asks beside the first is refused: that says nothing of the file, and costs it no try."""
+    served = threading.Lock()
+    refused = []
+
+    def one_at_a_time(request: Request) -> Fault | None:
+        if "range" in request.headers and archive.sas.requests[0].sent < 3_000_000:
+            refused.append(request)
+            return Fault(status=status)
+        return Fault(drip=(200_000, 0.02)) if served.acquire(blocking=False) else None
+
+    archive = make_archive(faults=one_at_a_time)
+    item = archive.add(FILE, LARGE)
+
+    [result] = archive.fetch([item], retries=0)
+
+    assert result.status == "fetched", result.error
+    assert refused
     assert archive.right(item)
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from astra_registry.fetching import FetchReport, Wanted, fetch
 
+from .conftest import beside, fits_bytes
+
 Answer = bytes | Callable[[socket.socket, bytes], None]
 
 
@@ -127,6 +129,63 @@ def test_a_member_of_a_compressed_body_that_is_cut_is_a_failure(raw: Raw, tmp_pa
 
     assert result.status == "failed"
     assert not (tmp_path / "here").exists()
+
+
+def test_a_file_that_is_called_its_own_encoding_is_kept_however_little_comes_at_first(raw: Raw, tmp_path: Path) -> None:
+    """Of the first bytes nothing can be opened yet: they belong to the file all the same."""
+    packed = gzip.compress(bytes(range(256)) * 40)
+    for first in (1, 10, 11, 12, 15):
+
+        def in_two(line: socket.socket, head: bytes, first: int = first) -> None:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line.sendall(answer("200 OK", b"Content-Encoding: x-gzip", body=packed)[: first - len(packed)])
+            time.sleep(0.05)
+            line.sendall(packed[first:])
+
+        raw.answer = in_two
+        here = tmp_path / f"{first}.txt.gz"
+
+        [result] = fetch([Wanted((f"{raw.url}/sas/dr17/0.txt.gz",), str(here))], remote_base=raw.url, retries=0)
+
+        assert result.status == "fetched", result.error
+        assert here.read_bytes() == packed
+
+
+def test_a_small_body_that_opens_into_a_large_file_takes_little_memory(raw: Raw, tmp_path: Path) -> None:
+    opened = 200 << 20
+    raw.answer = answer("200 OK", b"Content-Encoding: gzip", body=gzip.compress(bytes(opened), 1))
+    fetching = f"""
+import resource
+from astra_registry.fetching import Wanted, fetch
+item = Wanted(("{raw.url}/sas/dr17/0.txt",), "{tmp_path / "0.txt"}")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(fetch([item], checksums="never")[0].bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    with beside(fetching) as process:
+        size, more = (int(word) for word in process.communicate()[0].split())
+
+    assert size == opened
+    assert more < 40_000  # kB
+
+
+def test_a_chunk_that_is_longer_than_it_says_is_a_failure(raw: Raw, tmp_path: Path) -> None:
+    raw.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloWORLD\r\n0\r\n\r\n"
+
+    [result] = brought(raw, tmp_path, retries=0)
+
+    assert "longer than it says" in str(result.error)
+    assert not list(tmp_path.glob("*.*"))
+
+
+def test_a_fits_file_of_no_known_length_is_not_taken_where_it_may_go_on(raw: Raw, tmp_path: Path) -> None:
+    """Cut between two of its HDUs it looks whole: without a length, ranges or a listed sha1 nothing tells."""
+    raw.answer = b"HTTP/1.0 200 OK\r\n\r\n" + fits_bytes(size=4)[:5760]
+    item = Wanted((f"{raw.url}/sas/dr17/0.fits",), str(tmp_path / "0.fits"))
+
+    [result] = fetch([item], remote_base=raw.url, retries=1, checksums="never")
+
+    assert "did not tell its length" in str(result.error)
+    assert not list(tmp_path.glob("*.*"))
 
 
 def test_a_length_that_is_told_twice_is_a_length(raw: Raw, tmp_path: Path) -> None:

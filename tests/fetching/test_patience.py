@@ -59,6 +59,50 @@ def test_a_limited_rate_costs_no_patience(make_archive: Callable[..., Archive]) 
     assert not report.failed, report.failed[0].error
 
 
+def test_a_cut_after_a_long_way_at_a_limited_rate_is_not_the_last(make_archive: Callable[..., Archive]) -> None:
+    """The way takes longer than a file is tried without progress, and what comes of it in that time is little."""
+    archive = make_archive(faults=lambda request: Fault(cut_after=118_000) if request.number == 1 else None)
+    items = archive.add_some(3, size=120_000)
+
+    report = archive.fetch(items, jobs=3, limit_rate=60_000)
+
+    assert [(result.status, result.attempts) for result in report] == [("fetched", 2)] * 3, report[0].error
+    assert min(result.seconds for result in report) > 4.0
+
+
+@pytest.mark.parametrize("jobs", [1, 8])
+def test_a_line_that_cuts_every_connection_after_a_while_brings_a_large_file_in_the_end(
+    make_archive: Callable[..., Archive], jobs: int
+) -> None:
+    """Every try brings a part of it for good, over however many connections."""
+    archive = make_archive(faults=lambda request: Fault(cut_after=3_000_000))
+    item = archive.add("dr17/large.fits", fits_bytes(9, 40_000_000))
+
+    [result] = archive.fetch([item], jobs=jobs, retries=2)
+
+    assert result.status == "fetched", result.error
+    assert archive.right(item)
+    assert sum(request.sent for request in archive.sas.requests) < 1.25 * 40_000_000
+
+
+def test_a_server_that_cuts_here_and_there_what_cannot_be_resumed_is_given_up(
+    make_archive: Callable[..., Archive],
+) -> None:
+    """What a try brings is progress where the next one goes on there, and nothing where it begins again."""
+
+    def changing(request: Request) -> Fault:
+        headers = {"ETag": f'"{request.number}"', "Last-Modified": ""}
+        return Fault(headers=headers, cut_after=300_000 if request.number % 2 else 3_000_000)
+
+    archive = make_archive(faults=changing)
+    item = archive.add("dr17/large.fits", fits_bytes(9, 4_000_000))
+
+    [result] = archive.fetch([item], jobs=1, retries=3)
+
+    assert "given up after 4 tries" in str(result.error)
+    assert len(archive.sas.requests) <= 8
+
+
 def test_the_pieces_of_a_large_file_have_the_patience_that_its_progress_earned(
     make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import Unauthorized
 from astra_registry.fetching.disk.parts import Part
 from astra_registry.fetching.transports.http.filling import Filling, Misfit
 from astra_registry.fetching.transports.http.pieces import Crew, Pieces
@@ -71,15 +72,23 @@ def test_what_the_disk_tells_whoever_follows_fails_the_file(tmp_path: Path) -> N
         fill()
 
 
-def test_what_a_helper_met_is_raised_where_the_file_is_waited_for() -> None:
-    def bring(first: int, end: int) -> None:
-        raise Setback("the line broke")
+@pytest.mark.parametrize("refusal", [Setback("the line broke"), Unauthorized("one connection is enough")])
+def test_a_helper_that_is_refused_ends_and_the_others_go_on(refusal: Exception) -> None:
+    pieces = Pieces(0, 100 * MEGABYTE, 2)
+    asked: list[tuple[int, int]] = []
 
-    with pytest.raises(Setback, match="the line broke"), Crew(Pieces(0, 100 * MEGABYTE, 2), bring, 1):
+    def bring(first: int, end: int) -> None:
+        asked.append((first, end))
+        raise refusal
+
+    with Crew(pieces, bring, 2):
         pass
 
+    assert len(asked) == 2
+    assert pieces.take() is not None
 
-def test_a_range_of_another_file_counts_for_more_than_a_broken_line() -> None:
+
+def test_a_range_of_another_file_is_told_to_whoever_waits_for_the_file() -> None:
     errors = iter([Setback("the line broke"), Misfit()])
     both = threading.Barrier(2)
 
@@ -91,13 +100,13 @@ def test_a_range_of_another_file_counts_for_more_than_a_broken_line() -> None:
         pass
 
 
-def test_nobody_takes_another_piece_once_one_has_failed_for_good() -> None:
+def test_nobody_takes_another_piece_once_the_disk_has_failed() -> None:
     pieces = Pieces(0, 100 * MEGABYTE, 2)
 
     def bring(first: int, end: int) -> None:
-        raise TransferFailed("it is a folder now")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(TransferFailed), Crew(pieces, bring, 1):
+    with pytest.raises(OSError, match="No space left"), Crew(pieces, bring, 1):
         pass
 
     assert pieces.take() is None

@@ -118,6 +118,11 @@ class Part:
         self._recorded = True
         return found
 
+    def kept(self) -> int:
+        """Return how many bytes a later try need not bring again: 0 without a record."""
+        origins = self.origins()
+        return sum(end - first for first, end in origins.have) if origins is not None else 0
+
     def record(self, origins: Origins) -> None:
         """Write down where the bytes come from and which are there; a disk that has no room for it is no obstacle."""
         told = {name: getattr(origins, name) for name in _RECORDED}

@@ -43,9 +43,11 @@ _PACKED = {
 
 
 def tells_its_end(name: str) -> bool:
-    """Whether a file of that name shows by itself when it is cut."""
-    stem, suffix = os.path.splitext(name)
-    return bool(_FITS.search(name)) or suffix.lower() in _PACKED or bool(_FITS.search(stem))
+    """Whether a file of that name shows by itself when it is cut, wherever that is.
+
+    Packed ones do; a FITS file does not, where it is cut between two of its HDUs.
+    """
+    return os.path.splitext(name)[1].lower() in _PACKED
 
 
 def check(

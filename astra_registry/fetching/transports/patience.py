@@ -10,7 +10,8 @@ BUDGET = 85.0  # seconds without progress; with the last time-out's end an item 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0
 LONGEST_RETRY_AFTER = 120.0
-PROGRESS = 1 << 20  # bytes: a try that brought as much was worth it, and the counting begins anew
+WORTHWHILE = 1 << 18  # bytes: a try that brought as much for good was worth it, and the counting begins anew
+PROGRESS = 1 << 16  # bytes: when as many came, the time without progress begins anew
 
 
 class Patience:
@@ -24,11 +25,13 @@ class Patience:
         self.deadline = time.monotonic() + self.budget
         self.reason = ""
 
-    def progress(self, gained: int) -> None:
-        """Note that a try brought so many bytes which the next one need not bring again."""
-        if gained >= PROGRESS:
-            self._left, self._number = self._retries, 0
-            self.deadline = time.monotonic() + self.budget
+    def progress(self, gained: int) -> bool:
+        """Note that a try brought so many bytes for good: the next one goes on; return whether it was worth it."""
+        if gained < WORTHWHILE:
+            return False
+        self._left, self._number = self._retries, 0
+        self.deadline = time.monotonic() + self.budget
+        return True
 
     def wait_after(self, setback: Setback) -> float | None:
         """Return the seconds to wait; None, with the ``reason``, when the file is to be given up."""

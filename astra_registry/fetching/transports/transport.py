@@ -52,7 +52,7 @@ class Errand:
         return self.deadline - time.monotonic()
 
     def gained(self, count: int) -> None:
-        """Note bytes that came, and are kept; called from several threads."""
+        """Note bytes that came; called from several threads."""
         self.on_bytes(count)
         self._unrewarded += count
         if self._unrewarded >= PROGRESS:
@@ -60,10 +60,11 @@ class Errand:
             self.deadline = max(self.deadline, time.monotonic() + self.budget)
 
     def wait(self, for_something: Callable[[], object]) -> None:
-        """Wait for what is not the server's fault (others are served, it asked for a pause): that costs no patience."""
-        began = time.monotonic()
+        """Wait for what is not the server's fault (others are served, our own limit): that costs no patience."""
+        left = self.patience
         for_something()
-        self.deadline += time.monotonic() - began
+        # Of several threads that wait for the same file, each has the same time to spare, and not the sum of all.
+        self.deadline = max(self.deadline, time.monotonic() + left)
 
 
 class Throttle:

@@ -149,14 +149,17 @@ class HttpClient:
             try:
                 answer = connection.ask(method, target, self._headers + headers, errand.patience)
             except StaleConnection:
-                # The server closed it while it rested; that says nothing about the file.
-                host.give_back(connection, reusable=False)
-                fresh = True
+                answer = None
             except BaseException:
                 host.give_back(connection, reusable=False)
                 raise
-            else:
+            # A server may say 408 to one that rests, by way of farewell.
+            if answer is not None and not (answer.status == 408 and connection.asked > 1):
                 return Reply(answer, host, connection)
+            # That says nothing about the file; those that rest beside it are hardly better.
+            host.give_back(connection, reusable=False)
+            host.close()
+            fresh = True
 
     def refusal(self, url: str, reply: Reply, errand: Errand) -> FileFailed:
         """Return the error that an answer's status means."""

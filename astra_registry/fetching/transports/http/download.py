@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 import time
-import zlib
+from collections.abc import Iterator
+from functools import partial
 
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.disk.parts import RESUMABLE, Origins, Part
 from astra_registry.fetching.transports.http.client import HttpClient, Reply
 from astra_registry.fetching.transports.http.dates import modified
 from astra_registry.fetching.transports.http.filling import Filling, Misfit, room
+from astra_registry.fetching.transports.http.pace import Pace
 from astra_registry.fetching.transports.http.pieces import Crew, Pieces
+from astra_registry.fetching.transports.http.unpacking import DamagedBody, Unpacking, begin_of
 from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
@@ -20,7 +25,7 @@ _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is th
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
 _CONNECTIONS = 6  # for one file: each begins slowly, and they grow by round trips
 _KEEP_EVERY = 0.25  # seconds that bytes stay in memory
-_SLOWEST = 256  # bytes a second: less is as good as silence
+_LONGEST_PREFIX = 1 << 17  # bytes: twice the longest header of gzip
 
 
 class Download:
@@ -62,9 +67,11 @@ class Download:
             with self._client.ask(self._url, self._errand) as reply:
                 self._begin(reply)
         while (gap := filling.gap()) is not None:
-            # There were several holes to begin with.
+            # There were several holes to begin with, or one who helped was refused.
             self._fill(*gap)
         filling.check_seams()
+        if not self._proven:
+            self._proven = self._ends_at(os.fstat(self._part.file).st_size)
         return Fetched(filling.sha1(), modified(self._headers), self._headers.get("etag"), proven=self._proven)
 
     # The whole file
@@ -95,32 +102,46 @@ class Download:
         kind = _encoding(reply.answer.headers)
         if kind not in ("gzip", "x-gzip", "deflate"):
             raise TransferFailed(f"{reply.host.origin.authority} sends the file encoded as {kind!r}, unasked")
-        space = room(self._client.throttle.piece)
         unpacking = Unpacking()
-        name = self._url.lower()
-        packed_name = name.endswith((".gz", ".tgz"))
-        keep: bool | None = None if packed_name else False
-        pace = self._pace(reply)
         offset = 0
-        raw_offset = 0
-        while count := reply.answer.read_into(space):
-            self._errand.gained(count)
-            now = pace.note(count)
-            self._client.throttle.spend(count)
-            pace.rested(time.monotonic() - now)
-            try:
-                data = unpacking.open(space[:count])
-            except zlib.error as error:
-                raise Setback(f"{reply.host.origin.authority} sent a damaged compressed body: {error}") from None
-            if keep is None and data:
-                # Some servers call a .gz file itself an encoding of what is in it; then its bytes are the file.
-                keep = not data.startswith(b"\x1f\x8b")
-            chosen = bytes(space[:count]) if keep else data
-            self._filling.write(chosen, offset)
-            offset += len(chosen)
-            raw_offset += count
+        try:
+            arriving = self._arriving(reply)
+            first, as_it_comes = b"", False
+            if self._url.lower().endswith((".gz", ".tgz")):
+                # Some servers call such a file itself an encoding of what is in it: then its bytes are the file.
+                while len(begin_of(first)) < 2 and len(first) < _LONGEST_PREFIX and (more := next(arriving, b"")):
+                    first += more
+                as_it_comes = begin_of(first) != b"\x1f\x8b"
+            for raw in itertools.chain((first,), arriving):
+                for data in unpacking.open(raw):
+                    if not as_it_comes:
+                        self._filling.write(data, offset)
+                        offset += len(data)
+                if as_it_comes:
+                    self._filling.write(raw, offset)
+                    offset += len(raw)
+        except DamagedBody as error:
+            raise Setback(f"{reply.host.origin.authority} sent a damaged compressed body: {error}") from None
         if not unpacking.ended:
-            raise Setback(f"{reply.host.origin.authority} cut the compressed body after {raw_offset} bytes")
+            raise Setback(f"{reply.host.origin.authority} cut the compressed body after {reply.answer.received} bytes")
+
+    def _arriving(self, reply: Reply) -> Iterator[bytes]:
+        """Give the body as it comes."""
+        space = room(self._client.throttle.piece)
+        pace = self._pace(reply)
+        while count := reply.answer.read_into(space):
+            now = pace.note(count)
+            self._gained(count)
+            pace.rested(time.monotonic() - now)
+            yield bytes(space[:count])
+
+    def _ends_at(self, size: int) -> bool:
+        """Ask a server that told no length for what comes behind the last byte; whether it says that nothing does."""
+        with self._client.ask(self._url, self._errand, (("Range", f"bytes={size}-"),)) as reply:
+            reply.drop()
+            if reply.answer.status == 206:
+                raise Setback(f"{reply.host.origin.authority} ended the file after {size} bytes, and has more of it")
+            return reply.answer.status == 416
 
     # Ranges
 
@@ -147,10 +168,7 @@ class Download:
             self._compare(reply, start, first)
             if first == end:
                 return
-            if end == origins.size:
-                self._take_shared(reply, first, end)
-            else:
-                self._take(reply, first, end)
+            self._take_shared(reply, first, end)
 
     def _check_range(self, reply: Reply, start: int, origins: Origins) -> None:
         headers = reply.answer.headers
@@ -183,14 +201,14 @@ class Download:
                 raise Misfit
             at += count
 
-    def _take_shared(self, reply: Reply, first: int, size: int) -> None:
-        """Take the rest of the file, with helpers on connections that nobody uses now."""
-        most = min(_CONNECTIONS, (size - first) // _RANGE_AT_LEAST) if self._errand.ranges else 1
+    def _take_shared(self, reply: Reply, first: int, end: int) -> None:
+        """Take a long range, with helpers on connections that nobody uses now."""
+        most = min(_CONNECTIONS, (end - first) // _RANGE_AT_LEAST) if self._errand.ranges else 1
         spare = self._client.hosts[split(self._url)[0]].spare(most - 1)
         if spare < 1:
-            self._take(reply, first, size)
+            self._take(reply, first, end)
             return
-        pieces = Pieces(first, size, spare + 1)
+        pieces = Pieces(first, end, spare + 1)
         own = pieces.take()
         self._filling.spread()
         with self._filling.followed(), Crew(pieces, lambda *piece: self._take_piece(pieces, *piece), spare) as crew:
@@ -205,7 +223,7 @@ class Download:
         if origins is None:
             return
         errand = Errand(is_public=self._errand.is_public, deadline=self._errand.deadline)
-        last = min(end + _OVERLAP, pieces.size) - 1
+        last = min(end + _OVERLAP, pieces.end) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:
             with self._client.ask(self._url, errand, headers) as reply:
@@ -213,7 +231,9 @@ class Download:
                     reply.drop()
                     if reply.answer.status in (200, 416):
                         raise Misfit  # it changed meanwhile, or ranges were an empty promise
-                    raise self._client.refusal(self._url, reply, errand)
+                    refusal = self._client.refusal(self._url, reply, errand)
+                    # It began to give the file: whether it does not any more, or not to so many, the next try is told.
+                    raise refusal if isinstance(refusal, Setback) else Setback(str(refusal))
                 self._check_range(reply, first, origins)
                 self._take(reply, first, end, pieces=pieces)
         finally:
@@ -255,19 +275,24 @@ class Download:
                 self._keep(space[:filled], span)
         if end is None:
             answer.read_into(space)
-        elif pieces is not None and end < pieces.size:
-            self._note_seam(reply, end, min(end + _OVERLAP, pieces.size))
+        elif pieces is not None and end < pieces.end:
+            self._note_seam(reply, end, min(end + _OVERLAP, pieces.end))
 
     def _keep(self, data: memoryview, span: list[int]) -> int:
         """Write what came to the end of a span; return the new end."""
         end = self._filling.extend(span, data)
-        self._errand.gained(len(data))
-        self._client.throttle.spend(len(data))
+        self._gained(len(data))
         return end
 
-    def _pace(self, reply: Reply) -> _Pace:
+    def _gained(self, count: int) -> None:
+        """Note bytes that came, and wait where they came faster than they may."""
+        self._errand.gained(count)
+        if self._client.throttle.rate is not None:
+            self._errand.wait(partial(self._client.throttle.spend, count))
+
+    def _pace(self, reply: Reply) -> Pace:
         window = max(1.0, min(2 * self._client.hosts.line.timeout, self._errand.patience))
-        return _Pace(reply.host.origin.authority, window)
+        return Pace(reply.host.origin.authority, window)
 
     def _note_seam(self, reply: Reply, first: int, end: int) -> None:
         """Read where the next range begins, to see in the end that both are of the same file."""
@@ -283,51 +308,6 @@ class Download:
             pieces.append(bytes(space[:count]))
             at += count
         self._filling.note_seam(first, b"".join(pieces))
-
-
-class Unpacking:
-    """Opens a body that was compressed on the way, piece by piece; like a file of gzip it may have several members."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(47)
-
-    def open(self, data: memoryview) -> bytes:
-        """Return what is in the next piece; zlib.error when it is damaged."""
-        opened = self._member.decompress(data)
-        while self._member.eof and (rest := self._member.unused_data):
-            self._member = zlib.decompressobj(47)
-            opened += self._member.decompress(rest)
-        return opened
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last member is complete."""
-        return self._member.eof
-
-
-class _Pace:
-    """Sees that a body does not trickle for ever: over each window it has to be faster than `_SLOWEST`."""
-
-    def __init__(self, server: str, window: float) -> None:
-        self._server = server
-        self._window = window
-        self._since = time.monotonic()
-        self._gained = 0
-
-    def note(self, count: int) -> float:
-        """Note that so many bytes came, and return the time; a Setback when they are too few."""
-        self._gained += count
-        now = time.monotonic()
-        seconds = now - self._since
-        if seconds > self._window:
-            if self._gained < _SLOWEST * seconds:
-                raise Setback(f"{self._server} sent {self._gained} bytes in {seconds:.0f} s", unreachable=True)
-            self._since, self._gained = now, 0
-        return now
-
-    def rested(self, seconds: float) -> None:
-        """Leave out the time in which we did not want more, because of our own limit."""
-        self._since += seconds
 
 
 def _encoding(headers: dict[str, str]) -> str | None:

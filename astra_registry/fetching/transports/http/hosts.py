@@ -16,6 +16,7 @@ from astra_registry.fetching.transports.setbacks import Stopped
 # So many files in a row that were given up because of the host, and it is left alone for a while.
 BREAKS_AFTER = 10
 PROBE_EVERY = 30.0  # seconds
+_RESTS = 1.0  # seconds after which a connection at rest is looked at before it is used
 DOWN_FOR = 60.0  # seconds that a host with a substitute (a mirror) is passed over after it could not be reached
 
 
@@ -27,7 +28,7 @@ class Host:
         self._line = line
         self.proxy = proxy_for(origin)
         self._slots = Slots(connections)
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []  # each with the time since when it rests
         self._lock = threading.Lock()
         self._given_up = 0
         self._reason = ""
@@ -42,21 +43,27 @@ class Host:
     def take(self, patience: float, *, fresh: bool = False) -> Connection:
         """Return a connection in one's place: one at rest (unless it must be ``fresh``), else a new one."""
         try:
-            if not fresh:
-                with self._lock:
-                    idle = self._idle.pop() if self._idle else None
-                if idle is not None:
-                    return idle
-            return Connection(self.origin, self._line, self.proxy, patience)
+            return (None if fresh else self._rested()) or Connection(self.origin, self._line, self.proxy, patience)
         except BaseException:
             self._slots.release()
             raise
+
+    def _rested(self) -> Connection | None:
+        """Return a connection at rest that the server has not ended meanwhile, as far as that is known here."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection, since = self._idle.pop()
+            if time.monotonic() - since < _RESTS or connection.surplus() is False:
+                return connection
+            connection.close()
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
         """Return a connection that `take` gave."""
         if reusable:
             with self._lock:
-                self._idle.append(connection)
+                self._idle.append((connection, time.monotonic()))
         else:
             connection.close()
         self._slots.release()
@@ -69,7 +76,7 @@ class Host:
         """Close what is at rest."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             connection.close()
 
     # Is it worth asking?

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from astra_registry.fetching.transports.http.filling import Misfit
-from astra_registry.fetching.transports.setbacks import Setback
+from astra_registry.errors import FileFailed
 
 _AT_LEAST = 1 << 20  # bytes: with smaller ones more is lost in waiting for answers than is won by ending together
 
@@ -19,8 +18,8 @@ class Pieces:
     together; front to back, so that the sha1 can follow.
     """
 
-    def __init__(self, first: int, size: int, takers: int) -> None:
-        self.size = size
+    def __init__(self, first: int, end: int, takers: int) -> None:
+        self.end = end
         self.stopped = False
         self._next = first
         self._takers = takers
@@ -29,17 +28,21 @@ class Pieces:
     def take(self) -> tuple[int, int] | None:
         """Return the next piece, from its first byte to the one behind its last; None when there is no more."""
         with self._lock:
-            left = self.size - self._next
+            left = self.end - self._next
             if self.stopped or left <= 0:
                 return None
             first = self._next
             length = max(_AT_LEAST, left // (2 * self._takers))
-            self._next = self.size if left - length < _AT_LEAST else first + length
+            self._next = self.end if left - length < _AT_LEAST else first + length
             return first, self._next
 
 
 class Crew:
-    """Threads that bring pieces while the context lasts; leaving it waits for them, and raises what one of them met."""
+    """Threads that bring pieces while the context lasts; leaving it waits for them.
+
+    One whom the server refuses or hangs up on ends, and leaves a hole: whoever waits for the file goes on, and fills
+    it. What else one of them met is raised.
+    """
 
     def __init__(self, pieces: Pieces, bring: Callable[[int, int], None], size: int) -> None:
         self._pieces = pieces
@@ -50,10 +53,12 @@ class Crew:
     def _work(self) -> None:
         try:
             self.help()
+        except FileFailed:
+            # Many servers give a file to one connection at a time, or to two.
+            return
         except Exception as error:  # noqa: BLE001 -- it is raised again where the file is waited for
             self._errors.append(error)
-            if not isinstance(error, Setback):
-                self._pieces.stopped = True  # there is no use in the others
+            self._pieces.stopped = True  # there is no use in the others
 
     def help(self) -> None:
         """Bring pieces too, as long as there are any."""
@@ -73,4 +78,4 @@ class Crew:
         for thread in self._threads:
             thread.join()
         if error is None and self._errors:
-            raise next((met for met in self._errors if isinstance(met, Misfit)), self._errors[0])
+            raise self._errors[0]

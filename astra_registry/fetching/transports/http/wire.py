@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
+from typing import NoReturn
 
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.transports.http.line import Line
@@ -28,7 +29,7 @@ _TRAILERS = 100
 
 
 class StaleConnection(Exception):
-    """A kept-alive connection had ended before the answer began: ask again on a new one."""
+    """A kept-alive connection had ended, or fallen silent, before the answer began: ask again on a new one."""
 
 
 class Connection:
@@ -72,17 +73,18 @@ class Connection:
             self._socket.sendall(request)
             first = self._some()
         except (TimeoutError, BlockingIOError):
-            raise self._silent() from None
-        except OSError as error:
-            self._stale_or(error)
+            self._fail_unless_stale(self._silent())
+        except OSError:
+            first = b""
         if not first:
-            self._stale_or(None)
+            self._fail_unless_stale(Setback(f"{self.origin.authority} hung up without an answer", unreachable=True))
         return self._answer(method, first)
 
-    def _stale_or(self, error: Exception | None) -> None:
+    def _fail_unless_stale(self, setback: Setback) -> NoReturn:
         if self.asked > 1:
-            raise StaleConnection
-        raise Setback(f"{self.origin.authority} hung up without an answer", unreachable=True) from error
+            # Who rests is forgotten now and then: by the server, or by a gateway, or this machine slept.
+            raise StaleConnection from None
+        raise setback from None
 
     def _silent(self) -> Setback:
         told = f"{self.origin.authority} was silent, or nearly, for {self._patience:.3g} s"
@@ -170,10 +172,21 @@ class Connection:
         if self._buffer:
             return True
         if self._encrypted:
-            return bool(self._socket.pending())  # type: ignore[attr-defined]
+            return self._encrypted_surplus()
         try:
             return True if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else None
         except BlockingIOError:
+            return False
+        except OSError:
+            return None
+
+    def _encrypted_surplus(self) -> bool | None:
+        import ssl  # a server without TLS does without it
+
+        self._socket.settimeout(0)  # until the next question
+        try:
+            return True if self._socket.recv(1) else None
+        except ssl.SSLWantReadError:  # of TLS itself something may have come, but none of its contents
             return False
         except OSError:
             return None
@@ -252,8 +265,8 @@ class Answer:
             raise Setback(f"{self.connection.origin.authority} hung up in the middle of the file")
         self._chunk -= count
         self.received += count
-        if self._chunk == 0:
-            self.connection.read_line()
+        if self._chunk == 0 and self.connection.read_line():
+            raise Setback(f"{self.connection.origin.authority} sent a chunk that is longer than it says")
         return count
 
     def read(self, most: int, until: float) -> bytes:
