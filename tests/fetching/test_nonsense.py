@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import socket
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,38 +14,26 @@ import pytest
 from astra_registry.fetching import FetchReport, Wanted, fetch
 
 from .conftest import beside, fits_bytes
+from .raw import RawServer
 
 Answer = bytes | Callable[[socket.socket, bytes], None]
 
 
-class Raw:
+class Raw(RawServer):
     """A server that answers every request with the same bytes, or by a function of its head, and hangs up."""
 
     def __init__(self) -> None:
         self.answer: Answer = b""
-        raw = self
+        super().__init__(self.serve)
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with contextlib.suppress(OSError):
-                    head = b""
-                    while b"\r\n\r\n" not in head:
-                        head += self.request.recv(65536) or b"\r\n\r\n"
-                    if callable(raw.answer):
-                        raw.answer(self.request, head)
-                    else:
-                        self.request.sendall(raw.answer)
-
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+    def serve(self, line: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += line.recv(65536) or b"\r\n\r\n"
+        if callable(self.answer):
+            self.answer(line, head)
+        else:
+            line.sendall(self.answer)
 
 
 @pytest.fixture

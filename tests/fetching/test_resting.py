@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import socketserver
 import ssl
 import threading
 import time
@@ -16,46 +15,34 @@ import trustme
 
 from astra_registry.fetching import FetchResult, Wanted, iter_fetch
 
+from .raw import RawServer
+
 FILES = 7  # a list is read in growing chunks, of which these are the first three: the last file is in another
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
-class Sleepy:
+class Sleepy(RawServer):
     """A server whose connections can be put to an end, each in a manner of its own."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.surplus = b""  # sent a moment after each answer
         self.forgets = False  # those that rest now are silent from now on
         self.connections: list[socket.socket] = []
-        self.all_at_once = threading.Barrier(FILES)
-        sleepy = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                line = self.request if tls is None else tls.wrap_socket(self.request, server_side=True)
-                sleepy.connections.append(line)
-                with contextlib.suppress(OSError):
-                    while line.recv(65536):
-                        if sleepy.forgets and line in sleepy.resting:
-                            continue
-                        if not sleepy.forgets:
-                            with contextlib.suppress(threading.BrokenBarrierError):
-                                sleepy.all_at_once.wait(3)
-                        line.sendall(ANSWER)
-                        if sleepy.surplus:
-                            line.sendall(sleepy.surplus)
-
         self.resting: list[socket.socket] = []
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http{'s' if tls else ''}://localhost:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
+        self.all_at_once = threading.Barrier(FILES)
+        super().__init__(self.serve, tls)
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+    def serve(self, line: socket.socket) -> None:
+        self.connections.append(line)
+        while line.recv(65536):
+            if self.forgets and line in self.resting:
+                continue
+            if not self.forgets:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    self.all_at_once.wait(3)
+            line.sendall(ANSWER)
+            if self.surplus:
+                line.sendall(self.surplus)
 
 
 @pytest.fixture
