@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import urllib.parse
-import urllib.request
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.transports.origin import without_password
@@ -20,7 +19,7 @@ def path_of(url: str) -> str:
         raise TransferFailed(
             f"{without_password(url)} is not on this machine: the transport 'file' wants --remote-base file:///FOLDER"
         )
-    return urllib.request.url2pathname(parts.path)
+    return urllib.parse.unquote(parts.path)
 
 
 class FileTransport:
