@@ -49,8 +49,8 @@ def products_of(
         if product is None:
             return names  # each row has its own needs
         cls = registry[product]
-        if "product" in cls.wanted_columns(constants):
-            told.pop("product", None)  # it is a parameter
+        if any(parameter.name == "product" for parameter in cls.product_parameters().values()):
+            told.pop("product", None)  # it is no product's name
         if "release" in told:
             return names
         return list(dict.fromkeys([*_columns_of(cls, release, names, table, constants), *told.values()]))

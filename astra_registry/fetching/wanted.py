@@ -85,7 +85,7 @@ def _of_batch(batch: Any, override: dict[str, str]) -> Iterator[Wanted]:
         else:
             columns = _columns(batch)
     except AstraRegistryError as error:
-        yield Wanted((), "", batch, error)
+        yield from (Wanted((), "", Member(batch, index), error) for index in range(len(batch)))
         return
     paths, urls, further = columns
     for index, path in enumerate(paths):

@@ -87,6 +87,20 @@ def test_rows_that_cannot_be_used_are_reported_and_the_others_brought(
     assert told.startswith("failed: row 1: apStar: obj = 'a/b")
 
 
+def test_each_row_of_a_product_that_is_on_no_server_has_its_outcome(cli: Cli, tmp_path: Path) -> None:
+    """They are a batch that fails as a whole."""
+    table, report = tmp_path / "nights.csv", tmp_path / "out.csv"
+    table.write_text("mjd\n58000\n58001\n58002\n")
+    nights = ("fetch", "guidermon", "--release", "dr17", "--from", table)
+
+    ran = cli(*nights, "--json", "--report", report)
+
+    assert ran.code == 1
+    assert [line["parameters"]["mjd"] for line in ran.json_lines] == [58000, 58001, 58002]
+    assert read_columns(str(report))["status"] == ["failed"] * 3
+    assert "3 rows cannot be used" in cli(*nights, "--dry-run").out
+
+
 def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     table = tmp_path / "mixed.csv"
     table.write_text(
