@@ -7,6 +7,7 @@ from typing import Any
 
 from astra_registry.conversion import MASKED
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
+from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
 from astra_registry.tables import Columns, iter_columns, match_columns
@@ -31,8 +32,8 @@ def products_of(
     product: str | None = None,
     release: str | None = None,
     **constants: Any,
-) -> Iterator[DataProduct | UnusableRow]:
-    """Yield batches of products, and an UnusableRow for each row that none can be made of.
+) -> Iterator[Rows]:
+    """Yield batches of products with their rows, and an UnusableRow for each row that none can be made of.
 
     The table is read in parts, so that its length does not matter. Without `product` or `release` its columns of
     those names tell them, row by row; with `product`, a row that tells another one cannot be used. Raises BadTable
@@ -57,12 +58,12 @@ def products_of(
 
     first = 0
     for part in iter_columns(table, columns=needed, rows=_TOGETHER, ragged=True):
-        yield from (UnusableRow(first + row, f"it {fault}") for row, fault in part.ragged.items())
+        yield from (_unusable(first + row, f"it {fault}") for row, fault in part.ragged.items())
         for (name, its_release), rows in _groups(part, told, product, release).items():
             if product is None or _is_of(registry, name, product):
                 yield from _batches(registry, product or name, its_release, part, rows, first, constants)
             else:
-                yield from (UnusableRow(first + row, f"its product is {name!r}, not {product!r}") for row in rows)
+                yield from (_unusable(first + row, f"its product is {name!r}, not {product!r}") for row in rows)
         first += part.size
 
 
@@ -119,7 +120,7 @@ def _batches(
     rows: Sequence[int],
     first: int,
     constants: Mapping[str, Any],
-) -> Iterator[DataProduct | UnusableRow]:
+) -> Iterator[Rows]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
         if name is None:
@@ -127,7 +128,7 @@ def _batches(
         cls = registry[name]
         wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:
-        yield from (UnusableRow(first + row, error) for row in rows)
+        yield from (_unusable(first + row, error) for row in rows)
         return
     everything = len(rows) == part.size
     columns = {
@@ -143,7 +144,7 @@ def _usable(
     given: Mapping[str, Any],
     rows: Sequence[int],
     first: int,
-) -> Iterator[DataProduct | UnusableRow]:
+) -> Iterator[Rows]:
     """Yield the rows as one batch; when one of them cannot be used, look for it by halves."""
     if not rows:
         return
@@ -155,14 +156,18 @@ def _usable(
         _ = made.local_path  # a value may be fine by itself, and not in a path
     except AstraRegistryError as error:
         if len(rows) == 1 or not isinstance(error, BadValue):
-            yield from (UnusableRow(first + row, error) for row in rows)
+            yield from (_unusable(first + row, error) for row in rows)
             return
     else:
-        yield made
+        yield Rows(made, [first + row for row in rows])
         return
     half = len(rows) // 2
     for part in (slice(None, half), slice(half, None)):
         yield from _usable(cls, {name: column[part] for name, column in columns.items()}, given, rows[part], first)
+
+
+def _unusable(row: int, reason: object) -> Rows:
+    return Rows(UnusableRow(row, reason), (row,))
 
 
 def _origin(table: Any) -> str:

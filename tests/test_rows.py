@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from astra_registry import registry
 from astra_registry.errors import BadTable, UnknownProduct
-from astra_registry.rows import UnusableRow, products_of
+from astra_registry.rows import UnusableRow
+from astra_registry.rows import products_of as rows_of
+
+
+def products_of(*table: Any, **options: Any) -> Iterator[Any]:
+    """Give the products alone."""
+    return (rows.product for rows in rows_of(*table, **options))
+
 
 ECSV = """\
 # %ECSV 1.0
@@ -144,3 +153,12 @@ def test_a_row_may_name_no_product_at_all_and_is_told_as_one_that_is_another() -
         "row 1: its product is 'a galaxy', not 'apVisit'",
         "row 2: its product is 7, not 'apVisit'",
     ]
+
+
+def test_each_product_knows_its_row() -> None:
+    """Also where rows of several releases are apart, and one among them cannot be used."""
+    table = {**VISITS, "release": ["dr17", "dr16", "dr17"], "mjd": [56396, 56396, "oops"]}
+
+    told = {number: rows.product for rows in rows_of(table, registry, product="apVisit") for number in rows.numbers}
+
+    assert (told[0].release, told[1].release, told[2].row) == ("dr17", "dr16", 2)

@@ -18,7 +18,7 @@ from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, Rows, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
 from astra_registry.fetching.locked import LockedFile, read_lock
 from astra_registry.fetching.options import Options
@@ -65,7 +65,8 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             click.echo(planned.summary(), err=True)
         options["total"] = planned.files + planned.unusable
     wanted = asked_for(name, given, release, **sources)
-    results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
+    on_double = keeping.add_double if report else None
+    results = iter_fetch(wanted, on_progress=None if in_json else line, on_double=on_double, **options)
     counts: Counter[str] = Counter()
     size = 0
     try:
@@ -127,16 +128,16 @@ def asked_for(
 
 
 def identified(listing: str) -> Iterator[Any]:
-    """Yield the product that lives at each URL or path of a list; an error in the place of one that is none."""
+    """Yield the product that lives at each URL or path of a list, with its line; an error in the place of none."""
     with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
             try:
-                yield registry.identify(text)
+                yield Rows(registry.identify(text), (number,))
             except AstraRegistryError as error:
-                yield type(error)(f"line {number}: {error}")
+                yield Rows(type(error)(f"line {number}: {error}"), (number,))
 
 
 def as_data(result: FetchResult, name: str | None = None, release: str | None = None) -> dict[str, Any]:
@@ -159,6 +160,7 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
         "seconds": round(result.seconds, 3),
         "attempts": result.attempts,
         "error": result.error,
+        "row": result.row,
     }
 
 

@@ -91,6 +91,7 @@ class Courier:
                 seconds=time.monotonic() - started,
                 attempts=errand.requests,
                 error=told,
+                row=item.row,
                 cause=error,
                 source=item.product,
                 **known,

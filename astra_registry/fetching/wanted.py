@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -28,12 +29,22 @@ class Wanted:
     size: int | None = None
     sha1: str | None = None
     known: Entry | None = None
+    row: int | None = None  # that asked for it
+
+
+@attrs.frozen
+class Rows:
+    """A product, a batch, or why there is none, with the numbers of the rows or lines that asked for it."""
+
+    product: Any
+    numbers: Sequence[int]
 
 
 def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base: str | None = None) -> Iterator[Wanted]:
     """Give the items of a product, a batch, an item, or an iterable of them; one at a time, nothing is gathered.
 
-    ``sas_base_dir`` and ``remote_base`` override the settings for the products' paths and URLs.
+    They are numbered as they come, unless `Rows` tell their numbers. ``sas_base_dir`` and ``remote_base`` override the
+    settings for the products' paths and URLs.
     """
     override = {}
     if sas_base_dir is not None:
@@ -44,15 +55,17 @@ def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base:
         products = (products,)
     elif isinstance(products, (str, bytes)) or not isinstance(products, Iterable):
         raise BadValue(f"products, batches of them or Wanted items can be fetched, not {products!r}")
-    for product in products:
+    count = itertools.count()
+    for given in products:
+        product, numbers = (given.product, iter(given.numbers)) if isinstance(given, Rows) else (given, count)
         if isinstance(product, Wanted):
-            yield product
+            yield attrs.evolve(product, row=next(numbers))
         elif isinstance(product, Exception):
-            yield Wanted((), "", error=product)
+            yield Wanted((), "", error=product, row=next(numbers))
         elif getattr(product, "is_batch_mode", False):
-            yield from _of_batch(product, override)
+            yield from _of_batch(product, override, numbers)
         elif hasattr(product, "remote_path"):
-            yield _of_product(product, override)
+            yield attrs.evolve(_of_product(product, override), row=next(numbers))
         else:
             raise BadValue(f"products, batches of them or Wanted items can be fetched, not {product!r}")
 
@@ -75,7 +88,7 @@ def _plain(product: Any) -> Wanted:
     return Wanted((product.remote_path, *further), product.local_path, product)
 
 
-def _of_batch(batch: Any, override: dict[str, str]) -> Iterator[Wanted]:
+def _of_batch(batch: Any, override: dict[str, str], numbers: Iterator[int]) -> Iterator[Wanted]:
     try:
         if override:
             from astra_registry import settings
@@ -85,12 +98,13 @@ def _of_batch(batch: Any, override: dict[str, str]) -> Iterator[Wanted]:
         else:
             columns = _columns(batch)
     except AstraRegistryError as error:
-        yield from (Wanted((), "", Member(batch, index), error) for index in range(len(batch)))
+        for index in range(len(batch)):
+            yield Wanted((), "", Member(batch, index), error, row=next(numbers))
         return
     paths, urls, further = columns
     for index, path in enumerate(paths):
         more = further[index] if further else ()
-        yield Wanted((urls[index], *more), path, Member(batch, index))
+        yield Wanted((urls[index], *more), path, Member(batch, index), row=next(numbers))
 
 
 def _columns(batch: Any) -> tuple[list[str], list[str], list[Any]]:

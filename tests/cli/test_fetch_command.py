@@ -21,6 +21,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from astra_registry.conversion import MASKED
+from astra_registry.fetching import FetchReport
 from astra_registry.fetching.kept import COLUMNS
 from astra_registry.tables import read_columns
 from astra_registry.testing.sas import EmbeddedSas, Fault
@@ -174,6 +175,38 @@ def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_p
     table = Table.read(tmp_path / "out.ecsv")
     assert list(table["status"]) == ["present", "present"]
     assert set(table["release"]) == {"dr13"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "parquet", "feather"])
+def test_a_report_has_a_line_for_every_row_in_their_order(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, ending: str
+) -> None:
+    """Doubles too, with what came of the file that they share; in Python a file has one result."""
+    header, one, other = STARS[2].read_text().splitlines()
+    table, report = tmp_path / "stars.csv", tmp_path / f"out.{ending}"
+    table.write_text("\n".join([header, one, "of no use", other, one, one, other]) + "\n")
+
+    for status in ("fetched", "present"):
+        ran = cli("fetch", "apStar", "--from", table, "--release", "dr13", "--report", report, "--json")
+
+        assert [line["status"] for line in ran.json_lines if line["row"] != 1] == [status] * 2
+        told = read_columns(str(report))
+        assert list(map(int, told["row"])) == [0, 1, 2, 3, 4, 5]
+        assert told["status"] == [status, "failed", *[status] * 4]
+        assert [told["sha1"][row] == told["sha1"][0] for row in range(6)] == [True, False, False, True, True, False]
+        assert [int(row) for row in told["same_as"] if row not in (MASKED, "")] == [0, 0, 2]
+        assert sorted(result.row for result in FetchReport.from_table(report)) == [0, 1, 2]
+
+
+def test_a_report_of_a_list_names_its_lines(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    listing, report = tmp_path / "list.txt", tmp_path / "out.csv"
+    one, other = cli("resolve", *STARS, "--url").lines
+    listing.write_text(f"# stars\n{one}\n\n{other}\n{one}\n")
+
+    cli("fetch", "--urls", listing, "--report", report)
+
+    told = read_columns(str(report))
+    assert [*zip(told["row"], told["same_as"], strict=True)] == [("2", ""), ("4", ""), ("5", "2")]
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "xml", "parquet"])

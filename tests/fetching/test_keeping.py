@@ -591,6 +591,17 @@ def test_a_report_that_is_kept_on_disk_has_units_and_descriptions_too(ending: st
         assert columns.descriptions["status"].startswith("What came of it")
 
 
+def test_a_double_whose_file_did_not_come_before_an_interrupt_has_no_line(tmp_path: Path) -> None:
+    kept = Kept()
+    kept.add_double(1, "apStar", "dr17", "/sas/a")
+    kept.add_double(2, "apStar", "dr17", "/sas/b")
+    kept.add({"product": None, "release": None, **attrs.asdict(FetchResult(None, "/sas/a", "fetched", row=0))})
+    kept.write(tmp_path / "report.fits")
+    kept.close()
+
+    assert read_columns(tmp_path / "report.fits", columns=["row", "path"])["row"] == [0, 1]
+
+
 @pytest.mark.parametrize("ending", ["fits", "feather"])
 def test_a_report_of_nothing_is_a_table_too(ending: str, tmp_path: Path) -> None:
     kept = Kept()
