@@ -68,11 +68,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     on_double = keeping.add_double if report else None
     results = iter_fetch(wanted, on_progress=None if in_json else line, on_double=on_double, **options)
     counts: Counter[str] = Counter()
-    size = 0
     try:
         for result in results:
             counts[result.status] += 1
-            size += (result.bytes or 0) if result.status == "fetched" else 0
             line_of_json = as_data(result, name, release) if in_json or report else {}
             keeping.add(result, line_of_json)
             if in_json:
@@ -87,7 +85,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         raise
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
-        click.echo(f"{told}; {size_of(size)} came over the line", err=True)
+        click.echo(f"{told}; {size_of(line.latest.bytes)} came over the line", err=True)
     keeping.write()
     if sum(counts.values()) != counts["fetched"] + counts["present"]:
         sys.exit(1)

@@ -253,7 +253,10 @@ class Courier:
             return self.transport.fetch(url, part.path, errand)  # type: ignore[call-arg, return-value]
         errand.requests += 1
         part.close()
-        return self.transport.fetch(url, part.path) or Fetched()
+        fetched = self.transport.fetch(url, part.path) or Fetched()
+        if not os.path.islink(part.path):  # a link brings nothing
+            self._on_bytes(_size(part))
+        return fetched
 
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""

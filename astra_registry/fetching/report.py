@@ -125,7 +125,7 @@ class FetchReport(Sequence[FetchResult]):
 
     @property
     def bytes(self) -> int:
-        """How many bytes were fetched (not counting what was present)."""
+        """The size of the files that were fetched (not of those present), with what earlier runs brought of them."""
         return sum(result.bytes or 0 for result in self._results if result.status == "fetched")
 
     def to_table(self) -> Table:

@@ -48,6 +48,21 @@ def test_a_table_of_stars_is_brought_whole_and_only_once(cli: Cli, sas: Embedded
     assert all(set(line) >= KEYS for line in second.json_lines)
 
 
+def test_the_bytes_that_are_told_in_the_end_are_those_of_this_run(cli: Cli, sas: EmbeddedSas) -> None:
+    """Not the sizes of the files: of this one an earlier run has brought a part."""
+    star = ("apStar", "--release", "dr13", "--field", "4264", "--telescope", "apo25m", "--obj", "2M00005143+5615568")
+    (where,) = cli("resolve", *star, "--location").lines
+    size = (DATA / "sas" / where).stat().st_size
+    sas.faults = lambda request: Fault(cut_after=200_000) if request.path.endswith(".fits") else None
+
+    failed = cli("fetch", *star, "--retries", "0")
+    sas.faults = None
+    fetched = cli("fetch", *star)
+
+    assert "1 failed; 200.0 kB came over the line" in failed.err
+    assert f"1 fetched; {(size - 200_000) / 1000:.1f} kB came over the line" in fetched.err
+
+
 def test_a_file_at_its_second_location_is_kept_at_its_local_path(cli: Cli, sas: EmbeddedSas) -> None:
     (line,) = cli("fetch", *LEGACY, "--json").json_lines
 
