@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from astra_registry.fetching import report
-from astra_registry.tables.streamed import Form, write_streamed
+from astra_registry.tables.streamed import Form, in_ascii, write_streamed
 
 _TOLD = {
     **report.COLUMNS,
@@ -85,8 +85,8 @@ class Kept:
     def _keep(self, told: Mapping[str, Any]) -> None:
         row = tuple(_storable(told.get(name)) for name in COLUMNS)
         for name, value in zip(COLUMNS, row, strict=True):
-            if isinstance(value, str) and len(value) > self._widths[name]:
-                self._widths[name] = len(value)
+            if isinstance(value, str) and (width := len(in_ascii(value))) > self._widths[name]:
+                self._widths[name] = width
         self._spool.add(row)
 
     def write(self, path: str | os.PathLike[str]) -> None:

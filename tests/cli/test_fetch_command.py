@@ -213,6 +213,17 @@ def test_a_report_has_a_line_for_every_row_in_their_order(
         assert sorted(result.row for result in FetchReport.from_table(report)) == [0, 1, 2]
 
 
+def test_a_report_in_fits_loses_no_letter_of_a_path(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """FITS holds ASCII alone."""
+    folder, report = tmp_path / "sás – \\x41", tmp_path / "out.fits"
+
+    ran = cli("fetch", *STARS, "--sas-base-dir", folder, "--report", report)
+
+    paths = [path.encode("ascii").decode("unicode_escape") for path in read_columns(str(report))["path"]]
+    assert sorted(paths) == sorted(ran.lines)
+    assert all(map(os.path.isfile, paths))
+
+
 def test_a_report_of_a_list_names_its_lines(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
     listing, report = tmp_path / "list.txt", tmp_path / "out.csv"
     one, other = cli("resolve", *STARS, "--url").lines
