@@ -44,8 +44,11 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
 def _fetch(name: str | None, given: dict[str, Any], release: str | None, **options: Any) -> None:
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
-    if dry_run and (report or lock):
-        raise BadValue("--dry-run writes no report and no lock file: leave --report and --lock out, or fetch")
+    for option, chosen in (("--dry-run", dry_run), ("--export", exporting)):
+        if chosen and (report or lock):
+            raise BadValue(f"{option} fetches nothing to tell of: leave --report and --lock out, or {option}")
+    if dry_run and exporting:
+        raise BadValue("--export and --dry-run: one of them at a time")
     sources = {source: options.pop(source) for source in _SOURCES}
     read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}

@@ -174,13 +174,21 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
 
 
 @pytest.mark.parametrize("option", ["--report", "--lock"])
-def test_a_dry_run_is_not_asked_for_a_file_of_what_was_fetched(
-    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+@pytest.mark.parametrize("only_tells", [("--dry-run",), ("--export", "curl")])
+def test_what_fetches_nothing_is_not_asked_for_a_file_of_what_was_fetched(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str, only_tells: tuple[str, ...]
 ) -> None:
-    ran = cli("fetch", *STARS, "--dry-run", option, tmp_path / "out.ecsv")
+    ran = cli("fetch", *STARS, *only_tells, option, tmp_path / "out.ecsv")
 
-    assert (ran.code, sas.requests) == (2, [])
-    assert "--dry-run writes no report and no lock file" in ran.err
+    assert (ran.code, ran.out, sas.requests) == (2, "", [])
+    assert f"{only_tells[0]} fetches nothing to tell of: leave --report and --lock out" in ran.err
+
+
+def test_an_export_is_no_dry_run(cli: Cli, sas: EmbeddedSas) -> None:
+    ran = cli("fetch", *STARS, "--export", "urls", "--dry-run")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "one of them at a time" in ran.err
 
 
 def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
