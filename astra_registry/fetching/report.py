@@ -36,6 +36,11 @@ class Member:
         return getattr(self.batch, "sdss_data_model_name", None)
 
     @property
+    def public(self) -> bool:
+        """Whether it is to be treated as public."""
+        return getattr(self.batch, "public", False)
+
+    @property
     def release(self) -> str | None:
         """The product's release."""
         return getattr(self.batch, "release", None)
