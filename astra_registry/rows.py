@@ -135,7 +135,7 @@ def _batches(
         parameter: part[column] if everything else [part[column][row] for row in rows]
         for parameter, column in wanted.items()
     }
-    yield from _usable(cls, columns, given, rows, first)
+    yield from _usable(cls, cls.with_whole_numbers(columns) if part.is_of_file else columns, given, rows, first)
 
 
 def _usable(
