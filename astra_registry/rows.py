@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from astra_registry.conversion import MASKED
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
 from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, iter_columns, match_columns
+from astra_registry.tables import Columns, iter_columns, match_columns, name_in
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -88,21 +87,12 @@ def _groups(
     usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
         return {(product, release): usable}
-    products = list(map(_name_in, part[told["product"]])) if "product" in told else [product] * part.size
+    products = list(map(name_in, part[told["product"]])) if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in usable:
         groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
-
-
-def _name_in(cell: Any) -> Any:
-    """Return the product's name in a cell without what pads it: None for a cell that is masked or empty."""
-    if isinstance(cell, bytes):
-        cell = cell.decode("utf-8", "replace")
-    if isinstance(cell, str):
-        cell = cell.strip("\0 \t\r\n")
-    return None if cell is MASKED or cell == "" else cell
 
 
 def _is_of(registry: Registry, name: Any, product: str) -> bool:

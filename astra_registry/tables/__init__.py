@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from astra_registry.tables.columns import Columns, match_columns, whole_numbers
+from astra_registry.tables.columns import Columns, match_columns, name_in, whole_numbers
 from astra_registry.tables.files import column_names, iter_columns, read_columns
 from astra_registry.tables.writing import as_table, write_table
 
@@ -12,6 +12,7 @@ __all__ = [
     "column_names",
     "iter_columns",
     "match_columns",
+    "name_in",
     "read_columns",
     "whole_numbers",
     "write_table",

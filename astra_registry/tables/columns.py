@@ -158,6 +158,15 @@ def _listed(array: Any) -> list[Any]:
     return listed
 
 
+def name_in(cell: Any) -> Any:
+    """Return the name that a cell holds without what pads it: None for a cell that is masked or empty."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, str):
+        cell = cell.strip("\0 \t\r\n")
+    return None if cell is MASKED or cell == "" else cell
+
+
 def whole_numbers(column: Sequence[Any]) -> Sequence[Any]:
     """Return a column of integers as a file of text may have it without the fractions that are nothing but zeros.
 

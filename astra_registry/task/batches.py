@@ -167,8 +167,8 @@ class Batched(Identified):
             Values for all rows, the release among them; they win over columns. Without a release, a column of that
             name tells it, when it is the same in all rows.
 
-        Raises BadTable when a needed column lacks, or when the rows are of several releases; InvalidParameter (naming
-        the row) for a cell that cannot be used.
+        Raises BadTable when a needed column lacks, or when the rows are of several releases, or by a column ``product``
+        of another one; InvalidParameter (naming the row) for a cell that cannot be used.
 
         """
         from astra_registry.tables import column_names
