@@ -130,7 +130,11 @@ def asked_for(
 
 def identified(listing: str) -> Iterator[Any]:
     """Yield the product that lives at each URL or path of a list, with its line; an error in the place of none."""
-    with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
+    from astra_registry.tables.formats import check_encoding
+
+    with open(listing, "rb") as beginning:
+        check_encoding(listing, beginning.read(4))
+    with open(listing, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if not text or text.startswith("#"):

@@ -439,6 +439,27 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
+@pytest.mark.parametrize("in_json", [(), ("--json",)])
+@pytest.mark.parametrize("source", ["--from", "--urls", "--paths"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_a_table_or_list_in_another_encoding_is_refused_with_its_name(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, source: str, encoding: str, in_json: tuple[str, ...]
+) -> None:
+    (tmp_path / "list.txt").write_bytes("\ufeffproduct,release\napStar,dr13\n".encode(encoding))
+
+    ran = cli("fetch", source, tmp_path / "list.txt", *in_json)
+
+    assert (ran.code, ran.out, sas.requests) == (2, "", [])
+    assert f"list.txt' is text in {encoding[:6].upper()}; save it as UTF-8" in ran.err
+
+
+def test_a_list_may_begin_with_the_mark_of_utf_8(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """As the editors of Windows write it."""
+    (tmp_path / "list.txt").write_text("\n".join(cli("resolve", *STARS, "--url").lines), encoding="utf-8-sig")
+
+    assert len(cli("fetch", "--urls", tmp_path / "list.txt").lines) == 2
+
+
 def on_a_terminal(
     words: list[str], environment: dict[str, str], interrupt: Callable[[], bool], by: int = signal.SIGINT
 ) -> tuple[int, str]:
