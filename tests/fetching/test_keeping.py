@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -32,7 +33,7 @@ from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
 from astra_registry.testing.sas import Fault, Request
 
-from .conftest import Archive
+from .conftest import Archive, fits_bytes
 
 
 def look(archive: Archive, **options: object) -> dict[str, str]:
@@ -312,6 +313,27 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     assert [json.loads(line).get("location") for line in lock.read_text().splitlines()[1:]] == [
         f"dr17/stars/star-{n:04}.fits" for n in range(3)
     ]
+
+
+def test_a_locked_file_of_another_length_is_brought_once_to_see_it(archive: Archive) -> None:
+    item = archive.add("dr17/star.fits")
+    demanded = attrs.evolve(item, size=os.path.getsize(archive.folder / "dr17/star.fits") + 1, sha1="0" * 40)
+
+    (result,) = archive.fetch(demanded)
+
+    assert (result.status, result.attempts, len(archive.sas.requests)) == ("failed", 1, 1)
+    assert re.fullmatch(r"the server's file has \d+ bytes, the locked one \d+", str(result.error))
+    assert archive.here_now() == []
+
+
+def test_a_mirror_may_have_a_locked_file_that_the_first_server_has_no_longer(
+    make_archive: Callable[..., Archive],
+) -> None:
+    first, mirror = make_archive(), make_archive()
+    right = attrs.evolve(mirror.add("dr17/star.fits"), urls=first.add("dr17/star.fits", fits_bytes(2, 9000)).urls)
+    demanded = attrs.evolve(right, size=os.path.getsize(mirror.folder / "dr17/star.fits"))
+
+    assert first.fetch(demanded, mirrors=(mirror.sas.url,))[0].status == "fetched"
 
 
 def test_a_locked_file_is_asked_for_at_the_url_of_its_product() -> None:
