@@ -212,6 +212,26 @@ def test_what_the_host_after_a_redirect_refuses_is_not_said_of_the_credentials(
     assert result.error == f"{ports[0]} redirects to {ports[1]}, which refuses it (401); no credentials are sent there"
 
 
+def test_what_is_refused_after_a_redirect_away_and_back_is_not_said_of_the_credentials(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    away = make_archive()
+    home = make_archive(users={"sdss5": SECRET})
+    item, there = home.add("sdsswork/a.fits"), home.add("sdsswork/b.fits")
+    to_away = Fault(status=302, headers={"Location": away.sas.url_of("sdsswork/a.fits")})
+    home.sas.faults = lambda request: to_away if request.path.endswith("a.fits") else None
+    away.sas.faults = lambda request: Fault(status=302, headers={"Location": there.urls[0]})
+
+    [result] = home.fetch([item])
+
+    host = home.sas.url.removeprefix("http://")
+    assert result.status == "unauthorized"
+    assert str(result.error).startswith(
+        f"{host} redirects to another host, and that one back, where it is refused (401)"
+    )
+
+
 def test_nothing_of_a_password_is_told(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = private.sas.url.replace("http://", f"http://sdss5:{SECRET}@")
     item = private.add("sdsswork/a.fits")
