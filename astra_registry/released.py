@@ -227,18 +227,38 @@ class Released(Task):
 
     @classmethod
     def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
-        """Return a table's columns and the constants: the release is one of them, when a column tells it."""
+        """Return a table's columns and the constants: the release is one of them, when a column tells it.
+
+        A column that tells the product has to tell this one, in each row.
+        """
         from astra_registry.tables import read_columns
 
         fixed = cls._by_attribute(constants)
+        told: dict[str, tuple[str, ...]] = {} if "product" in cls._spellings else {"product": ()}
         if "release" in fixed:
-            return super()._read(table, constants)
-        batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
-        read = read_columns(table, columns={**batch, "release": ()})
-        if read.get("release"):
-            constants = {**constants, "release": _only_release(read["release"], read.origin)}
+            read = read_columns(table, columns={**told, **cls.wanted_columns(constants)})
+        else:
+            batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
+            read = read_columns(table, columns={**told, **batch, "release": ()})
+            if read.get("release"):
+                constants = {**constants, "release": _only_release(read["release"], read.origin)}
+        if "product" in told:
+            cls._check_products(read.get("product", ()), read.origin)
         wanted = cls.wanted_columns(constants)
         return attrs.evolve(read, values_by_name={n: read[n] for n in read if n in wanted}), constants
+
+    @classmethod
+    def _check_products(cls, cells: Sequence[Any], origin: str) -> None:
+        """Raise BadTable for the first row that is of another product; an empty cell is of any."""
+        from astra_registry.tables import name_in
+
+        own = str(cls.sdss_data_model_name)
+        for row, name in enumerate(map(name_in, cells)):
+            if name is not None and str(name).casefold() != own.casefold():
+                raise BadTable(
+                    f"{origin}: row {row}: its product is {name!r}, and a batch is of one, here {own}; give its rows "
+                    "alone, or `astra-registry fetch --from` the table without a product"
+                )
 
     # -- binding -------------------------------------------------------------------------------------
 

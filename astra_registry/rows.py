@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from astra_registry.conversion import MASKED
 from astra_registry.errors import AstraRegistryError, BadTable, BadValue, MissingParameter
+from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, iter_columns, match_columns
+from astra_registry.tables import Columns, iter_columns, match_columns, name_in
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -31,8 +31,8 @@ def products_of(
     product: str | None = None,
     release: str | None = None,
     **constants: Any,
-) -> Iterator[DataProduct | UnusableRow]:
-    """Yield batches of products, and an UnusableRow for each row that none can be made of.
+) -> Iterator[Rows]:
+    """Yield batches of products with their rows, and an UnusableRow for each row that none can be made of.
 
     The table is read in parts, so that its length does not matter. Without `product` or `release` its columns of
     those names tell them, row by row; with `product`, a row that tells another one cannot be used. Raises BadTable
@@ -49,20 +49,20 @@ def products_of(
         if product is None:
             return names  # each row has its own needs
         cls = registry[product]
-        if "product" in cls.wanted_columns(constants):
-            told.pop("product", None)  # it is a parameter
+        if any(parameter.name == "product" for parameter in cls.product_parameters().values()):
+            told.pop("product", None)  # it is no product's name
         if "release" in told:
             return names
         return list(dict.fromkeys([*_columns_of(cls, release, names, table, constants), *told.values()]))
 
     first = 0
     for part in iter_columns(table, columns=needed, rows=_TOGETHER, ragged=True):
-        yield from (UnusableRow(first + row, f"it {fault}") for row, fault in part.ragged.items())
+        yield from (_unusable(first + row, f"it {fault}") for row, fault in part.ragged.items())
         for (name, its_release), rows in _groups(part, told, product, release).items():
             if product is None or _is_of(registry, name, product):
                 yield from _batches(registry, product or name, its_release, part, rows, first, constants)
             else:
-                yield from (UnusableRow(first + row, f"its product is {name!r}, not {product!r}") for row in rows)
+                yield from (_unusable(first + row, f"its product is {name!r}, not {product!r}") for row in rows)
         first += part.size
 
 
@@ -87,21 +87,12 @@ def _groups(
     usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
         return {(product, release): usable}
-    products = list(map(_name_in, part[told["product"]])) if "product" in told else [product] * part.size
+    products = list(map(name_in, part[told["product"]])) if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in usable:
         groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
-
-
-def _name_in(cell: Any) -> Any:
-    """Return the product's name in a cell without what pads it: None for a cell that is masked or empty."""
-    if isinstance(cell, bytes):
-        cell = cell.decode("utf-8", "replace")
-    if isinstance(cell, str):
-        cell = cell.strip("\0 \t\r\n")
-    return None if cell is MASKED or cell == "" else cell
 
 
 def _is_of(registry: Registry, name: Any, product: str) -> bool:
@@ -119,7 +110,7 @@ def _batches(
     rows: Sequence[int],
     first: int,
     constants: Mapping[str, Any],
-) -> Iterator[DataProduct | UnusableRow]:
+) -> Iterator[Rows]:
     given = dict(constants) if release is None else {"release": release, **constants}
     try:
         if name is None:
@@ -127,14 +118,14 @@ def _batches(
         cls = registry[name]
         wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:
-        yield from (UnusableRow(first + row, error) for row in rows)
+        yield from (_unusable(first + row, error) for row in rows)
         return
     everything = len(rows) == part.size
     columns = {
         parameter: part[column] if everything else [part[column][row] for row in rows]
         for parameter, column in wanted.items()
     }
-    yield from _usable(cls, columns, given, rows, first)
+    yield from _usable(cls, cls.with_whole_numbers(columns) if part.is_of_file else columns, given, rows, first)
 
 
 def _usable(
@@ -143,7 +134,7 @@ def _usable(
     given: Mapping[str, Any],
     rows: Sequence[int],
     first: int,
-) -> Iterator[DataProduct | UnusableRow]:
+) -> Iterator[Rows]:
     """Yield the rows as one batch; when one of them cannot be used, look for it by halves."""
     if not rows:
         return
@@ -155,14 +146,18 @@ def _usable(
         _ = made.local_path  # a value may be fine by itself, and not in a path
     except AstraRegistryError as error:
         if len(rows) == 1 or not isinstance(error, BadValue):
-            yield from (UnusableRow(first + row, error) for row in rows)
+            yield from (_unusable(first + row, error) for row in rows)
             return
     else:
-        yield made
+        yield Rows(made, [first + row for row in rows])
         return
     half = len(rows) // 2
     for part in (slice(None, half), slice(half, None)):
         yield from _usable(cls, {name: column[part] for name, column in columns.items()}, given, rows[part], first)
+
+
+def _unusable(row: int, reason: object) -> Rows:
+    return Rows(UnusableRow(row, reason), (row,))
 
 
 def _origin(table: Any) -> str:

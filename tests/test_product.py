@@ -281,6 +281,17 @@ def test_a_table_whose_rows_do_not_tell_one_release_is_refused(releases: list[An
         StarFile.from_table({"release": releases, "sdss_id": [1, 2]})
 
 
+@pytest.mark.parametrize("release", [{}, {"release": "dr19"}])
+def test_a_table_with_a_row_of_another_product_is_refused(release: dict[str, str]) -> None:
+    rows: dict[str, Any] = {"sdss_id": [1, 2, 3], "release": ["dr19"] * 3}
+
+    own = StarFile.from_table({**rows, "product": [f"{StarFile.sdss_data_model_name} ", "", None]}, **release)
+
+    assert own == StarFile(release="dr19", sdss_id=[1, 2, 3])
+    with pytest.raises(BadTable, match=r"row 1: its product is 'apVisit', and a batch is of one"):
+        StarFile.from_table({**rows, "product": [b"", "apVisit", "apStar"]}, **release)
+
+
 def test_a_query_that_finds_nothing_is_a_batch_of_none() -> None:
     for release in ("dr19", "dr20"):
         nothing = StarFile.from_table([], release=release)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from astra_registry_apstar import ApStarFile
 
-from astra_registry import SDSS5DataModelTask, Task, fetch, parameter, registry
+from astra_registry import SDSS5DataModelTask, Task, fetch, iter_fetch, parameter, registry
 from astra_registry.errors import FileMissing
+from astra_registry.settings import override, setting
 from astra_registry.testing.sas import EmbeddedSas
 
 DATA = Path(__file__).parent / "data" / "sas"
@@ -49,6 +50,23 @@ def test_a_batch_is_brought_together(sas: EmbeddedSas) -> None:
     assert stars.get_remote() == stars.local_paths
 
     assert stars.complete()
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_results_are_of_the_settings_with_which_they_were_asked_for(tmp_path: Path, batch: bool) -> None:
+    """Whenever they are taken; whoever makes the products has the settings of then."""
+    star = registry.create("apStar", **{**STAR, "obj": [STAR["obj"]] if batch else STAR["obj"]})
+    seen: list[str] = []
+
+    def stars() -> Iterator[Any]:
+        seen.append(setting("sas_base_dir"))
+        yield star
+
+    with override(sas_base_dir=str(tmp_path / "elsewhere")):
+        results = iter_fetch(stars())
+
+    assert [result.path for result in results] == [str(tmp_path / "elsewhere" / place) for place in star.locations]
+    assert seen == [str(tmp_path / "sas")]
 
 
 def test_a_file_that_the_server_has_not_is_an_error_with_its_reason() -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas
 import pytest
 
 from astra_registry import registry
-from astra_registry.errors import BadTable, UnknownProduct
-from astra_registry.rows import UnusableRow, products_of
+from astra_registry.errors import BadTable, InvalidParameter, UnknownProduct
+from astra_registry.rows import UnusableRow
+from astra_registry.rows import products_of as rows_of
+
+
+def products_of(*table: Any, **options: Any) -> Iterator[Any]:
+    """Give the products alone."""
+    return (rows.product for rows in rows_of(*table, **options))
+
 
 ECSV = """\
 # %ECSV 1.0
@@ -144,3 +154,40 @@ def test_a_row_may_name_no_product_at_all_and_is_told_as_one_that_is_another() -
         "row 1: its product is 'a galaxy', not 'apVisit'",
         "row 2: its product is 7, not 'apVisit'",
     ]
+
+
+def test_each_product_knows_its_row() -> None:
+    """Also where rows of several releases are apart, and one among them cannot be used."""
+    table = {**VISITS, "release": ["dr17", "dr16", "dr17"], "mjd": [56396, 56396, "oops"]}
+
+    told = {number: rows.product for rows in rows_of(table, registry, product="apVisit") for number in rows.numbers}
+
+    assert (told[0].release, told[1].release, told[2].row) == ("dr17", "dr16", 2)
+
+
+def test_integers_that_pandas_wrote_as_floats_for_a_gap_are_integers(tmp_path: Path) -> None:
+    """But for the gaps themselves, for what is no whole number, and for what may have lost digits."""
+    path = tmp_path / "visits.csv"
+    gaps = {"telescope": "apo25m", "field": "000+02", "plate": "5815", "mjd": [56396, 56396, 56396, 56396, 2**53]}
+    pandas.DataFrame({**gaps, "fiber": [212, None, 301, 301.5, 1]}).astype({"mjd": float}).to_csv(path)
+
+    made = list(products_of(str(path), registry, product="apVisit", release="dr17"))
+
+    visits = [visit for batch in made if not isinstance(batch, UnusableRow) for visit in batch.get_batch_tasks()]
+    assert [(visit.mjd, visit.fiber) for visit in visits] == [(56396, 212), (56396, 301)]
+    assert [row.row for row in made if isinstance(row, UnusableRow)] == [1, 3, 4]
+
+
+def test_only_a_file_has_integers_with_a_point_and_text_keeps_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "visits.csv"
+    path.write_text("telescope,field,plate,mjd,fiber\napo25m,000+02,5815.0,56396.0,212.\n")
+    visit = registry["apVisit"]
+
+    (made,) = visit.from_table(path, release="dr17")
+
+    assert (made.plate, made.mjd, made.fiber) == ("5815.0", 56396, 212)
+    columns = {**VISITS, "fiber": ["212.0"] * 3}
+    with pytest.raises(InvalidParameter, match=r"fiber = '212.0': it takes an integer"):
+        visit.from_table(columns, release="dr17")
+    with pytest.raises(InvalidParameter, match=r"fiber = '212.0': it takes an integer"):
+        visit(**columns, release="dr17")

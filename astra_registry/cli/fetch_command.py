@@ -18,7 +18,7 @@ from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, Wanted, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, Rows, Wanted, iter_fetch, wanted_items
 from astra_registry.fetching.export import export
 from astra_registry.fetching.locked import LockedFile, read_lock
 from astra_registry.fetching.options import Options
@@ -44,8 +44,11 @@ def fetch(name: str | None, given: dict[str, Any], *, release: str | None, **opt
 def _fetch(name: str | None, given: dict[str, Any], release: str | None, **options: Any) -> None:
     exporting, dry_run = options.pop("export"), options.pop("dry_run")
     in_json, report, lock = options.pop("in_json"), options.pop("report"), options.pop("lock")
-    if dry_run and (report or lock):
-        raise BadValue("--dry-run writes no report and no lock file: leave --report and --lock out, or fetch")
+    for option, chosen in (("--dry-run", dry_run), ("--export", exporting)):
+        if chosen and (report or lock):
+            raise BadValue(f"{option} fetches nothing to tell of: leave --report and --lock out, or {option}")
+    if dry_run and exporting:
+        raise BadValue("--export and --dry-run: one of them at a time")
     sources = {source: options.pop(source) for source in _SOURCES}
     read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
@@ -65,13 +68,12 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             click.echo(planned.summary(), err=True)
         options["total"] = planned.files + planned.unusable
     wanted = asked_for(name, given, release, **sources)
-    results = iter_fetch(wanted, on_progress=None if in_json else line, **options)
+    on_double = keeping.add_double if report else None
+    results = iter_fetch(wanted, on_progress=None if in_json else line, on_double=on_double, **options)
     counts: Counter[str] = Counter()
-    size = 0
     try:
         for result in results:
             counts[result.status] += 1
-            size += (result.bytes or 0) if result.status == "fetched" else 0
             line_of_json = as_data(result, name, release) if in_json or report else {}
             keeping.add(result, line_of_json)
             if in_json:
@@ -86,7 +88,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         raise
     if not in_json:
         told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
-        click.echo(f"{told}; {size_of(size)} came over the line", err=True)
+        click.echo(f"{told}; {size_of(line.latest.bytes)} came over the line", err=True)
     keeping.write()
     if sum(counts.values()) != counts["fetched"] + counts["present"]:
         sys.exit(1)
@@ -127,16 +129,20 @@ def asked_for(
 
 
 def identified(listing: str) -> Iterator[Any]:
-    """Yield the product that lives at each URL or path of a list; an error in the place of one that is none."""
-    with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
+    """Yield the product that lives at each URL or path of a list, with its line; an error in the place of none."""
+    from astra_registry.tables.formats import check_encoding
+
+    with open(listing, "rb") as beginning:
+        check_encoding(listing, beginning.read(4))
+    with open(listing, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
             try:
-                yield registry.identify(text)
+                yield Rows(registry.identify(text), (number,))
             except AstraRegistryError as error:
-                yield type(error)(f"line {number}: {error}")
+                yield Rows(type(error)(f"line {number}: {error}"), (number,))
 
 
 def as_data(result: FetchResult, name: str | None = None, release: str | None = None) -> dict[str, Any]:
@@ -159,6 +165,7 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
         "seconds": round(result.seconds, 3),
         "attempts": result.attempts,
         "error": result.error,
+        "row": result.row,
     }
 
 

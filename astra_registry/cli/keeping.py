@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from astra_registry.errors import BadValue
-from astra_registry.fetching import FetchResult
+from astra_registry.fetching import FetchResult, Wanted
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import Locking
 from astra_registry.settings import setting
@@ -41,6 +41,13 @@ class Keeping:
             self._kept.add(told)
         if self._locking is not None:
             self._locking.add(result)
+
+    def add_double(self, item: Wanted) -> None:
+        """Keep for the report that a row asks for a file that another one has asked for."""
+        if self._kept is not None:
+            product = item.product
+            names = (getattr(product, "sdss_data_model_name", None), getattr(product, "release", None))
+            self._kept.add_double(item.row, *names, item.path)
 
     def write(self, *, ended: bool = True) -> None:
         """Write both; of a run that was interrupted no lock file, for it would stand for a part of the data set."""

@@ -17,7 +17,7 @@ from astra_registry.fetching.progress import Progress, ProgressLine
 from astra_registry.fetching.report import FetchReport, FetchResult
 from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.transports.transport import Fetched, Transport
-from astra_registry.fetching.wanted import Wanted, wanted_items
+from astra_registry.fetching.wanted import Rows, Wanted, wanted_items
 
 __all__ = [
     "FetchReport",
@@ -25,6 +25,7 @@ __all__ = [
     "Fetched",
     "Progress",
     "ProgressLine",
+    "Rows",
     "Transport",
     "Wanted",
     "fetch",
@@ -84,14 +85,16 @@ def iter_fetch(
     link: bool = False,
     login: Login | None = None,
     total: int | None = None,
+    on_double: Callable[[Wanted], None] | None = None,
 ) -> Iterator[FetchResult]:
     """Bring the files of products, and give one result a file as they come: for lists too large for memory.
 
-    ``products`` is a product, a batch, a `Wanted` item, or an iterable of them. What is not given follows from the
-    settings of the same name; ``limit_rate`` is in bytes a second, or text (``"2M"``). ``link`` makes links instead of
-    copies (transport ``file``); ``login`` is a function from a host's name to a user's name and password, called when
-    a server asks for them and none are found; ``total`` is the number of files, for progress, where it is known.
-    ``on_progress`` and ``on_result`` are called in the thread that takes the results.
+    ``products`` is a product, a batch, a `Wanted` item, or an iterable of them, or of `Rows`. What is not given follows
+    from the settings of the same name; ``limit_rate`` is in bytes a second, or text (``"2M"``). ``link`` makes links
+    instead of copies (transport ``file``); ``login`` is a function from a host's name to a user's name and password,
+    called when a server asks for them and none are found; ``total`` is the number of files, for progress, where it is
+    known. ``on_progress`` and ``on_result`` are called in the thread that takes the results, as is ``on_double``, with
+    each item whose file another one before it has asked for: it has no result of its own.
     """
     from astra_registry.settings import override, setting
 
@@ -119,18 +122,18 @@ def iter_fetch(
     options = Options(**chosen, link=link, login=login)
     if total is None:
         total = _count(products)
-    return _stream(options, items, total, on_progress, on_result)
+    calls = {"on_progress": on_progress, "on_result": on_result, "on_double": on_double}
+    return _stream(options, items, total, calls)
 
 
 def _stream(
     options: Options,
     items: Iterator[Wanted],
     total: int | None,
-    on_progress: Callable[[Progress], None] | None,
-    on_result: Callable[[FetchResult], None] | None,
+    calls: dict[str, Any],
 ) -> Iterator[FetchResult]:
     # Nothing is opened before somebody takes the first result: an iterator that is dropped unused leaves nothing open.
-    yield from Fetcher(options).results(items, total=total, on_progress=on_progress, on_result=on_result)
+    yield from Fetcher(options).results(items, total=total, **calls)
 
 
 def _count(products: Any) -> int | None:

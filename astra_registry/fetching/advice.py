@@ -47,14 +47,16 @@ class Advice:
         return told
 
     def _in_its_folders(self, urls: tuple[str, ...]) -> str:
+        is_told = True
         for url in urls:
             folder, _, coded = url.rpartition("/")
             name = urllib.parse.unquote(coded)
             there = self._listings.folder(folder + "/")
             if there.there:
                 break
+            is_told &= there.there is not None
         else:
-            return " (nor its folder)"
+            return " (nor its folder)" if is_told else ""
         for spelling in _spellings(name)[1:]:
             if spelling in there.names:
                 return f"; it has {spelling}"

@@ -91,6 +91,7 @@ class Courier:
                 seconds=time.monotonic() - started,
                 attempts=errand.requests,
                 error=told,
+                row=item.row,
                 cause=error,
                 source=item.product,
                 **known,
@@ -251,11 +252,20 @@ class Courier:
             return self.transport.fetch(url, part.path, errand)  # type: ignore[call-arg, return-value]
         errand.requests += 1
         part.close()
-        return self.transport.fetch(url, part.path) or Fetched()
+        fetched = self.transport.fetch(url, part.path) or Fetched()
+        if os.path.isfile(part.path) and not os.path.islink(part.path):  # a link brings nothing
+            self._on_bytes(os.stat(part.path).st_size)
+        return fetched
 
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
+        if item.size is not None and (size := os.stat(part.path).st_size) != item.size:
+            told = f"the server's file has {size} bytes, the locked one {item.size}"
+            if self._mirrors or not fetched.proven:
+                raise CorruptFile(told)
+            part.restart()
+            raise TransferFailed(told)  # it told that length itself, and would send the same again
         # A link leads to a file that is not ours to write to.
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
@@ -267,8 +277,6 @@ class Courier:
             )
         if not fetched.proven and listed is None and item.sha1 is None and not whole.tells_its_end(name):
             raise CorruptFile("the server did not tell its length, and a file of this kind does not show where it ends")
-        if item.size is not None and os.stat(part.path).st_size != item.size:
-            raise CorruptFile(f"the server's file has {os.stat(part.path).st_size} bytes, the locked one {item.size}")
         if item.sha1 is not None and fetched.sha1 != item.sha1:
             raise CorruptFile(f"the server's file has the sha1 {fetched.sha1}, the locked one {item.sha1}")
         if self._hosts.stop.is_set():

@@ -72,6 +72,7 @@ class Fetcher:
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
         self._broken_off: Exception | None = None
+        self._on_double: Callable[[Wanted], None] | None = None
 
     def _make_convoy(self, keys: Keys) -> Convoy:
         from astra_registry.fetching.convoy import Convoy
@@ -102,9 +103,11 @@ class Fetcher:
         total: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
+        on_double: Callable[[Wanted], None] | None = None,
     ) -> Generator[FetchResult]:
         """Give a result for each file, as they come; whoever stops taking them ends the run."""
         self._tally.total = total
+        self._on_double = on_double
         try:
             for result in self._stream(items, on_progress):
                 self._tally.note(result)
@@ -170,7 +173,7 @@ class Fetcher:
         return True
 
     def _sorted_out(self, items: Iterator[Wanted]) -> Iterator[Wanted | FetchResult]:
-        """Give what has to be fetched, and results for what has not: doubles once, in neither."""
+        """Give what has to be fetched, and results for what has not: doubles are in neither."""
         seen = Seen()
         size = 1  # growing chunks: the first item is not kept waiting for the others
         while chunk := self._taken(items, size):
@@ -181,6 +184,8 @@ class Fetcher:
                     yield _unusable(item)
                 elif seen.add(item.path):
                     fresh.append(item)
+                elif self._on_double is not None:
+                    self._on_double(item)
             known = {} if self._options.overwrite else self._ledger.known(os.path.abspath(item.path) for item in fresh)
             for item in fresh:
                 entry = known.get(os.path.abspath(item.path))
@@ -191,6 +196,7 @@ class Fetcher:
                         "present",
                         bytes=entry.size,
                         sha1=entry.sha1,
+                        row=item.row,
                         source=item.product,
                     )
                     continue
@@ -359,6 +365,5 @@ def _still_there(item: Wanted, entry: Entry) -> bool:
 
 def _unusable(item: Wanted) -> FetchResult:
     error = item.error or TransferFailed("there is no URL for it")
-    return FetchResult(
-        None, item.path or None, "failed", error=" ".join(str(error).split()), cause=error, source=item.product
-    )
+    told = " ".join(str(error).split())
+    return FetchResult(None, item.path or None, "failed", error=told, row=item.row, cause=error, source=item.product)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import attrs
 
-from astra_registry.errors import FileFailed
+from astra_registry.errors import FileFailed, FileMissing
 
 _LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINE = re.compile(r"^\\?([0-9a-fA-F]{40})[ \t]+\*?(.+?)\s*$", re.MULTILINE)
@@ -29,7 +29,7 @@ class Folder:
 
     names: tuple[str, ...] = ()
     sha1: Mapping[str, str] = MappingProxyType({})
-    there: bool = True
+    there: bool | None = True  # None: the server does not say
 
 
 def index_names(page: bytes) -> tuple[str, ...]:
@@ -107,8 +107,10 @@ class Listings:
     def _ask(self, url: str, *, sums: bool) -> Folder:
         try:
             names = index_names(self._get(url))
-        except FileFailed:
+        except FileMissing:
             return Folder(there=False)
+        except FileFailed:
+            return Folder(there=None)
         sha1: dict[str, str] = {}
         if sums:
             listings = [name for name in names if name.lower().endswith(".sha1sum")]

@@ -78,9 +78,13 @@ class Tally:
 
 
 class ProgressLine:
-    """Shows progress on a terminal, in one line that is written again and again; nothing on anything else."""
+    """Shows progress on a terminal, in one line that is written again and again; nothing on anything else.
+
+    ``latest`` is what it was told last, wherever it writes.
+    """
 
     def __init__(self, stream: TextIO, *, every: float = 0.2) -> None:
+        self.latest = Progress()
         self._stream = stream
         self._shows = stream.isatty()
         self._every = every
@@ -89,6 +93,7 @@ class ProgressLine:
 
     def __call__(self, progress: Progress) -> None:
         """Show it, unless that was done a moment ago."""
+        self.latest = progress
         now = time.monotonic()
         if not self._shows or now < self._next:
             return

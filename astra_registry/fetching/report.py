@@ -28,11 +28,29 @@ class Member:
         """Return it."""
         return self.batch[self.index]
 
+    # What is asked of each of them the batch tells, so that none is made for it.
+
+    @property
+    def sdss_data_model_name(self) -> str | None:
+        """The product's name."""
+        return getattr(self.batch, "sdss_data_model_name", None)
+
+    @property
+    def public(self) -> bool:
+        """Whether it is to be treated as public."""
+        return getattr(self.batch, "public", False)
+
+    @property
+    def release(self) -> str | None:
+        """The product's release."""
+        return getattr(self.batch, "release", None)
+
 
 @attrs.frozen
 class FetchResult:
     """What came of one file.
 
+    ``row`` is the row of the table, the line of the list, or the place among the products that asked for it first.
     ``status`` is one of `STATUSES`; ``bytes`` the size on disk (None when it is not here); ``attempts`` the number of
     requests made for it; ``error`` one line, or None.
     """
@@ -45,6 +63,7 @@ class FetchResult:
     seconds: float = 0.0
     attempts: int = 0
     error: str | None = None
+    row: int | None = None
     cause: Exception | None = attrs.field(default=None, repr=False, eq=False)
     source: Any = attrs.field(default=None, repr=False, eq=False)  # a product, a Member, or None
 
@@ -111,24 +130,22 @@ class FetchReport(Sequence[FetchResult]):
 
     @property
     def bytes(self) -> int:
-        """How many bytes were fetched (not counting what was present)."""
+        """The size of the files that were fetched (not of those present), with what earlier runs brought of them."""
         return sum(result.bytes or 0 for result in self._results if result.status == "fetched")
 
     def to_table(self) -> Table:
         """Return the results as an astropy Table, one row a file; what is unknown is masked."""
         from astropy.table import MaskedColumn, Table
 
-        # Of a member of a batch the batch tells both, so that no product is made for a row.
-        sources = [r.source.batch if isinstance(r.source, Member) else r.source for r in self._results]
         values = {
-            "product": [getattr(source, "sdss_data_model_name", None) for source in sources],
-            "release": [getattr(source, "release", None) for source in sources],
+            "product": [getattr(result.source, "sdss_data_model_name", None) for result in self._results],
+            "release": [getattr(result.source, "release", None) for result in self._results],
         }
         table = Table()
         for name, (kind, unit, description) in COLUMNS.items():
             column, mask = _column(values.get(name) or [getattr(r, name) for r in self._results], kind)
             table[name] = MaskedColumn(column, mask=mask, unit=unit, description=description)
-        for name in ("bytes", "attempts"):
+        for name in ("row", "bytes", "attempts"):
             table[name].fill_value = -1  # astropy's own, 999999, is a size that a file may have
         return table
 
@@ -136,16 +153,27 @@ class FetchReport(Sequence[FetchResult]):
     def from_table(cls, table: Any) -> FetchReport:
         """Return the report that `to_table` made into a table, or into a file of one; its results have no `product`.
 
-        Raises BadTable when it is no such table.
+        Of a file that `fetch --report` wrote the lines of doubles are left out, as each file has one result. Raises
+        BadTable when it is no such table.
         """
         from astra_registry.conversion import MASKED
         from astra_registry.tables import read_columns
 
-        names = [field.name for field in attrs.fields(FetchResult) if field.name in COLUMNS]
-        columns = read_columns(table, columns=names)
+        fields = [field.name for field in attrs.fields(FetchResult) if field.name in COLUMNS]
+
+        def needed(there: Sequence[str]) -> list[str]:  # the reports of 1.0.0 tell no rows
+            return [name for name in [*fields, SAME_AS] if name not in ("row", SAME_AS) or name in there]
+
+        columns = read_columns(table, columns=needed)
+        names = [name for name in fields if name in columns]
+        doubles = columns.get(SAME_AS, [MASKED] * columns.size)
         results = []
-        for number, row in enumerate(zip(*(columns[name] for name in names), strict=True)):
-            given = {name: value for name, value in zip(names, row, strict=True) if value is not MASKED and value != ""}
+        for number, (same_as, *line) in enumerate(zip(doubles, *(columns[name] for name in names), strict=True)):
+            if same_as is not MASKED and same_as != "":
+                continue
+            given = {
+                name: value for name, value in zip(names, line, strict=True) if value is not MASKED and value != ""
+            }
             try:
                 told: dict[str, Any] = {name: COLUMNS[name][0](value) for name, value in given.items()}
             except ValueError as error:
@@ -177,6 +205,7 @@ class FetchReport(Sequence[FetchResult]):
 
 #: Of each column of the table: its type, unit and description.
 COLUMNS: dict[str, tuple[type, str | None, str]] = {
+    "row": (int, None, "The row of the table that asked for the file, from 0; the line of a list."),
     "product": (str, None, "The name of the data product."),
     "release": (str, None, "The data release."),
     "url": (str, None, "Where the file comes from."),
@@ -188,6 +217,10 @@ COLUMNS: dict[str, tuple[type, str | None, str]] = {
     "attempts": (int, None, "How many requests were made for it."),
     "error": (str, None, "Why the file is not here."),
 }
+
+
+#: The column of a report on disk that tells doubles: they have lines there, and no results.
+SAME_AS = "same_as"
 
 
 def _column(values: list[Any], kind: type) -> tuple[Any, list[bool]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -28,69 +30,73 @@ class Wanted:
     size: int | None = None
     sha1: str | None = None
     known: Entry | None = None
+    row: int | None = None  # that asked for it
+
+
+@attrs.frozen
+class Rows:
+    """A product, a batch, or why there is none, with the numbers of the rows or lines that asked for it."""
+
+    product: Any
+    numbers: Sequence[int]
 
 
 def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base: str | None = None) -> Iterator[Wanted]:
     """Give the items of a product, a batch, an item, or an iterable of them; one at a time, nothing is gathered.
 
-    ``sas_base_dir`` and ``remote_base`` override the settings for the products' paths and URLs.
+    They are numbered as they come, unless `Rows` tell their numbers. Paths and URLs follow from the settings in force
+    now, whenever the items are taken; ``sas_base_dir`` and ``remote_base`` override those of their names.
     """
-    override = {}
-    if sas_base_dir is not None:
-        override["sas_base_dir"] = str(sas_base_dir)
-    if remote_base is not None:
-        override["remote_base"] = remote_base
+    from astra_registry.settings import override
+
     if isinstance(products, Wanted) or hasattr(products, "is_batch_mode") or hasattr(products, "local_path"):
         products = (products,)
     elif isinstance(products, (str, bytes)) or not isinstance(products, Iterable):
         raise BadValue(f"products, batches of them or Wanted items can be fetched, not {products!r}")
-    for product in products:
+    with override(sas_base_dir=sas_base_dir, remote_base=remote_base):
+        settings = contextvars.copy_context()
+    return _items(products, settings)
+
+
+def _items(products: Iterable[Any], settings: contextvars.Context) -> Iterator[Wanted]:
+    # Not all of it runs in the context of those settings: whoever makes the products has settings of their own.
+    count = itertools.count()
+    for given in products:
+        product, numbers = (given.product, iter(given.numbers)) if isinstance(given, Rows) else (given, count)
         if isinstance(product, Wanted):
-            yield product
+            yield attrs.evolve(product, row=next(numbers))
         elif isinstance(product, Exception):
-            yield Wanted((), "", error=product)
+            yield Wanted((), "", error=product, row=next(numbers))
         elif getattr(product, "is_batch_mode", False):
-            yield from _of_batch(product, override)
+            yield from _of_batch(product, settings, numbers)
         elif hasattr(product, "remote_path"):
-            yield _of_product(product, override)
+            yield _of_product(product, settings, next(numbers))
         else:
             raise BadValue(f"products, batches of them or Wanted items can be fetched, not {product!r}")
 
 
-def _of_product(product: Any, override: dict[str, str]) -> Wanted:
+def _of_product(product: Any, settings: contextvars.Context, row: int) -> Wanted:
     try:
-        # Not around the whole stream: a context variable set in a generator would leak to whoever takes from it.
-        if override:
-            from astra_registry import settings
-
-            with settings.override(**override):
-                return _plain(product)
-        return _plain(product)
+        path, urls = settings.run(_places, product)
     except AstraRegistryError as error:
-        return Wanted((), "", product, error)
+        return Wanted((), "", product, error, row=row)
+    return Wanted(urls, path, product, row=row)
 
 
-def _plain(product: Any) -> Wanted:
-    further = getattr(product, "further_remote_paths", ())
-    return Wanted((product.remote_path, *further), product.local_path, product)
+def _places(product: Any) -> tuple[str, tuple[str, ...]]:
+    return product.local_path, (product.remote_path, *getattr(product, "further_remote_paths", ()))
 
 
-def _of_batch(batch: Any, override: dict[str, str]) -> Iterator[Wanted]:
+def _of_batch(batch: Any, settings: contextvars.Context, numbers: Iterator[int]) -> Iterator[Wanted]:
     try:
-        if override:
-            from astra_registry import settings
-
-            with settings.override(**override):
-                columns = _columns(batch)
-        else:
-            columns = _columns(batch)
+        paths, urls, further = settings.run(_columns, batch)
     except AstraRegistryError as error:
-        yield Wanted((), "", batch, error)
+        for index in range(len(batch)):
+            yield Wanted((), "", Member(batch, index), error, row=next(numbers))
         return
-    paths, urls, further = columns
     for index, path in enumerate(paths):
         more = further[index] if further else ()
-        yield Wanted((urls[index], *more), path, Member(batch, index))
+        yield Wanted((urls[index], *more), path, Member(batch, index), row=next(numbers))
 
 
 def _columns(batch: Any) -> tuple[list[str], list[str], list[Any]]:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from astra_registry.tables.columns import Columns, match_columns
+from astra_registry.tables.columns import Columns, match_columns, name_in, whole_numbers
 from astra_registry.tables.files import column_names, iter_columns, read_columns
 from astra_registry.tables.writing import as_table, write_table
 
-__all__ = ["Columns", "as_table", "column_names", "iter_columns", "match_columns", "read_columns", "write_table"]
+__all__ = [
+    "Columns",
+    "as_table",
+    "column_names",
+    "iter_columns",
+    "match_columns",
+    "name_in",
+    "read_columns",
+    "whole_numbers",
+    "write_table",
+]

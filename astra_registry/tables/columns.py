@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import attrs
 
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, UnequalLengths
+
+_WHOLE = re.compile(r"^ *([+-]?[0-9]{1,15})\.0* *$", re.ASCII)
 
 
 @attrs.frozen(eq=False)
@@ -18,6 +21,7 @@ class Columns(Mapping[str, Sequence[Any]]):
     Masked and null cells are `MASKED`. ``size`` is the number of rows, also when no column was read;
     ``units`` and ``descriptions`` hold those that the table tells; ``origin`` says where the rows are from.
     ``ragged`` tells of a piece of a file which rows have not a cell for each column, and how many they have.
+    ``is_of_file`` says that they come from a file, in which integers may be text.
     """
 
     values_by_name: Mapping[str, Sequence[Any]]
@@ -26,6 +30,7 @@ class Columns(Mapping[str, Sequence[Any]]):
     descriptions: dict[str, str] = attrs.field(factory=dict)
     origin: str = "the table"
     ragged: Mapping[int, str] = attrs.field(factory=dict)
+    is_of_file: bool = False
 
     def __getitem__(self, name: str) -> Sequence[Any]:
         return self.values_by_name[name]
@@ -151,6 +156,25 @@ def _listed(array: Any) -> list[Any]:
         array = array.astype(f"{array.dtype.kind}8[us]")
     listed: list[Any] = array.tolist()
     return listed
+
+
+def name_in(cell: Any) -> Any:
+    """Return the name that a cell holds without what pads it: None for a cell that is masked or empty."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
+    if isinstance(cell, str):
+        cell = cell.strip("\0 \t\r\n")
+    return None if cell is MASKED or cell == "" else cell
+
+
+def whole_numbers(column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column of integers as a file of text may have it without the fractions that are nothing but zeros.
+
+    pandas writes a column of integers that has gaps as floats: ``212.0``. Longer ones have lost digits, and stay.
+    """
+    if not any(isinstance(value, str) and "." in value for value in column):
+        return column
+    return [_WHOLE.sub(r"\1", value) if isinstance(value, str) else value for value in column]
 
 
 def from_object(source: Any, wanted: Wanted | None) -> Columns:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Generator
 from typing import Any
 
+import attrs
+
 from astra_registry.errors import BadTable
 from astra_registry.tables import delimited
 from astra_registry.tables.columns import Columns, Wanted, from_object, sliced
@@ -34,7 +36,7 @@ def read_columns(source: Any, *, columns: Wanted | None = None) -> Columns:
         size += chunk.size
         for name, column in chunk.items():
             values[name].extend(column)
-    return Columns(values, size, first.units, first.descriptions, first.origin)
+    return attrs.evolve(first, values_by_name=values, size=size)
 
 
 def iter_columns(
@@ -53,7 +55,7 @@ def iter_columns(
                 for row, fault in piece.ragged.items():
                     raise BadTable(f"row {before + row} of {piece.origin} {fault}")
             before += piece.size
-            yield piece
+            yield attrs.evolve(piece, is_of_file=True) if _is_file(source) else piece
 
 
 def _pieces(source: Any, columns: Wanted | None, rows: int) -> Generator[Columns]:

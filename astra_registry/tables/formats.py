@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import itertools
 import re
@@ -28,6 +29,7 @@ def reader_of(path: str) -> Reader:
         raise BadTable(f"{path!r} is a folder, not a table") from None
     if not start.strip():
         raise BadTable(f"{path!r} is empty")
+    check_encoding(path, start)
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"SIMPLE  ="):
         return fits.read
@@ -47,6 +49,20 @@ def reader_of(path: str) -> Reader:
     return delimited.read
 
 
+def check_encoding(path: str, start: bytes) -> None:
+    """Raise BadTable for a text that says by its first bytes that it is no UTF-8: as some spreadsheets write it."""
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            raise BadTable(f"{path!r} is text in {encoding}; save it as UTF-8")
+
+
+# The longer ones first: two of them begin with the others.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 _BY_MAGIC = {b"PAR1": arrow.parquet, b"ARROW1": arrow.feather, b"ORC": arrow.orc}
 # Forms of astropy that need not be read whole.
 _STREAMED: dict[str, Reader] = {

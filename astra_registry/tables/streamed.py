@@ -33,7 +33,7 @@ class Form:
 
     columns: Mapping[str, type]
     optional: Collection[str] = ()
-    widths: Mapping[str, int] = attrs.field(factory=dict)  # characters
+    widths: Mapping[str, int] = attrs.field(factory=dict)  # bytes, as `in_ascii` writes them
     units: Mapping[str, str] = attrs.field(factory=dict)
     descriptions: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -68,6 +68,11 @@ def write_streamed(path: str | os.PathLike[str], form: Form, rows: Iterable[Row]
         return
     with written(path, overwrite=True, suffix=ending) as private:
         _WRITERS[kind](private, form, iter(rows), count)
+
+
+def in_ascii(text: str) -> bytes:
+    """Return a text as FITS can hold it, with Python's escapes for what is not ASCII: nothing of it is lost."""
+    return text.encode("unicode_escape")
 
 
 def _csv(path: str, form: Form, rows: Iterator[Row], count: int, delimiter: str = ",") -> None:
@@ -110,7 +115,7 @@ def _fits(path: str, form: Form, rows: Iterator[Row], count: int) -> None:
     empty = [{str: b"", int: -1, float: float("nan")}[kind] for kind in form.columns.values()]
 
     def cell(value: Any, blank: Any) -> Any:
-        return value.encode("ascii", "replace") if isinstance(value, str) else blank if value is None else value
+        return in_ascii(value) if isinstance(value, str) else blank if value is None else value
 
     with (gzip.open if path.endswith(".gz") else open)(path, "wb") as opened:
         stream = cast(BinaryIO, opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from astra_registry.errors import AstraRegistryError, BadTable
@@ -18,6 +19,8 @@ def read(form: str, path: str, wanted: Wanted | None, rows: int) -> Iterator[Col
     from astropy.io import ascii as text
     from astropy.table import Table
 
+    if form == "hdf5":
+        check_hdf5(path)
     options = {}
     if form.removeprefix("ascii.") in _UNTYPED:
         options = {"converters": {"*": [text.convert_numpy(str)]}, "guess": False}
@@ -25,6 +28,14 @@ def read(form: str, path: str, wanted: Wanted | None, rows: int) -> Iterator[Col
         table = Table.read(file, format=form, **options)
     whole = from_object(table, wanted)
     yield from sliced(Columns(whole, whole.size, whole.units, whole.descriptions, repr(path)), rows)
+
+
+def check_hdf5(path: str | os.PathLike[str]) -> None:
+    """Raise BadTable when no file of HDF5 can be read or written here."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        raise BadTable(f"{os.fspath(path)!r} is HDF5, which needs an optional package: pip install h5py") from None
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from astra_registry.atomic import written
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable
-from astra_registry.tables import arrow
+from astra_registry.tables import arrow, whole
 from astra_registry.tables.columns import Columns, same_length
 
 _FORMATS = {
@@ -121,10 +121,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if kind in ("parquet", "feather", "orc"):
         arrow.check_installed()
     if kind == "hdf5":
-        try:
-            import h5py  # noqa: F401
-        except ImportError:
-            raise BadTable(f"{os.fspath(path)!r} cannot be written: HDF5 needs h5py, which is not installed") from None
+        whole.check_hdf5(path)
 
 
 def _write_text(table: Any, path: str, delimiter: str) -> None:

@@ -167,15 +167,16 @@ class Batched(Identified):
             Values for all rows, the release among them; they win over columns. Without a release, a column of that
             name tells it, when it is the same in all rows.
 
-        Raises BadTable when a needed column lacks, or when the rows are of several releases; InvalidParameter (naming
-        the row) for a cell that cannot be used.
+        Raises BadTable when a needed column lacks, or when the rows are of several releases, or by a column ``product``
+        of another one; InvalidParameter (naming the row) for a cell that cannot be used.
 
         """
         from astra_registry.tables import column_names
 
         columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
-        given = {**{name: columns[name] for name in columns if cls._spellings[name] not in fixed}, **constants}
+        cells = cls.with_whole_numbers(columns) if columns.is_of_file else columns
+        given = {**{name: cells[name] for name in cells if cls._spellings[name] not in fixed}, **constants}
         # Of the rows of a query that found none, nobody knows the columns.
         needed = cls._needed_columns(constants) if isinstance(table, (list, tuple)) and not table else []
         given |= dict.fromkeys(needed, ())
@@ -213,6 +214,14 @@ class Batched(Identified):
         fixed = cls._by_attribute(constants)
         used = cls._used_parameters(cls._converted(fixed))
         return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
+
+    @classmethod
+    def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return the columns of a file, by parameters: for an integer the text ``212.0`` is ``212``."""
+        from astra_registry.tables import whole_numbers
+
+        integers = {p.name for p in cls._parameters.values() if p.type is int}
+        return {name: whole_numbers(column) if name in integers else column for name, column in columns.items()}
 
     def to_table(self) -> Any:
         """Return an astropy Table with one row a member and a column for each parameter that has values.

@@ -21,6 +21,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from astra_registry.conversion import MASKED
+from astra_registry.fetching import FetchReport
 from astra_registry.fetching.kept import COLUMNS
 from astra_registry.tables import read_columns
 from astra_registry.testing.sas import EmbeddedSas, Fault
@@ -45,6 +46,21 @@ def test_a_table_of_stars_is_brought_whole_and_only_once(cli: Cli, sas: Embedded
     assert "2 fetched" in first.err
     assert [(line["status"], line["attempts"]) for line in second.json_lines] == [("present", 0)] * 2
     assert all(set(line) >= KEYS for line in second.json_lines)
+
+
+def test_the_bytes_that_are_told_in_the_end_are_those_of_this_run(cli: Cli, sas: EmbeddedSas) -> None:
+    """Not the sizes of the files: of this one an earlier run has brought a part."""
+    star = ("apStar", "--release", "dr13", "--field", "4264", "--telescope", "apo25m", "--obj", "2M00005143+5615568")
+    (where,) = cli("resolve", *star, "--location").lines
+    size = (DATA / "sas" / where).stat().st_size
+    sas.faults = lambda request: Fault(cut_after=200_000) if request.path.endswith(".fits") else None
+
+    failed = cli("fetch", *star, "--retries", "0")
+    sas.faults = None
+    fetched = cli("fetch", *star)
+
+    assert "1 failed; 200.0 kB came over the line" in failed.err
+    assert f"1 fetched; {(size - 200_000) / 1000:.1f} kB came over the line" in fetched.err
 
 
 def test_a_file_at_its_second_location_is_kept_at_its_local_path(cli: Cli, sas: EmbeddedSas) -> None:
@@ -85,6 +101,20 @@ def test_rows_that_cannot_be_used_are_reported_and_the_others_brought(
     assert "row 1" in failed["error"]
     told = cli("fetch", "apStar", "--from", table, "--release", "dr13").err
     assert told.startswith("failed: row 1: apStar: obj = 'a/b")
+
+
+def test_each_row_of_a_product_that_is_on_no_server_has_its_outcome(cli: Cli, tmp_path: Path) -> None:
+    """They are a batch that fails as a whole."""
+    table, report = tmp_path / "nights.csv", tmp_path / "out.csv"
+    table.write_text("mjd\n58000\n58001\n58002\n")
+    nights = ("fetch", "guidermon", "--release", "dr17", "--from", table)
+
+    ran = cli(*nights, "--json", "--report", report)
+
+    assert ran.code == 1
+    assert [line["parameters"]["mjd"] for line in ran.json_lines] == [58000, 58001, 58002]
+    assert read_columns(str(report))["status"] == ["failed"] * 3
+    assert "3 rows cannot be used" in cli(*nights, "--dry-run").out
 
 
 def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
@@ -144,13 +174,21 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
 
 
 @pytest.mark.parametrize("option", ["--report", "--lock"])
-def test_a_dry_run_is_not_asked_for_a_file_of_what_was_fetched(
-    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str
+@pytest.mark.parametrize("only_tells", [("--dry-run",), ("--export", "curl")])
+def test_what_fetches_nothing_is_not_asked_for_a_file_of_what_was_fetched(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, option: str, only_tells: tuple[str, ...]
 ) -> None:
-    ran = cli("fetch", *STARS, "--dry-run", option, tmp_path / "out.ecsv")
+    ran = cli("fetch", *STARS, *only_tells, option, tmp_path / "out.ecsv")
 
-    assert (ran.code, sas.requests) == (2, [])
-    assert "--dry-run writes no report and no lock file" in ran.err
+    assert (ran.code, ran.out, sas.requests) == (2, "", [])
+    assert f"{only_tells[0]} fetches nothing to tell of: leave --report and --lock out" in ran.err
+
+
+def test_an_export_is_no_dry_run(cli: Cli, sas: EmbeddedSas) -> None:
+    ran = cli("fetch", *STARS, "--export", "urls", "--dry-run")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "one of them at a time" in ran.err
 
 
 def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
@@ -160,6 +198,49 @@ def test_a_report_tells_what_came_of_each_file(cli: Cli, sas: EmbeddedSas, tmp_p
     table = Table.read(tmp_path / "out.ecsv")
     assert list(table["status"]) == ["present", "present"]
     assert set(table["release"]) == {"dr13"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "parquet", "feather"])
+def test_a_report_has_a_line_for_every_row_in_their_order(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, ending: str
+) -> None:
+    """Doubles too, with what came of the file that they share; in Python a file has one result."""
+    header, one, other = STARS[2].read_text().splitlines()
+    table, report = tmp_path / "stars.csv", tmp_path / f"out.{ending}"
+    table.write_text("\n".join([header, one, "of no use", other, one, one, other]) + "\n")
+
+    for status in ("fetched", "present"):
+        ran = cli("fetch", "apStar", "--from", table, "--release", "dr13", "--report", report, "--json")
+
+        assert [line["status"] for line in ran.json_lines if line["row"] != 1] == [status] * 2
+        told = read_columns(str(report))
+        assert list(map(int, told["row"])) == [0, 1, 2, 3, 4, 5]
+        assert told["status"] == [status, "failed", *[status] * 4]
+        assert [told["sha1"][row] == told["sha1"][0] for row in range(6)] == [True, False, False, True, True, False]
+        assert [int(row) for row in told["same_as"] if row not in (MASKED, "")] == [0, 0, 2]
+        assert sorted(result.row for result in FetchReport.from_table(report)) == [0, 1, 2]
+
+
+def test_a_report_in_fits_loses_no_letter_of_a_path(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """FITS holds ASCII alone."""
+    folder, report = tmp_path / "sás – \\x41", tmp_path / "out.fits"
+
+    ran = cli("fetch", *STARS, "--sas-base-dir", folder, "--report", report)
+
+    paths = [path.encode("ascii").decode("unicode_escape") for path in read_columns(str(report))["path"]]
+    assert sorted(paths) == sorted(ran.lines)
+    assert all(map(os.path.isfile, paths))
+
+
+def test_a_report_of_a_list_names_its_lines(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    listing, report = tmp_path / "list.txt", tmp_path / "out.csv"
+    one, other = cli("resolve", *STARS, "--url").lines
+    listing.write_text(f"# stars\n{one}\n\n{other}\n{one}\n")
+
+    cli("fetch", "--urls", listing, "--report", report)
+
+    told = read_columns(str(report))
+    assert [*zip(told["row"], told["same_as"], strict=True)] == [("2", ""), ("4", ""), ("5", "2")]
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "ecsv", "fits", "fits.gz", "vot", "xml", "parquet"])
@@ -223,7 +304,7 @@ def test_nothing_is_written_over_what_is_read_or_written_besides(
     ("ending", "package", "told"),
     [
         *((ending, "pyarrow", "pip install 'astra-registry[parquet]'") for ending in ("parquet", "feather", "orc")),
-        ("h5", "h5py", "HDF5 needs h5py, which is not installed"),
+        ("h5", "h5py", "pip install h5py"),
     ],
 )
 def test_a_report_that_nothing_here_could_write_is_refused_before_anything_is_asked(
@@ -233,8 +314,22 @@ def test_a_report_that_nothing_here_could_write_is_refused_before_anything_is_as
 
     ran = cli("fetch", *STARS, "--report", tmp_path / f"out.{ending}")
 
-    assert (ran.code != 0, sas.requests) == (True, [])
+    assert (ran.code, sas.requests) == (2, [])
     assert told in ran.err
+
+
+@pytest.mark.parametrize(("beginning", "package"), [(b"PAR1", "pyarrow"), (b"\x89HDF\r\n\x1a\n", "h5py")])
+def test_a_table_that_nothing_here_can_read_is_a_wrong_request_with_what_to_install(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beginning: bytes, package: str
+) -> None:
+    table = tmp_path / "stars"
+    table.write_bytes(beginning.ljust(2048))
+    monkeypatch.setitem(sys.modules, package, None)
+
+    ran = cli("resolve", "apStar", "--release", "dr13", "--from", table)
+
+    assert ran.code == 2
+    assert "needs an optional package: pip install " in ran.err
 
 
 @pytest.mark.parametrize("place", ["a folder", "a pipe", "/proc/data.lock"])
@@ -344,6 +439,27 @@ def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_
     assert "line 4" in next(line["error"] for line in ran.json_lines if line["status"] == "failed")
 
 
+@pytest.mark.parametrize("in_json", [(), ("--json",)])
+@pytest.mark.parametrize("source", ["--from", "--urls", "--paths"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_a_table_or_list_in_another_encoding_is_refused_with_its_name(
+    cli: Cli, sas: EmbeddedSas, tmp_path: Path, source: str, encoding: str, in_json: tuple[str, ...]
+) -> None:
+    (tmp_path / "list.txt").write_bytes("\ufeffproduct,release\napStar,dr13\n".encode(encoding))
+
+    ran = cli("fetch", source, tmp_path / "list.txt", *in_json)
+
+    assert (ran.code, ran.out, sas.requests) == (2, "", [])
+    assert f"list.txt' is text in {encoding[:6].upper()}; save it as UTF-8" in ran.err
+
+
+def test_a_list_may_begin_with_the_mark_of_utf_8(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
+    """As the editors of Windows write it."""
+    (tmp_path / "list.txt").write_text("\n".join(cli("resolve", *STARS, "--url").lines), encoding="utf-8-sig")
+
+    assert len(cli("fetch", "--urls", tmp_path / "list.txt").lines) == 2
+
+
 def on_a_terminal(
     words: list[str], environment: dict[str, str], interrupt: Callable[[], bool], by: int = signal.SIGINT
 ) -> tuple[int, str]:
@@ -400,7 +516,7 @@ def test_the_end_of_a_batch_job_leaves_a_report_too(sas: EmbeddedSas, sas_base_d
     sas.faults = lambda request: Fault(drip=(20_000, 0.05)) if "4264" in request.path else None
 
     def one_is_here() -> bool:
-        return len(list(sas_base_dir.rglob("apStar*.fits"))) == 1
+        return len(list(sas_base_dir.rglob("apStar*.fits"))) == 1 and sas.sent > 600_000
 
     words = ["fetch", *STARS, "--report", report]
     code, screen = on_a_terminal(words, dict(os.environ), one_is_here, by=signal.SIGTERM)

@@ -169,6 +169,18 @@ def test_the_other_compression_is_named_when_the_server_has_that(archive: Archiv
     assert "it has a.fits.gz" in str(result.error)
 
 
+@pytest.mark.parametrize(("status", "is_told"), [(404, True), (403, False), (503, False)])
+def test_that_a_folder_is_missing_too_is_said_only_when_the_server_says_so(
+    make_archive: Callable[..., Archive], status: int, is_told: bool
+) -> None:
+    archive = make_archive(faults=lambda request: Fault(status=status) if request.path.endswith("/") else None)
+    archive.add(f"{FILE}.gz")
+
+    (result,) = archive.fetch(archive.wanted(FILE), retries=0)
+
+    assert (result.status, "nor its folder" in str(result.error)) == ("missing", is_told)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_is_final(make_archive: Callable[..., Archive], status: int) -> None:
     archive = make_archive(faults=lambda request: Fault(status=status))

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -32,7 +33,7 @@ from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
 from astra_registry.testing.sas import Fault, Request
 
-from .conftest import Archive
+from .conftest import Archive, fits_bytes
 
 
 def look(archive: Archive, **options: object) -> dict[str, str]:
@@ -314,6 +315,27 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     ]
 
 
+def test_a_locked_file_of_another_length_is_brought_once_to_see_it(archive: Archive) -> None:
+    item = archive.add("dr17/star.fits")
+    demanded = attrs.evolve(item, size=os.path.getsize(archive.folder / "dr17/star.fits") + 1, sha1="0" * 40)
+
+    (result,) = archive.fetch(demanded)
+
+    assert (result.status, result.attempts, len(archive.sas.requests)) == ("failed", 1, 1)
+    assert re.fullmatch(r"the server's file has \d+ bytes, the locked one \d+", str(result.error))
+    assert archive.here_now() == []
+
+
+def test_a_mirror_may_have_a_locked_file_that_the_first_server_has_no_longer(
+    make_archive: Callable[..., Archive],
+) -> None:
+    first, mirror = make_archive(), make_archive()
+    right = attrs.evolve(mirror.add("dr17/star.fits"), urls=first.add("dr17/star.fits", fits_bytes(2, 9000)).urls)
+    demanded = attrs.evolve(right, size=os.path.getsize(mirror.folder / "dr17/star.fits"))
+
+    assert first.fetch(demanded, mirrors=(mirror.sas.url,))[0].status == "fetched"
+
+
 def test_a_locked_file_is_asked_for_at_the_url_of_its_product() -> None:
     star = registry.create("apStar", release="dr17", telescope="apo25m", field="000+14", obj="a b,é@(1)%#")
 
@@ -589,6 +611,17 @@ def test_a_report_that_is_kept_on_disk_has_units_and_descriptions_too(ending: st
     if ending not in ("csv", "txt"):
         assert columns.units == {"bytes": "byte", "seconds": "s"}
         assert columns.descriptions["status"].startswith("What came of it")
+
+
+def test_a_double_whose_file_did_not_come_before_an_interrupt_has_no_line(tmp_path: Path) -> None:
+    kept = Kept()
+    kept.add_double(1, "apStar", "dr17", "/sas/a")
+    kept.add_double(2, "apStar", "dr17", "/sas/b")
+    kept.add({"product": None, "release": None, **attrs.asdict(FetchResult(None, "/sas/a", "fetched", row=0))})
+    kept.write(tmp_path / "report.fits")
+    kept.close()
+
+    assert read_columns(tmp_path / "report.fits", columns=["row", "path"])["row"] == [0, 1]
 
 
 @pytest.mark.parametrize("ending", ["fits", "feather"])

@@ -16,6 +16,7 @@ from keyring.backend import KeyringBackend
 from keyring.credentials import SimpleCredential
 from keyring.errors import PasswordSetError
 
+from astra_registry import registry
 from astra_registry.errors import Unauthorized
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.existence import is_on_server
@@ -143,6 +144,20 @@ def test_a_public_release_never_touches_credentials(
     assert "public" in str(result.error)
 
 
+def test_the_members_of_a_batch_that_is_said_to_be_public_never_touch_credentials(
+    private: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where their URLs do not tell their release."""
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", "sdss5")
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", SECRET)
+    spectra = {"release": "sdsswork", "run2d": "v6", "fieldid": 1, "mjd": 59000, "catalogid": [4, 5]}
+
+    public, other = (private.fetch(registry["spec"](public=public, **spectra)) for public in (True, False))
+
+    assert [result.status for result in public] == ["unauthorized"] * 2
+    assert [result.status for result in other] == ["missing"] * 2
+
+
 def test_another_host_than_the_configured_one_gets_none(
     private: Archive, make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -172,6 +187,17 @@ def test_after_a_redirect_to_another_host_credentials_are_not_sent(
     assert authorized(other) == []
 
 
+@pytest.mark.parametrize("password", ["pa#55", "#", "pa?55", "p@#55", "#%23"])
+def test_a_password_in_an_address_may_hold_anything_but_a_slash(archive: Archive, password: str) -> None:
+    """Nothing of it is taken for the host, which messages show."""
+    item = archive.add("dr17/a.fits")
+    url = item.urls[0].replace("//", f"//me:{password}@")
+
+    (result,) = archive.fetch(Wanted((url,), item.path))
+
+    assert (result.status, result.url) == ("fetched", item.urls[0])
+
+
 def test_what_the_host_after_a_redirect_refuses_is_not_said_of_the_credentials(
     make_archive: Callable[..., Archive], private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -184,6 +210,26 @@ def test_what_the_host_after_a_redirect_refuses_is_not_said_of_the_credentials(
     ports = [archive.sas.url.removeprefix("http://") for archive in (first, private)]
     assert result.status == "unauthorized"
     assert result.error == f"{ports[0]} redirects to {ports[1]}, which refuses it (401); no credentials are sent there"
+
+
+def test_what_is_refused_after_a_redirect_away_and_back_is_not_said_of_the_credentials(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(netrc(tmp_path)))
+    away = make_archive()
+    home = make_archive(users={"sdss5": SECRET})
+    item, there = home.add("sdsswork/a.fits"), home.add("sdsswork/b.fits")
+    to_away = Fault(status=302, headers={"Location": away.sas.url_of("sdsswork/a.fits")})
+    home.sas.faults = lambda request: to_away if request.path.endswith("a.fits") else None
+    away.sas.faults = lambda request: Fault(status=302, headers={"Location": there.urls[0]})
+
+    [result] = home.fetch([item])
+
+    host = home.sas.url.removeprefix("http://")
+    assert result.status == "unauthorized"
+    assert str(result.error).startswith(
+        f"{host} redirects to another host, and that one back, where it is refused (401)"
+    )
 
 
 def test_nothing_of_a_password_is_told(private: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from astra_registry.errors import BadSetting, FileMissing
-from astra_registry.fetching import Fetched, Wanted
+from astra_registry.fetching import Fetched, Progress, Wanted
 
 from .conftest import Archive, fits_bytes
 
@@ -18,9 +18,11 @@ def test_a_mounted_sas_is_copied_with_its_times(archive: Archive) -> None:
     item = Wanted((f"file://{archive.folder}/dr17/a.fits",), str(archive.here / "dr17/a.fits"))
     none = Wanted((f"file://{archive.folder}/dr17/none.fits",), str(archive.here / "dr17/none.fits"))
 
-    report = archive.fetch([item, none], transport="file")
+    steps: list[Progress] = []
+    report = archive.fetch([item, none], transport="file", on_progress=steps.append)
 
     assert sorted(result.status for result in report) == ["fetched", "missing"]
+    assert steps[-1].bytes == os.path.getsize(item.path)
     assert archive.right(item)
     assert os.stat(item.path).st_mtime == os.stat(archive.folder / "dr17/a.fits").st_mtime
 

@@ -63,11 +63,12 @@ def split(url: str) -> tuple[Origin, str]:
     if not separator or scheme not in ("http", "https"):
         way = f"--transport {scheme}" if scheme in ("file", "rsync") else "a transport of its own"
         raise TransferFailed(f"{without_password(url)} is not an http or https URL: it needs {way}")
-    rest = rest.partition("#")[0]
+    # A user and password in the URL would end up in messages and reports; they belong in .netrc. They go first, as a
+    # password may hold a # that begins no fragment.
     netloc, slash, path = rest.partition("/")
-    # A user and password in the URL would end up in messages and reports; they belong in .netrc.
+    netloc, slash, path = f"{netloc.rpartition('@')[2]}{slash}{path}".partition("#")[0].partition("/")
     target = urllib.parse.quote(slash + path, safe=SAFE) if slash else "/"
-    return _origin(scheme, netloc.rpartition("@")[2]), target
+    return _origin(scheme, netloc), target
 
 
 def without_password(url: str) -> str:

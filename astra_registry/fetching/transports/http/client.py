@@ -31,6 +31,7 @@ class Reply:
     def __init__(self, answer: Answer, host: Host, connection: Connection) -> None:
         self.answer = answer
         self.host = host
+        self.trusted = True  # whether credentials might be sent: no redirect to another host came before it
         self._connection = connection
         self._held = True
 
@@ -115,6 +116,7 @@ class HttpClient:
             if used is not None:
                 extra.append(("Authorization", used.header))
             reply = self._ask_once(url, method, target, extra, errand)
+            reply.trusted = trusted
             status = reply.answer.status
             if status == 401 and trusted and not errand.is_public():
                 reply.skip_body()  # at once: a person takes time to answer
@@ -172,6 +174,9 @@ class HttpClient:
             if asked_origin != origin:
                 sent_on = f"{asked_origin.authority} redirects to {origin.authority}"
                 return Unauthorized(f"{sent_on}, which refuses it ({status}); no credentials are sent there")
+            if not reply.trusted:
+                sent_on = f"{origin.authority} redirects to another host, and that one back"
+                return Unauthorized(f"{sent_on}, where it is refused ({status}); no credentials are sent on such a way")
             used = self._keys.for_origin(asked_origin, errand.is_public)
             return Unauthorized(self._keys.advice(origin, used, public=errand.is_public(), status=status))
         if status == 407 and reply.host.proxy is not None:
