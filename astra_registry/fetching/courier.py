@@ -141,7 +141,7 @@ class Courier:
                 _refuse_a_link_to_itself(part)
                 part.place()
             except BaseException as error:
-                part.leave(keep=not _is_no_room(error))
+                part.leave(disk_failed=_is_of_the_disk(error))
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
@@ -251,7 +251,7 @@ class Courier:
         if getattr(self.transport, "takes_errands", False):
             return self.transport.fetch(url, part.path, errand)  # type: ignore[call-arg, return-value]
         errand.requests += 1
-        part.close()
+        part.hand_over()
         return self.transport.fetch(url, part.path) or Fetched()
 
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
@@ -358,6 +358,10 @@ def _sha1(path: str) -> Any:
 
 def _is_no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, AstraRegistryError)
 
 
 def _forget_frames(error: Exception) -> None:
