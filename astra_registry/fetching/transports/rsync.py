@@ -1,14 +1,13 @@
 """Bringing many files over one connection with the rsync program.
 
-Values never become options: the files go to its standard input, the password into its environment, and what stands on
-its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
+Values never become options: the list of files goes through a pipe, the password into its environment, and what stands
+on its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
 run goes on with what was cut off.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -20,16 +19,17 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.disk.turns import is_current
 from astra_registry.fetching.transports.credentials import Keys
 from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.staging import PARTIAL, Stage
 from astra_registry.fetching.transports.transport import Fetched
 
 # Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
-_STAGE = ".astra-rsync"
-_PARTIAL = ".astra-partial"
+_LOOK_EVERY = 0.05  # seconds
+# Ends the program when the pipe from us closes, so that it does not outlive us, however we end.
+_ENDING_WITH_US = '"$@" & exec >&- 2>&-; read _; kill $!; wait $!'
 
 
 class NoRsync(Exception):
@@ -163,7 +163,14 @@ class RsyncTransport:
         if self.closed or self._program is None:
             raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
         folder = os.path.commonpath([os.path.dirname(os.path.abspath(destinations[index])) for index, _ in members])
-        with _Stage(folder) as stage:
+
+        def wait() -> None:
+            if self._stop.wait(_LOOK_EVERY):
+                raise Stopped
+            meanwhile()
+
+        with Stage(folder) as stage:
+            stage.take_over({source.path: destinations[index] for index, source in members}, wait)
             code, said = self._run(members, stage, on_bytes, meanwhile, public=public)
             refusal = _refusal(code, said, members[0][1].authority)
             if isinstance(refusal, NoRsync):
@@ -173,7 +180,7 @@ class RsyncTransport:
                 raise refusal
             missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
             for index, source in members:
-                staged = os.path.join(stage, source.path)
+                staged = os.path.join(stage.path, source.path)
                 if os.path.isfile(staged):
                     try:
                         outcomes[index] = _moved(staged, destinations[index])
@@ -187,7 +194,7 @@ class RsyncTransport:
     def _run(
         self,
         members: list[tuple[int, Source]],
-        stage: str,
+        stage: Stage,
         on_bytes: Callable[[int], None],
         meanwhile: Callable[[], None],
         *,
@@ -195,15 +202,20 @@ class RsyncTransport:
     ) -> tuple[int, str]:
         first = members[0][1]
         user, environment = self._login(first, public=public)
+        listed, names = os.pipe()
         command = [
+            "/bin/sh",
+            "-c",
+            _ENDING_WITH_US,
+            "sh",
             str(self._program),
-            "--files-from=-",
+            f"--files-from=/dev/fd/{listed}",
             "--from0",
             "--times",
             "--copy-links",
             "--chmod=F+rw",  # else a file that nobody may write to at the server cannot be given its date here
             "--no-motd",
-            f"--partial-dir={_PARTIAL}",
+            f"--partial-dir={PARTIAL}",
             f"--timeout={max(1, round(self._timeout))}",
             f"--contimeout={max(1, round(self._connect_timeout))}",
             *([f"--bwlimit={max(1.0, self._limit_rate / 1024):.3f}"] if self._limit_rate else []),
@@ -211,36 +223,44 @@ class RsyncTransport:
             "--out-format=%l",
             "--",
             f"rsync://{user}{first.authority}/{urllib.parse.quote(first.module)}/",
-            stage + "/",
+            stage.path + "/",
         ]
-        names = b"\0".join(os.fsencode(source.path) for _, source in members) + b"\0"
-        # A session of its own has no terminal on which it could ask for a password.
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        ) as process:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                pass_fds=[listed] if stage.lock is None else [listed, stage.lock],
+                start_new_session=True,  # it has no terminal on which it could ask for a password
+            )
+        except BaseException:
+            os.close(names)
+            raise
+        finally:
+            os.close(listed)
+        text = b"".join(os.fsencode(source.path) + b"\0" for _, source in members)
+        with process:
             said: list[bytes] = []
-            readers = [
-                threading.Thread(target=_count, args=(process.stdout, on_bytes), daemon=True),
+            counting = threading.Thread(target=_count, args=(process.stdout, on_bytes), daemon=True)
+            others = [
                 threading.Thread(
                     target=lambda: said.append(process.stderr.read() if process.stderr else b""), daemon=True
                 ),
-                threading.Thread(target=_feed, args=(process.stdin, names), daemon=True),
+                threading.Thread(target=_feed, args=(names, text), daemon=True),
             ]
-            for reader in readers:
+            for reader in (counting, *others):
                 reader.start()
             try:
-                while process.poll() is None and not self._stop.wait(0.05):
+                while counting.is_alive() and not self._stop.is_set():
                     meanwhile()
+                    counting.join(_LOOK_EVERY)
             finally:
-                if process.poll() is None:
-                    process.terminate()
+                if process.stdin is not None:
+                    process.stdin.close()  # where it has not ended by itself, it does now
                 process.wait()
-                for reader in readers:
+                for reader in (counting, *others):
                     reader.join()
         if self._stop.is_set():
             raise Stopped
@@ -263,49 +283,6 @@ class RsyncTransport:
 
 class _UnknownModule(Exception):
     pass
-
-
-class _Stage:
-    """The folder that rsync writes to: the one that an earlier run left, unless somebody uses it now."""
-
-    def __init__(self, folder: str) -> None:
-        os.makedirs(folder, exist_ok=True)
-        self._folder = folder
-        self._lock: int | None = None
-        self.path = ""
-
-    def __enter__(self) -> str:
-        for number in range(1000):
-            self.path = os.path.join(self._folder, f"{_STAGE}-{number}")
-            try:
-                os.makedirs(self.path, exist_ok=True)
-                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                continue  # its user removed it at this moment, or it is a file
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                continue
-            except OSError:  # no locks: a folder of our own, that nobody resumes
-                os.close(lock)
-                self.path = os.path.join(self._folder, f"{_STAGE}-{os.getpid()}-{os.urandom(4).hex()}")
-                os.makedirs(self.path)
-                return self.path
-            # Its user may have removed it between our two calls, and another one made it anew.
-            if not is_current(self.path, lock):
-                os.close(lock)
-                continue
-            self._lock = lock
-            return self.path
-        raise TransferFailed(f"{self._folder} is full of folders of rsync")
-
-    def __exit__(self, *_: object) -> None:
-        # What was cut off waits for the next run; without it the folder has no reason to stay.
-        if self._lock is None or not any(_PARTIAL in folders for _, folders, _ in os.walk(self.path)):
-            shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
 
 
 def _refusal(code: int, said: str, authority: str) -> Exception | None:
@@ -334,11 +311,9 @@ def _count(stream: object, on_bytes: Callable[[int], None]) -> None:
             on_bytes(int(line))
 
 
-def _feed(stream: object, names: bytes) -> None:
-    with contextlib.suppress(OSError):
-        stream.write(names)  # type: ignore[attr-defined]
-    with contextlib.suppress(OSError):
-        stream.close()  # type: ignore[attr-defined]
+def _feed(pipe: int, text: bytes) -> None:
+    with contextlib.suppress(OSError), open(pipe, "wb") as stream:
+        stream.write(text)
 
 
 def _moved(staged: str, destination: str) -> Fetched:
