@@ -96,6 +96,15 @@ def test_check_sums_are_compared_within_packed_files(archive: Archive) -> None:
     assert (cut.status, "it is cut" in str(cut.problem)) == ("bad", True)
 
 
+def test_a_header_that_does_not_end_is_not_read_to_the_end_of_the_file(archive: Archive, tmp_path: Path) -> None:
+    file = tmp_path / "endless.fits"
+    file.write_bytes((b"SIMPLE  =                    T".ljust(80) + b"COMMENT".ljust(80) * 35) * 6000)
+
+    [finding] = verify([file])
+
+    assert (finding.status, finding.problem) == ("bad", "the header of HDU 0 has no END in its first 180000 cards")
+
+
 def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -> None:
     archive = make_archive(sha1sums=True)
     items = archive.add_some(4)
