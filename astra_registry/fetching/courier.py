@@ -125,6 +125,7 @@ class Courier:
     def _bring(self, item: Wanted, errand: Errand, turns: Turns) -> tuple[Entry, str | None]:
         entry = None if self._overwrite else whole_entry(item)
         if entry is not None:
+            self._clear(item.path)
             return entry, None
         name = os.path.basename(item.path)
         waited = turns.take(name, self._hosts.sleep)

@@ -244,6 +244,22 @@ def test_a_folder_that_vanishes_meanwhile_is_made_again_or_reported(make_archive
     assert archive.right(item)
 
 
+@pytest.mark.parametrize("the_file_is_here", [True, False])
+def test_the_record_that_a_killed_run_left_without_its_part_goes(archive: Archive, the_file_is_here: bool) -> None:
+    """The run was killed after it moved the part to its place; somebody may have removed the file since."""
+    item = archive.add("dr17/large.fits", fits_bytes(1, 3_000_000))
+    archive.sas.faults = lambda request: Fault(cut_after=2_000_000)
+    archive.fetch([item], retries=0)
+    archive.sas.faults = None
+    part, _ = archive.here_now()
+    os.remove(archive.here / part)
+    if the_file_is_here:
+        Path(item.path).write_bytes((archive.folder / "dr17/large.fits").read_bytes())
+
+    assert not archive.fetch([item]).failed
+    assert archive.here_now() == ["dr17/large.fits"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(archive: Archive) -> None:
     """But for what is large enough to go on with."""
     items = archive.add_some(3, size=400_000)

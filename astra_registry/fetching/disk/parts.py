@@ -255,17 +255,21 @@ class Leftovers:
 
 
 def _list(folder: str) -> dict[str, list[str]]:
+    """Return the names of the parts in a folder by the names' stems; a record may be all that is left of one."""
     parts: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            if name.startswith(".") and name.endswith(SUFFIX):
-                token_at = name[: -len(SUFFIX)].rfind(".") + 1
-                parts.setdefault(name[:token_at], []).append(name)
+        names = os.listdir(folder)
+        found = (name.removesuffix(RECORD) for name in names if name.endswith((SUFFIX, SUFFIX + RECORD)))
+        for name in dict.fromkeys(found):
+            token_at = name[: -len(SUFFIX)].rfind(".") + 1
+            parts.setdefault(name[:token_at], []).append(name)
     return parts
 
 
 def is_dead(path: str) -> bool:
     """Whether no process writes to that part any more."""
+    if not os.path.lexists(path):
+        return True  # its writer was killed between the last two steps: the file has its name, and the record is left
     host, process = "", 0
     with contextlib.suppress(ValueError):
         token = path[: -len(SUFFIX)].rpartition(".")[2]
@@ -304,7 +308,8 @@ def _lives(process: int) -> bool:
 def adopt(target: str, leftovers: list[str]) -> Part | None:
     """Return the leftover to go on with, now under a name of our own; the others are removed."""
     best: Part | None = None
-    ranked = sorted((path for path in leftovers if os.path.exists(path + RECORD)), key=_size, reverse=True)
+    resumable = (path for path in leftovers if os.path.exists(path) and os.path.exists(path + RECORD))
+    ranked = sorted(resumable, key=_size, reverse=True)
     for path in leftovers:
         if path not in ranked:
             remove(path)
