@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from astra_registry.fetching import iter_fetch
 from astra_registry.testing.sas import Fault, Request
 
-from .conftest import Archive
+from .conftest import Archive, fits_bytes
 
 
 @pytest.fixture
@@ -109,6 +111,32 @@ def test_a_listing_is_not_kept_waiting_by_the_files_that_wait_for_it(make_archiv
     assert not report.failed
     asked = [request.path for request in archive.sas.asked()]
     assert sum(path.endswith(".fits") for path in asked[: asked.index(archive.sas.asked(".sha1sum")[0].path)]) <= 17
+
+
+def test_a_file_whose_listing_was_not_heard_out_is_not_taken(make_archive: Callable[..., Archive]) -> None:
+    """Whoever takes the results ends the run while the file is here, and the server about to say what it lists."""
+    asked, over = threading.Event(), threading.Event()
+
+    def thinking(request: Request) -> Fault | None:
+        def wait() -> None:
+            asked.set()
+            over.wait()
+
+        return Fault(before=wait) if request.path.endswith("dr17/listed/") else None
+
+    archive = make_archive(faults=thinking)
+    item = archive.add("dr17/listed/a.fits")
+    (archive.folder / "dr17/listed/anything.sha1sum").write_text(f"{'0' * 40}  a.fits\n")
+
+    results = iter_fetch([archive.add("dr17/b.fits"), item], checksums="always", remote_base=archive.sas.url)
+    assert next(results).ok
+    asked.wait()
+    while not any(part.stat().st_size == len(fits_bytes(1)) for part in archive.here.glob("dr17/listed/.*part")):
+        time.sleep(0.01)
+    results.close()
+    over.set()
+
+    assert archive.here_now() == ["dr17/b.fits"]
 
 
 def test_a_server_that_stumbles_over_its_listing_is_asked_again(make_archive: Callable[..., Archive]) -> None:
