@@ -51,6 +51,7 @@ class Courier:
         listings: Listings,
         *,
         compares: Callable[[Wanted], bool] = lambda _: False,
+        insists: bool = False,  # that a server says what it lists, where files are compared
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
         overwrite: bool = False,
@@ -60,6 +61,7 @@ class Courier:
         self._hosts = hosts
         self._listings = listings
         self._compares = compares
+        self._insists = insists
         self._retries = retries
         self._mirrors = mirrors
         self._overwrite = overwrite
@@ -262,7 +264,7 @@ class Courier:
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
-        listed = self._listings.sha1(url) if self._compares(item) else None
+        listed = self._listed(url, item)
         if listed is not None and listed != fetched.sha1:
             raise CorruptFile(
                 f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"
@@ -276,6 +278,15 @@ class Courier:
         if self._hosts.stop.is_set():
             raise Stopped  # the line may have been cut while the server said what it lists
         return fetched
+
+    def _listed(self, url: str, item: Wanted) -> str | None:
+        if not self._compares(item):
+            return None
+        insists = self._insists and url.startswith(("http://", "https://"))
+        try:
+            return self._listings.sha1(url, surely=insists)
+        except TransferFailed as error:
+            raise TransferFailed(f"{error} (--checksums auto does without)") from None
 
     # Hosts
 

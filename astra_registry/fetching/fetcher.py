@@ -60,6 +60,7 @@ class Fetcher:
             self._hosts,
             self.listings,
             compares=self._comparing.compares,
+            insists=options.checksums == "always",
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,

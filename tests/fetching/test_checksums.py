@@ -78,11 +78,30 @@ def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archiv
         assert "lists 2222" in str(archive.fetch([item], checksums="always", overwrite=True, retries=0)[0].error)
 
 
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=500), Fault(status=403), Fault(body=b"?"), None])
+@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=410), Fault(status=403), Fault(body=b"?"), None])
 def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archive], fault: Fault | None) -> None:
     archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
 
     assert not archive.fetch(archive.add_some(3), checksums="always").failed
+
+
+@pytest.mark.parametrize("page", ["dr17/stars/", "/anything.sha1sum"], ids=["the index", "the listing"])
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(hang_up=True)], ids=["error", "hung up"])
+def test_always_takes_no_file_whose_listing_cannot_be_had(
+    make_archive: Callable[..., Archive], page: str, fault: Fault
+) -> None:
+    """Which of its files it lists is not known; auto does without."""
+    archive = make_archive(faults=lambda request: fault if request.path.endswith(page) else None)
+    items = archive.add_some(4)
+    (archive.folder / "dr17/stars/anything.sha1sum").write_text(f"{'0' * 40}  another.fits\n")
+
+    strict = archive.fetch(items, checksums="always", retries=0)
+    here = archive.here_now()
+
+    assert {result.status for result in strict} == {"failed"}
+    assert all("could not be asked for" in str(result.error) for result in strict)
+    assert here == []
+    assert not archive.fetch(items, checksums="auto", retries=0).failed
 
 
 def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_transfer(
