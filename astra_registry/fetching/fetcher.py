@@ -103,8 +103,12 @@ class Fetcher:
         total: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
+        more_to_come: bool = False,
     ) -> Generator[FetchResult]:
-        """Give a result for each file, as they come; whoever stops taking them ends the run."""
+        """Give a result for each file, as they come; whoever stops taking them ends the run.
+
+        With ``more_to_come`` it can be asked for others afterwards, and is to be closed at last.
+        """
         self._tally.total = total
         try:
             for result in self._stream(items, on_progress):
@@ -114,8 +118,12 @@ class Fetcher:
                 if on_progress is not None:
                     on_progress(self._tally.progress())
                 yield result
+        except BaseException:
+            more_to_come = False
+            raise
         finally:
-            self.close()
+            if not more_to_come:
+                self.close()
 
     def _stream(self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None) -> Iterator[FetchResult]:
         source = self._sorted_out(items)
