@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -68,7 +68,7 @@ class Fetcher:
         )
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
         self._ledger = Ledger(options.ledger)
-        self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[], Iterable[Delivery | Wanted]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
@@ -309,14 +309,13 @@ class Fetcher:
     def _work(self) -> None:
         while (job := self._todo.get()) is not None and not self._hosts.stop.is_set():
             try:
-                deliveries = job()
+                for delivery in job():
+                    self._done.put(delivery)
             except Stopped:
                 return
             except Exception as error:  # noqa: BLE001 -- raised again by whoever takes the results
                 self._done.put(error)
                 return
-            for delivery in deliveries:
-                self._done.put(delivery)
 
     def _ask_person(self, host: str) -> tuple[str, str] | None:
         """Have the thread that takes the results ask for a login: only the main one gets its Ctrl-C at a prompt."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching import Wanted
+from astra_registry.fetching import Wanted, iter_fetch
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
 from astra_registry.fetching.transports.staging import Stage
@@ -99,6 +99,23 @@ def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str, m
     ]
     assert all(archive.right(item) for item in items if item is not items[7])
     assert len(archive.here_now()) == 60
+
+
+def test_each_file_of_a_group_is_given_as_it_comes(archive: Archive, daemon: str) -> None:
+    """And not at the end of its group, whose last file takes minutes at this rate."""
+    names = ["a.fits", "z.fits", "b 'c' \\#123 d.fits", "e\u00e9\u2013f.fits", "g\x07.fits"]  # two and two
+    for name in names:
+        archive.add(f"dr17/{name}", fits_bytes(1, 40_000_000 if name == "z.fits" else 3000))
+    items = [
+        Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)) for name in names
+    ]
+
+    with contextlib.closing(iter_fetch(items, transport="rsync", timeout=10, limit_rate=1_000_000)) as results:
+        first = [next(results) for _ in range(4)]
+
+    assert {result.status for result in first} == {"fetched"}
+    assert {result.path for result in first} == {item.path for item in items} - {items[1].path}
+    assert all(archive.right(item) for item in items if item is not items[1])
 
 
 def test_values_never_become_options(archive: Archive, daemon: str) -> None:

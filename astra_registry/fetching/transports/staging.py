@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -60,6 +61,10 @@ class Stage:
         if self.lock is not None:
             os.close(self.lock)
 
+    def place_of(self, path: str) -> str:
+        """Return where rsync puts a file."""
+        return os.path.join(self.path, path)
+
     def take_over(self, targets: Mapping[str, str], wait: Callable[[], None]) -> None:
         """Move here what earlier runs left of these files: their paths in the folder, and where each is to lie.
 
@@ -68,13 +73,13 @@ class Stage:
         if self.lock is None:
             return
         for other in self._others(targets):
-            paths = [path for path in targets if _remains(other, path)]
+            paths = list(_remains(other, targets))
             if not paths:
                 continue
             with _held(other, paths, wait) as is_held:
                 if is_held:
-                    for path in paths:
-                        self._take(other, path)
+                    for path, files in _remains(other, paths).items():
+                        self._take(path, files)
                     if not any(names for _, _, names in os.walk(other)):
                         shutil.rmtree(other, ignore_errors=True)
 
@@ -91,9 +96,9 @@ class Stage:
                         yield from (other for name in names if (other := os.path.join(folder, name)) != self.path)
                 folder = os.path.dirname(folder)
 
-    def _take(self, other: str, path: str) -> None:
+    def _take(self, path: str, files: list[Path]) -> None:
         name = os.path.basename(path)
-        for left in _remains(other, path):
+        for left in files:
             cut = left.name != name or left.parent.name == PARTIAL
             place = Path(self.path, os.path.dirname(path), PARTIAL if cut else "")
             with contextlib.suppress(OSError):
@@ -101,14 +106,27 @@ class Stage:
                 left.replace(place / name)
 
 
-def _remains(stage: str, path: str) -> list[Path]:
-    """Return what there is of a file: as it came, and what was cut off, the largest last."""
-    whole = Path(stage, path)
-    found = []
-    with contextlib.suppress(OSError):
-        found = [whole.parent / name for name in os.listdir(whole.parent) if _file_of(name) == whole.name]
-    found += [whole, whole.parent / PARTIAL / whole.name]
-    return sorted((file for file in found if file.is_file()), key=lambda file: file.stat().st_size)
+def _remains(stage: str, paths: Iterable[str]) -> dict[str, list[Path]]:
+    """Return what there is of files: as they came, and what was cut off, the largest last."""
+    found: dict[str, list[Path]] = {}
+    for folder, group in itertools.groupby(sorted(paths, key=os.path.dirname), os.path.dirname):
+        place = Path(stage, folder)
+        there: dict[str, list[Path]] = {}
+        for inner in (place, place / PARTIAL):
+            with contextlib.suppress(OSError):
+                for name in os.listdir(inner):
+                    there.setdefault(_file_of(name) or name, []).append(inner / name)
+        for path in group:
+            if files := sorted(filter(Path.is_file, there.get(os.path.basename(path), ())), key=_size):
+                found[path] = files
+    return found
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it has got its name at this moment
+        return 0
 
 
 def _file_of(name: str) -> str | None:
@@ -152,7 +170,7 @@ def _held(stage: str, paths: list[str], wait: Callable[[], None]) -> Iterator[bo
 
 def _signs_of_life(stage: str, paths: list[str]) -> list[tuple[Path, int, int]]:
     signs = []
-    for file in (file for path in paths for file in _remains(stage, path)):
+    for file in itertools.chain.from_iterable(_remains(stage, paths).values()):
         with contextlib.suppress(OSError):
             signs.append((file, (status := file.stat()).st_size, status.st_mtime_ns))
     return signs
