@@ -12,7 +12,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from astra_registry.errors import FileMissing, TransferFailed
 from astra_registry.fetching.courier import Courier, Delivery, present_entry
@@ -59,59 +59,63 @@ class Convoy:
         """Whether rsync has turned out to be no way at all."""
         return self._rsync.closed
 
-    def bring(self, items: list[Wanted]) -> list[Delivery | Wanted]:
-        """Bring the files of one group."""
+    def bring(self, items: list[Wanted]) -> Iterator[Delivery | Wanted]:
+        """Bring the files of one group, and give each as it comes."""
         started = time.monotonic()
-        done: list[Delivery | Wanted] = []
         waiting = [_Load(item, started) for item in items]
         since, pause = started, FIRST_PAUSE
         while waiting:
             with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:
                 loads = [load for load in waiting if stay.is_turn_of(load, since)]
-                done += self._bring(loads, stay)
+                yield from self._bring(loads, stay)
             if loads:
                 waiting = [load for load in waiting if load not in loads]
                 since, pause = time.monotonic(), FIRST_PAUSE
             else:
                 self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
-        return done
 
-    def _bring(self, loads: list[_Load], stay: _Stay) -> list[Delivery | Wanted]:
-        done: list[Delivery | Wanted] = []
+    def _bring(self, loads: list[_Load], stay: _Stay) -> Iterator[Delivery | Wanted]:
         pending: list[_Load] = []
         for load in loads:
             entry = None if self._overwrite else present_entry(load.item)
             if entry is None and load.outcome is None:
                 pending.append(load)
             else:
-                done.append(self._told(load, entry))
+                yield self._told(load, entry)
         patience = Patience(self._retries)
         while pending:
-            self._send(pending, stay)
-            setbacks = [load.outcome for load in pending if isinstance(load.outcome, Setback)]
-            wait = patience.wait_after(setbacks[-1]) if setbacks else 0.0
-            again = []
-            for load in pending:
+            again: list[_Load] = []
+            setbacks: list[_Load] = []
+            for load in self._sent(pending, stay):
                 stay.show_life()
                 if isinstance(load.outcome, FileMissing) and load.location + 1 < len(load.item.urls):
                     load.location += 1
                     again.append(load)
-                elif isinstance(load.outcome, Setback) and wait is not None:
-                    again.append(load)
-                elif not isinstance(load.outcome, (Setback, NoRsync)):
-                    done.append(self._told(load))
-                elif load.url.startswith("rsync:"):  # https is no way to this one
-                    load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), patience.reason))))
-                    done.append(self._told(load))
+                elif isinstance(load.outcome, Setback):
+                    setbacks.append(load)
+                elif isinstance(load.outcome, NoRsync):
+                    yield self._by_another_way(load, patience)
                 else:
-                    done.append(load.item)  # https may do what rsync did not
+                    yield self._told(load)
+            wait = patience.wait_after(setbacks[-1].outcome) if setbacks else 0.0  # type: ignore[arg-type]
+            if wait is None:
+                yield from (self._by_another_way(load, patience) for load in setbacks)
+            else:
+                again += setbacks
             if again:
                 self._sleep(wait or 0.0)
             pending = again
-        return done
 
-    def _send(self, loads: list[_Load], stay: _Stay) -> None:
+    def _by_another_way(self, load: _Load, patience: Patience) -> Delivery | Wanted:
+        """Return a file that rsync did not get through to: https may do it, but for what only rsync knows."""
+        if not load.url.startswith("rsync:"):
+            return load.item
+        load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), patience.reason))))
+        return self._told(load)
+
+    def _sent(self, loads: list[_Load], stay: _Stay) -> Iterator[_Load]:
+        """Send for files, and give each once its outcome is known."""
         for public in (True, False):
             group = [load for load in loads if is_public(load.url, load.item.product) is public]
             if not group:
@@ -123,9 +127,11 @@ class Convoy:
                 public=public,
                 meanwhile=stay.show_life,
             )
-            for load, outcome in zip(group, outcomes, strict=True):
+            for index, outcome in outcomes:
+                load = group[index]
                 load.outcome = outcome
                 load.errand.requests += 1
+                yield load
 
     def _told(self, load: _Load, entry: Entry | None = None) -> Delivery:
         def bring(_: Turns) -> tuple[Entry, str | None]:

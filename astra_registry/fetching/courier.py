@@ -51,6 +51,7 @@ class Courier:
         listings: Listings,
         *,
         compares: Callable[[Wanted], bool] = lambda _: False,
+        insists: bool = False,  # that a server says what it lists, where files are compared
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
         overwrite: bool = False,
@@ -60,6 +61,7 @@ class Courier:
         self._hosts = hosts
         self._listings = listings
         self._compares = compares
+        self._insists = insists
         self._retries = retries
         self._mirrors = mirrors
         self._overwrite = overwrite
@@ -126,6 +128,7 @@ class Courier:
     def _bring(self, item: Wanted, errand: Errand, turns: Turns) -> tuple[Entry, str | None]:
         entry = None if self._overwrite else whole_entry(item)
         if entry is not None:
+            self._clear(item.path)
             return entry, None
         name = os.path.basename(item.path)
         waited = turns.take(name, self._hosts.sleep)
@@ -142,7 +145,7 @@ class Courier:
                 _refuse_a_link_to_itself(part)
                 part.place()
             except BaseException as error:
-                part.leave(keep=not _is_no_room(error))
+                part.leave(disk_failed=_is_of_the_disk(error))
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
@@ -251,7 +254,7 @@ class Courier:
         if getattr(self.transport, "takes_errands", False):
             return self.transport.fetch(url, part.path, errand)  # type: ignore[call-arg, return-value]
         errand.requests += 1
-        part.close()
+        part.hand_over()
         fetched = self.transport.fetch(url, part.path) or Fetched()
         if os.path.isfile(part.path) and not os.path.islink(part.path):  # a link brings nothing
             self._on_bytes(os.stat(part.path).st_size)
@@ -270,7 +273,7 @@ class Courier:
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
             fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
-        listed = self._listings.sha1(url) if self._compares(item) else None
+        listed = self._listed(url, item)
         if listed is not None and listed != fetched.sha1:
             raise CorruptFile(
                 f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"
@@ -282,6 +285,15 @@ class Courier:
         if self._hosts.stop.is_set():
             raise Stopped  # the line may have been cut while the server said what it lists
         return fetched
+
+    def _listed(self, url: str, item: Wanted) -> str | None:
+        if not self._compares(item):
+            return None
+        insists = self._insists and url.startswith(("http://", "https://"))
+        try:
+            return self._listings.sha1(url, surely=insists)
+        except TransferFailed as error:
+            raise TransferFailed(f"{error} (--checksums auto does without)") from None
 
     # Hosts
 
@@ -358,6 +370,10 @@ def _sha1(path: str) -> Any:
 
 def _is_no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, AstraRegistryError)
 
 
 def _forget_frames(error: Exception) -> None:

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -60,6 +60,7 @@ class Fetcher:
             self._hosts,
             self.listings,
             compares=self._comparing.compares,
+            insists=options.checksums == "always",
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,
@@ -67,7 +68,7 @@ class Fetcher:
         )
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
         self._ledger = Ledger(options.ledger)
-        self._todo: queue.SimpleQueue[Callable[[], Sequence[Delivery | Wanted]] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[], Iterable[Delivery | Wanted]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
@@ -104,8 +105,12 @@ class Fetcher:
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
         on_double: Callable[[Wanted], None] | None = None,
+        more_to_come: bool = False,
     ) -> Generator[FetchResult]:
-        """Give a result for each file, as they come; whoever stops taking them ends the run."""
+        """Give a result for each file, as they come; whoever stops taking them ends the run.
+
+        With ``more_to_come`` it can be asked for others afterwards, and is to be closed at last.
+        """
         self._tally.total = total
         self._on_double = on_double
         try:
@@ -116,8 +121,12 @@ class Fetcher:
                 if on_progress is not None:
                     on_progress(self._tally.progress())
                 yield result
+        except BaseException:
+            more_to_come = False
+            raise
         finally:
-            self.close()
+            if not more_to_come:
+                self.close()
 
     def _stream(self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None) -> Iterator[FetchResult]:
         source = self._sorted_out(items)
@@ -306,14 +315,13 @@ class Fetcher:
     def _work(self) -> None:
         while (job := self._todo.get()) is not None and not self._hosts.stop.is_set():
             try:
-                deliveries = job()
+                for delivery in job():
+                    self._done.put(delivery)
             except Stopped:
                 return
             except Exception as error:  # noqa: BLE001 -- raised again by whoever takes the results
                 self._done.put(error)
                 return
-            for delivery in deliveries:
-                self._done.put(delivery)
 
     def _ask_person(self, host: str) -> tuple[str, str] | None:
         """Have the thread that takes the results ask for a login: only the main one gets its Ctrl-C at a prompt."""

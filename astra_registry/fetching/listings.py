@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import attrs
 
-from astra_registry.errors import FileFailed, FileMissing
+from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 
 _LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINE = re.compile(r"^\\?([0-9a-fA-F]{40})[ \t]+\*?(.+?)\s*$", re.MULTILINE)
@@ -30,6 +30,7 @@ class Folder:
     names: tuple[str, ...] = ()
     sha1: Mapping[str, str] = MappingProxyType({})
     there: bool | None = True  # None: the server does not say
+    unheard: str = ""  # why it is not known what the server has to say: an index or a listing did not come
 
 
 def index_names(page: bytes) -> tuple[str, ...]:
@@ -71,10 +72,17 @@ class Listings:
         self._remembered = 0
         self._lock = threading.Lock()
 
-    def sha1(self, url: str) -> str | None:
-        """Return the sha1 that the server lists for a file, or None."""
-        folder, _, name = url.rpartition("/")
-        return self.folder(folder + "/", sums=True).sha1.get(urllib.parse.unquote(name))
+    def sha1(self, url: str, *, surely: bool = False) -> str | None:
+        """Return the sha1 that the server lists for a file, or None.
+
+        ``surely``: raise TransferFailed where it may list one, and did not get to say so.
+        """
+        above, _, name = url.rpartition("/")
+        folder = self.folder(above + "/", sums=True)
+        found = folder.sha1.get(urllib.parse.unquote(name))
+        if surely and found is None and folder.unheard:
+            raise TransferFailed(f"the sha1 that its server may list could not be asked for: {folder.unheard}")
+        return found
 
     def folder(self, url: str, *, sums: bool = False) -> Folder:
         """Return what the server says of one of its folders; an empty one when it says nothing. ``sums``: with sha1."""
@@ -109,18 +117,24 @@ class Listings:
             names = index_names(self._get(url))
         except FileMissing:
             return Folder(there=False)
-        except FileFailed:
-            return Folder(there=None)
+        except FileFailed as error:
+            return Folder(there=None, unheard=_unheard(error))
         sha1: dict[str, str] = {}
+        unheard = ""
         if sums:
             listings = [name for name in names if name.lower().endswith(".sha1sum")]
             for name in listings[:_LISTINGS_A_FOLDER]:
                 try:
                     listing = self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")
                     sha1.update(parse_listing(listing, urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
-                except FileFailed:
-                    continue  # it is welcome, not promised
-        return Folder(names, sha1)
+                except FileFailed as error:
+                    unheard = unheard or _unheard(error)  # it is welcome, not promised: others may have the file
+        return Folder(names, sha1, unheard=unheard)
+
+
+def _unheard(error: FileFailed) -> str:
+    """Return what kept a server from an answer; that it has no such page, or shows it to nobody, is one."""
+    return "" if isinstance(error, (FileMissing, Unauthorized)) else str(error)
 
 
 @attrs.define

@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
+from astra_registry.fetching.transports.http.dates import modified
 from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
 
@@ -30,6 +32,10 @@ _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record
 _CHUNK = 200
 _REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
 _HELD = 5000  # … and the most findings that wait until so many bad ones have come
+_SAME_DATE = 2.0  # seconds: some file systems know no odd ones
+_LOOKS = 3  # at a file that somebody writes to
+_WRITTEN_SECONDS_AGO = 1.0  # who wrote so lately may still be at it, …
+_WRITERS_PAUSE = 0.25  # … and writes again within these seconds
 
 _UrlsOf = Callable[[str], Iterator[str]]
 """The URLs where a path's file may be, the first one first; the others only when it is wanted."""
@@ -140,7 +146,8 @@ def _findings(
 
 def _with_repairs(found: Generator[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
     """Give the findings in their order, those of bad files after these were brought again, many at once."""
-    with closing(found):
+    with closing(found), ExitStack() as ending:
+        fetcher: Fetcher | None = None  # one for all: it keeps its connections, and knows which server is down
         for finding in found:
             if not _wants_repair(finding):
                 yield finding
@@ -149,15 +156,16 @@ def _with_repairs(found: Generator[Finding], options: Options, urls_of: _UrlsOf)
             while bad < _REPAIRED_TOGETHER and len(held) < _HELD and (following := next(found, None)) is not None:
                 held.append(following)
                 bad += _wants_repair(following)
-            yield from _repaired(held, options, urls_of)
+            fetcher = fetcher or ending.enter_context(closing(Fetcher(options)))
+            yield from _repaired(held, fetcher, urls_of)
 
 
 def _wants_repair(finding: Finding) -> bool:
     return finding.status in ("bad", "missing")
 
 
-def _repaired(held: deque[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
-    """Bring the bad ones with one fetcher, and give each finding as soon as what becomes of it is known."""
+def _repaired(held: deque[Finding], fetcher: Fetcher, urls_of: _UrlsOf) -> Iterator[Finding]:
+    """Bring the bad ones, and give each finding as soon as what becomes of it is known."""
     became: dict[str, FetchResult | NotIdentified] = {}
     items = []
     for finding in filter(_wants_repair, held):
@@ -172,7 +180,7 @@ def _repaired(held: deque[Finding], options: Options, urls_of: _UrlsOf) -> Itera
             finding = held.popleft()
             yield _after_repair(finding, became[finding.path]) if _wants_repair(finding) else finding
 
-    with closing(Fetcher(options).results(iter(items))) as results:
+    with closing(fetcher.results(iter(items), more_to_come=True)) as results:
         for result in results:
             became[str(result.path)] = result
             yield from settled()
@@ -280,9 +288,26 @@ class _Check:
     def _alone(self) -> CorruptFile | None:
         """Look at the file by itself; return what only the server's list of sha1 can refute: it is another than before.
 
-        The survey may have replaced its file, and another tool have brought the new one.
+        The survey may have replaced its file, and another tool have brought the new one. A file that somebody writes to
+        meanwhile, as a program that is about to bring it, is looked at again: half of a file is not bad yet.
         """
-        status = os.stat(self._path)
+        for _ in range(_LOOKS):
+            self._checks.clear()
+            before = os.stat(self._path)
+            try:
+                doubt = self._look_once(before)
+            except CorruptFile:
+                if time.time() - before.st_mtime < _WRITTEN_SECONDS_AGO:
+                    time.sleep(_WRITERS_PAUSE)
+                if not _touched(before, os.stat(self._path)):
+                    raise
+            else:
+                if not _touched(before, os.stat(self._path)):
+                    self._status = before
+                    return doubt
+        raise FileFailed("it was written to while it was looked at")
+
+    def _look_once(self, status: os.stat_result) -> CorruptFile | None:
         if stat.S_ISDIR(status.st_mode):
             os.scandir(self._path).close()  # only a folder that cannot be read comes here
         if not stat.S_ISREG(status.st_mode):
@@ -295,9 +320,6 @@ class _Check:
             self._checks.append("CHECKSUM")
         with open(self._path, "rb", buffering=0) as stream:
             self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
-        if _touched(status, os.stat(self._path)):
-            raise FileFailed("it was written to while it was looked at")
-        self._status = status
         entry = self._entry
         if entry is not None and entry.sha1 is not None:
             if entry.sha1 != self._sha1:
@@ -341,9 +363,19 @@ class _Check:
                 self._checks.append("ETag")
             elif listed is None:  # a server that was moved gives the same files new ones
                 raise CorruptFile(f"the server's file has changed since it was fetched ({etag}, was {self._etag})")
+            elif not self._has_date(modified(headers)):
+                told = f"{headers['last-modified']}, {etag}, was {self._etag}"
+                raise FileFailed(
+                    f"the server lists its sha1, but put a file there since it was fetched ({told}): its list may be "
+                    "older than the file"
+                )
         if listed is not None and etag:
             self._etag = etag
         return listed is not None
+
+    def _has_date(self, date: float | None) -> bool:
+        """Whether the file has the server's date, as it was given when it was fetched; True where there is none."""
+        return date is None or self._status is None or abs(date - self._status.st_mtime) <= _SAME_DATE
 
 
 def _touched(before: os.stat_result, after: os.stat_result) -> bool:

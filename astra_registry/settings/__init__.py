@@ -137,7 +137,7 @@ SETTINGS: Mapping[str, Setting] = _table(
         "checksums",
         kinds.one_of("auto", "always", "never"),
         "auto",
-        "Whether the server's *.sha1sum listings are asked for.",
+        "Whether the server's *.sha1sum listings are asked for; with always a file fails when its own cannot be had.",
     ),
     Setting("ca_bundle", kinds.path, None, "A file of certificates to trust in place of the system's."),
     Setting("limit_rate", kinds.rate, None, "The most bytes a second, of all transfers together."),

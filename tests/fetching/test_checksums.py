@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from astra_registry.fetching import iter_fetch
 from astra_registry.testing.sas import Fault, Request
 
-from .conftest import Archive
+from .conftest import Archive, fits_bytes
 
 
 @pytest.fixture
@@ -76,11 +78,30 @@ def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archiv
         assert "lists 2222" in str(archive.fetch([item], checksums="always", overwrite=True, retries=0)[0].error)
 
 
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=500), Fault(status=403), Fault(body=b"?"), None])
+@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=410), Fault(status=403), Fault(body=b"?"), None])
 def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archive], fault: Fault | None) -> None:
     archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
 
     assert not archive.fetch(archive.add_some(3), checksums="always").failed
+
+
+@pytest.mark.parametrize("page", ["dr17/stars/", "/anything.sha1sum"], ids=["the index", "the listing"])
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(hang_up=True)], ids=["error", "hung up"])
+def test_always_takes_no_file_whose_listing_cannot_be_had(
+    make_archive: Callable[..., Archive], page: str, fault: Fault
+) -> None:
+    """Which of its files it lists is not known; auto does without."""
+    archive = make_archive(faults=lambda request: fault if request.path.endswith(page) else None)
+    items = archive.add_some(4)
+    (archive.folder / "dr17/stars/anything.sha1sum").write_text(f"{'0' * 40}  another.fits\n")
+
+    strict = archive.fetch(items, checksums="always", retries=0)
+    here = archive.here_now()
+
+    assert {result.status for result in strict} == {"failed"}
+    assert all("could not be asked for" in str(result.error) for result in strict)
+    assert here == []
+    assert not archive.fetch(items, checksums="auto", retries=0).failed
 
 
 def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_transfer(
@@ -109,6 +130,32 @@ def test_a_listing_is_not_kept_waiting_by_the_files_that_wait_for_it(make_archiv
     assert not report.failed
     asked = [request.path for request in archive.sas.asked()]
     assert sum(path.endswith(".fits") for path in asked[: asked.index(archive.sas.asked(".sha1sum")[0].path)]) <= 17
+
+
+def test_a_file_whose_listing_was_not_heard_out_is_not_taken(make_archive: Callable[..., Archive]) -> None:
+    """Whoever takes the results ends the run while the file is here, and the server about to say what it lists."""
+    asked, over = threading.Event(), threading.Event()
+
+    def thinking(request: Request) -> Fault | None:
+        def wait() -> None:
+            asked.set()
+            over.wait()
+
+        return Fault(before=wait) if request.path.endswith("dr17/listed/") else None
+
+    archive = make_archive(faults=thinking)
+    item = archive.add("dr17/listed/a.fits")
+    (archive.folder / "dr17/listed/anything.sha1sum").write_text(f"{'0' * 40}  a.fits\n")
+
+    results = iter_fetch([archive.add("dr17/b.fits"), item], checksums="always", remote_base=archive.sas.url)
+    assert next(results).ok
+    asked.wait()
+    while not any(part.stat().st_size == len(fits_bytes(1)) for part in archive.here.glob("dr17/listed/.*part")):
+        time.sleep(0.01)
+    results.close()
+    over.set()
+
+    assert archive.here_now() == ["dr17/b.fits"]
 
 
 def test_a_server_that_stumbles_over_its_listing_is_asked_again(make_archive: Callable[..., Archive]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from astra_registry.errors import CorruptFile, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import Wanted
+from astra_registry.fetching.disk import parts
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -251,6 +253,30 @@ def test_the_next_run_goes_on_where_this_one_ended(make_archive: Callable[..., A
     assert archive.sas.sent < 1.1 * len(WHOLE)
     assert archive.right(item)
     assert archive.here_now() == [FILE]
+
+
+def test_after_a_power_cut_only_what_the_disk_was_sure_to_have_is_kept(make_archive: Callable[..., Archive]) -> None:
+    """And all that a run brought afterwards, though it was killed before it made sure of more."""
+    archive = make_archive(faults=first(Fault(cut_after=SIZE // 2)))
+    item = archive.add(FILE, WHOLE)
+    archive.fetch([item], retries=0)
+    left, record = sorted(archive.here / name for name in archive.here_now())
+    record.write_text(json.dumps({**json.loads(record.read_text()), "boot": "another", "safe": [[0, 100_000]]}))
+    left.write_bytes(WHOLE[:100_000] + bytes(left.stat().st_size - 100_000))
+
+    for end in (100_000, 130_000):
+        part = parts.adopt(item.path, [str(left)])
+        assert part is not None
+        origins = part.origins()
+        assert origins is not None
+        assert origins.have == [[0, end]]
+        part.record(origins)
+        part.write(WHOLE[end : end + 30_000], end)
+        part.close()
+        left = Path(part.path)
+
+    assert archive.fetch([item])[0].status == "fetched"
+    assert archive.right(item)
 
 
 UNTRUSTWORTHY = {

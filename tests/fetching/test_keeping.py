@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import itertools
 import json
 import os
@@ -97,6 +98,15 @@ def test_check_sums_are_compared_within_packed_files(archive: Archive) -> None:
     assert (cut.status, "it is cut" in str(cut.problem)) == ("bad", True)
 
 
+def test_a_header_that_does_not_end_is_not_read_to_the_end_of_the_file(archive: Archive, tmp_path: Path) -> None:
+    file = tmp_path / "endless.fits"
+    file.write_bytes((b"SIMPLE  =                    T".ljust(80) + b"COMMENT".ljust(80) * 35) * 6000)
+
+    [finding] = verify([file])
+
+    assert (finding.status, finding.problem) == ("bad", "the header of HDU 0 has no END in its first 180000 cards")
+
+
 def test_the_server_is_asked_when_wanted(make_archive: Callable[..., Archive]) -> None:
     archive = make_archive(sha1sums=True)
     items = archive.add_some(4)
@@ -144,6 +154,33 @@ def test_a_file_whose_sha1_the_server_lists_is_whole_whatever_was_remembered(
     assert look(archive) == {"a.fits": "bad"}  # by what is remembered alone
     assert look(archive, remote=True) == {"a.fits": "whole"}
     assert look(archive) == {"a.fits": "whole"}  # and that is remembered
+
+
+def test_a_listing_that_may_be_older_than_the_file_is_not_believed(archive: Archive) -> None:
+    """The survey has replaced its file by one of the same size, and forgotten its listing."""
+    item = archive.add("dr17/a.fits")
+    there = archive.folder / "dr17/a.fits"
+    os.utime(there, (1e9, 1e9))
+    sha1 = hashlib.sha1(there.read_bytes()).hexdigest()
+    (archive.folder / "dr17/anything.sha1sum").write_text(f"{sha1}  a.fits\n")
+    archive.fetch([item])
+    assert look(archive, remote=True) == {"a.fits": "whole"}
+    archive.add("dr17/a.fits", there.read_bytes().replace(b"SEED", b"SAAT"))
+
+    for _ in range(2):  # it is not forgotten when it was told once
+        [finding] = verify([item.path], remote=True, sas_base_dir=archive.here, remote_base=archive.sas.url)
+        assert finding.status == "unknown"
+        assert "its list may be older than the file" in str(finding.problem)
+
+
+def test_a_server_that_was_moved_has_the_same_files(make_archive: Callable[..., Archive]) -> None:
+    """With other ETags, for these are of that machine, and the same dates."""
+    archive = make_archive(sha1sums=True)
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    archive.sas.faults = lambda request: Fault(headers={"ETag": '"moved"'})
+
+    assert look(archive, remote=True) == {"a.fits": "whole"}
 
 
 def test_a_file_that_is_another_than_remembered_is_bad_when_the_server_cannot_say_otherwise(
@@ -199,6 +236,25 @@ def test_many_bad_files_are_brought_together_and_told_in_their_order(make_archiv
     assert all(map(archive.right, items))
     assert len(archive.sas.asked("sha1sum")) == 1
     assert archive.sas.connections - connections <= 6
+
+
+def test_one_fetcher_brings_all_that_is_bad(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many: it keeps its connections, and the listing of a folder."""
+    monkeypatch.setattr("astra_registry.fetching.verify._REPAIRED_TOGETHER", 3)
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(20)
+    archive.fetch(items)
+    for item in items:
+        os.truncate(item.path, 5000)
+    archive.sas.forget()
+    connections = archive.sas.connections
+
+    assert set(look(archive, repair=True, jobs=2).values()) == {"repaired"}
+    assert all(map(archive.right, items))
+    assert len(archive.sas.asked("sha1sum")) == 1
+    assert archive.sas.connections - connections <= 3
 
 
 def test_a_server_that_is_gone_is_not_asked_for_each_repair(archive: Archive) -> None:
@@ -262,6 +318,31 @@ def test_what_is_written_while_it_is_looked_at_is_neither_whole_nor_remembered(a
     writer.start()
     begun.wait()
     [finding] = verify([item.path])
+    looked.set()
+    writer.join()
+
+    assert (finding.status, finding.problem) == ("unknown", "it was written to while it was looked at")
+
+
+def test_a_file_that_is_just_being_brought_is_not_bad(archive: Archive) -> None:
+    """Half of it is here: another program writes on, slower than we look."""
+    item = archive.add("dr17/a.fits", fits_bytes(1, 300_000))
+    file = Path(item.path)
+    file.parent.mkdir(parents=True)
+    looked, begun = threading.Event(), threading.Event()
+
+    def write_on() -> None:
+        with open(file, "wb", buffering=0) as stream:
+            for at in itertools.count(0, 100):
+                stream.write(fits_bytes(1, 300_000)[at : at + 100] or b"more")
+                begun.set()
+                if looked.wait(0.02):
+                    return
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    begun.wait()
+    [finding] = verify([file])
     looked.set()
     writer.join()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from astra_registry.fetching import Wanted
+from astra_registry.fetching import Wanted, iter_fetch
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
-from astra_registry.fetching.transports import rsync
+from astra_registry.fetching.transports.staging import Stage
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
 
@@ -36,7 +37,7 @@ def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
     modules += f"auth users = sdss5\nsecrets file = {secrets}\n"
     owner = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
     file = tmp_path / "rsyncd.conf"
-    log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %f\n"
+    log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %b %f\n"
     file.write_text(f"use chroot = no\n{log}{owner}{modules}")
     port, process = listening([RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"])
     yield f"rsync://127.0.0.1:{port}"
@@ -98,6 +99,23 @@ def test_each_file_comes_to_a_folder_of_its_own(archive: Archive, daemon: str, m
     ]
     assert all(archive.right(item) for item in items if item is not items[7])
     assert len(archive.here_now()) == 60
+
+
+def test_each_file_of_a_group_is_given_as_it_comes(archive: Archive, daemon: str) -> None:
+    """And not at the end of its group, whose last file takes minutes at this rate."""
+    names = ["a.fits", "z.fits", "b 'c' \\#123 d.fits", "e\u00e9\u2013f.fits", "g\x07.fits"]  # two and two
+    for name in names:
+        archive.add(f"dr17/{name}", fits_bytes(1, 40_000_000 if name == "z.fits" else 3000))
+    items = [
+        Wanted((f"{daemon}/dr17/{urllib.request.quote(name)}",), str(archive.here / "dr17" / name)) for name in names
+    ]
+
+    with contextlib.closing(iter_fetch(items, transport="rsync", timeout=10, limit_rate=1_000_000)) as results:
+        first = [next(results) for _ in range(4)]
+
+    assert {result.status for result in first} == {"fetched"}
+    assert {result.path for result in first} == {item.path for item in items} - {items[1].path}
+    assert all(archive.right(item) for item in items if item is not items[1])
 
 
 def test_values_never_become_options(archive: Archive, daemon: str) -> None:
@@ -251,8 +269,14 @@ def finish(process: subprocess.Popen[str]) -> list[tuple[str, str | None]]:
 
 def sent(tmp_path: Path) -> Counter[str]:
     """How often the daemon sent each file."""
+    return Counter(name for name, _ in sendings(tmp_path))
+
+
+def sendings(tmp_path: Path) -> list[tuple[str, int]]:
+    """The files that the daemon sent to their ends, each with the bytes that this took."""
     lines = (tmp_path / "rsyncd.log").read_text().splitlines()
-    return Counter(line.partition("] send ")[2] for line in lines if "] send " in line)
+    rows = [line.partition("] send ")[2].split(" ", 1) for line in lines if "] send " in line]
+    return [(name, int(number)) for number, name in rows]
 
 
 def test_groups_that_come_and_go_at_once_each_have_a_folder(tmp_path: Path) -> None:
@@ -261,9 +285,9 @@ def test_groups_that_come_and_go_at_once_each_have_a_folder(tmp_path: Path) -> N
     def come_and_go(_: int) -> set[str]:
         seen = set()
         for _ in range(300):
-            with rsync._Stage(str(tmp_path / "dr17")) as folder:
-                seen.add(os.path.basename(folder))
-                Path(folder, "mine").touch(exist_ok=False)
+            with Stage(str(tmp_path / "dr17")) as stage:
+                seen.add(os.path.basename(stage.path))
+                Path(stage.path, "mine").touch(exist_ok=False)
         return seen
 
     with ThreadPoolExecutor(8) as pool:
@@ -329,6 +353,52 @@ def test_the_turns_of_a_killed_group_are_free(archive: Archive, daemon: str) -> 
 
     assert not archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon).failed
     assert all(map(archive.right, items))
+
+
+def programs(archive: Archive) -> list[int]:
+    """The processes of rsync that write here."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if os.fsencode(archive.here) in Path("/proc", process, "cmdline").read_bytes().partition(b"rsync://")[2]:
+                found.append(int(process))
+    return found
+
+
+@pytest.mark.parametrize("all_at_once", [False, True], ids=["alone", "with rsync"])
+def test_what_rsync_was_bringing_for_a_killed_run_need_not_come_again(
+    archive: Archive, daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, all_at_once: bool
+) -> None:
+    """Also where the next run wants some of its files only, so that its folder is another; and rsync ends by itself."""
+    large = by_rsync(archive, daemon, "dr17/y/large.fits")
+    archive.add("dr17/y/large.fits", fits_bytes(1, 4_000_000))
+    small = [by_rsync(archive, daemon, f"dr17/x/star-{n:04}.fits") for n in range(7)]
+    archive.add_some(7, folder="dr17/x")
+    monkeypatch.setenv("ASTRA_REGISTRY_LIMIT_RATE", "4000000")  # of four at once
+    run = start(daemon, [small[0], large, *small[1:]])
+    while come_of_the_large_one(archive) < 1_500_000:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    for process in programs(archive) if all_at_once else ():
+        os.kill(process, signal.SIGKILL)
+    run.communicate()
+    monkeypatch.delenv("ASTRA_REGISTRY_LIMIT_RATE")
+
+    report = archive.fetch([large], transport="rsync", timeout=10, remote_base=daemon)
+
+    assert [result.error for result in report] == [None]
+    assert programs(archive) == []
+    assert dict(sendings(tmp_path))["y/large.fits"] < 2_600_000
+    assert not archive.fetch([large, *small], transport="rsync", timeout=10, remote_base=daemon).failed
+    assert set(sent(tmp_path).values()) == {1}
+    assert all(map(archive.right, [large, *small]))
+    assert len(archive.here_now()) == 8
+
+
+def come_of_the_large_one(archive: Archive) -> int:
+    with contextlib.suppress(FileNotFoundError, ValueError):  # there is none, or it has another name by now
+        return max((archive.here / name).stat().st_size for name in archive.here_now() if "large" in name)
+    return 0
 
 
 def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str, tmp_path: Path) -> None:

@@ -244,23 +244,78 @@ def test_a_folder_that_vanishes_meanwhile_is_made_again_or_reported(make_archive
     assert archive.right(item)
 
 
+@pytest.mark.parametrize("the_file_is_here", [True, False])
+def test_the_record_that_a_killed_run_left_without_its_part_goes(archive: Archive, the_file_is_here: bool) -> None:
+    """The run was killed after it moved the part to its place; somebody may have removed the file since."""
+    item = archive.add("dr17/large.fits", fits_bytes(1, 3_000_000))
+    archive.sas.faults = lambda request: Fault(cut_after=2_000_000)
+    archive.fetch([item], retries=0)
+    archive.sas.faults = None
+    part, _ = archive.here_now()
+    os.remove(archive.here / part)
+    if the_file_is_here:
+        Path(item.path).write_bytes((archive.folder / "dr17/large.fits").read_bytes())
+
+    assert not archive.fetch([item]).failed
+    assert archive.here_now() == ["dr17/large.fits"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(archive: Archive) -> None:
-    """A limit on the size of files stands for the quota: the write fails in the middle of the body."""
+    """But for what is large enough to go on with."""
     items = archive.add_some(3, size=400_000)
-    process = os.fork()
-    if process == 0:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        code = 1
-        with contextlib.suppress(BaseException):
-            report = archive.fetch(items)
-            code = 0 if {r.status for r in report} == {"failed"} and not archive.here_now() else 2
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+    assert statuses_where_files_end_at(50_000, archive, items) == {"failed"}
     assert archive.here_now() == []
 
     assert not archive.fetch(items).failed
     assert all(map(archive.right, items))
+
+
+def statuses_where_files_end_at(size: int, archive: Archive, items: list[Wanted]) -> set[str]:
+    """Fetch in another process, where a limit on the size of files stands for the quota: the write fails in a body."""
+    read, write = os.pipe()
+    process = os.fork()
+    if process == 0:
+        with contextlib.suppress(BaseException):
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            os.write(write, " ".join(result.status for result in archive.fetch(items)).encode())
+        os._exit(0)
+    os.close(write)
+    with open(read) as told:
+        found = set(told.read().split())
+    os.waitpid(process, 0)
+    return found
+
+
+@pytest.mark.parametrize("size", [3_000_000, 60_000_000], ids=["in one piece", "in several ranges"])
+def test_what_came_until_the_disk_was_full_need_not_come_again(archive: Archive, size: int) -> None:
+    item = archive.add("dr17/large.fits", fits_bytes(1, size))
+
+    assert statuses_where_files_end_at(size * 3 // 4, archive, [item]) == {"failed"}
+    assert not Path(item.path).exists()
+    archive.sas.forget()
+    assert not archive.fetch([item]).failed
+
+    assert archive.sas.sent < size // 2
+    assert archive.right(item)
+    assert archive.here_now() == ["dr17/large.fits"]
+
+
+def test_a_run_that_does_not_reach_the_server_keeps_what_an_earlier_one_brought(
+    make_archive: Callable[..., Archive],
+) -> None:
+    """Once a host is given up, files are not even asked for."""
+    archive = make_archive(faults=lambda request: Fault(cut_after=500_000))
+    items = archive.add_some(40, size=600_000)
+    archive.fetch(items, retries=0)
+    brought = archive.here_now()
+    archive.sas.close()
+
+    report = archive.fetch(items, retries=0, jobs=1)
+
+    assert any("not tried" in str(result.error) for result in report)
+    assert len(archive.here_now()) == len(brought) == 80
 
 
 @pytest.fixture

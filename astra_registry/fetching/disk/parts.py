@@ -78,6 +78,7 @@ class Part:
         else:
             self.path = path
         self._file: int | None = None
+        self._witness: int | None = None
         self.is_empty = path is None  # else an earlier try may have left something
         self._recorded = False
 
@@ -107,15 +108,19 @@ class Part:
                 told: dict[str, Any] = json.load(stream)
             found = Origins(**told)
             size = os.fstat(self.file).st_size
+            # After a crash of the machine only what was synchronised is sure to be what was written.
+            trusted = bool(_BOOT) and found.boot == _BOOT
+            have = found.have if trusted else found.safe
+            found.have = [[first, min(end, size)] for first, end in have if first < size]
+            if trusted and size <= found.size and not found.spread:
+                found.have = [[0, size]]  # bytes in a row: the file itself tells how many
+            if not trusted:
+                # Nothing else stays, so that what comes now can be told by the length again.
+                os.ftruncate(self.file, max((end for _, end in found.have), default=0))
+                found.boot = _BOOT
         except (OSError, ValueError, TypeError):
             return None
-        # After a crash of the machine only what was synchronised is sure to be what was written.
-        trusted = bool(_BOOT) and found.boot == _BOOT
-        have = found.have if trusted else found.safe
-        found.have = [[first, min(end, size)] for first, end in have if first < size]
-        if trusted and size <= found.size and not found.spread:
-            found.have = [[0, size]]  # bytes in a row: the file itself tells how many
-        self._recorded = True
+        self._note_record()
         return found
 
     def kept(self) -> int:
@@ -123,17 +128,32 @@ class Part:
         origins = self.origins()
         return sum(end - first for first, end in origins.have) if origins is not None else 0
 
-    def record(self, origins: Origins) -> None:
-        """Write down where the bytes come from and which are there; a disk that has no room for it is no obstacle."""
+    def record(self, origins: Origins) -> bool:
+        """Write down where the bytes come from and which are there; False where the disk has no room for that."""
         told = {name: getattr(origins, name) for name in _RECORDED}
-        with contextlib.suppress(OSError):
+        text = json.dumps(told).encode().ljust(2048)
+        try:
             # One write: whoever reads it after kill -9 finds the old record or the new one.
             record = os.open(self.path + RECORD, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                os.write(record, json.dumps(told).encode().ljust(2048))
+                is_written = os.write(record, text) == len(text)
             finally:
                 os.close(record)
-            self._recorded = True
+        except OSError:
+            is_written = False
+        if is_written:
+            self._note_record()
+        elif not self._recorded:  # half a record is none; an older one has its room, and stays as it is
+            with contextlib.suppress(OSError):
+                os.remove(self.path + RECORD)
+        return is_written
+
+    def _note_record(self) -> None:
+        self._recorded = True
+        if self._witness is None:
+            # What a disk loses after it took it, it tells each descriptor once: this one is asked in `leave` alone.
+            with contextlib.suppress(OSError):
+                self._witness = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def restart(self) -> None:
         """Forget everything: the next byte is the first."""
@@ -142,6 +162,14 @@ class Part:
         if not self.is_empty:
             os.ftruncate(self.file, 0)
             self.is_empty = True
+        self._drop_record()
+
+    def hand_over(self) -> None:
+        """Let somebody write to it who records nothing."""
+        self._drop_record()
+        self.close()
+
+    def _drop_record(self) -> None:
         if self._recorded:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(self.path + RECORD)
@@ -166,20 +194,39 @@ class Part:
 
     def close(self) -> None:
         """Close the file; the part stays, for a later run."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        file, self._file = self._file, None
+        witness, self._witness = self._witness, None
+        for opened in (file, witness):
+            if opened is not None:
+                os.close(opened)
         self.is_empty = False  # from now on others may write to it
 
-    def leave(self, *, keep: bool = True) -> None:
+    def leave(self, *, keep: bool = True, disk_failed: bool = False) -> None:
         """After a failure: keep what a later run can go on with (unless told not to), remove anything else."""
-        worth_it = False
-        if keep and self._recorded and self._file is not None:
-            with contextlib.suppress(OSError):
-                worth_it = os.fstat(self._file).st_size >= RESUMABLE
-        if not worth_it:
+        if not keep or not self._is_resumable(disk_failed=disk_failed):
             remove(self.path)
         self.close()
+
+    def _is_resumable(self, *, disk_failed: bool) -> bool:
+        if not self._recorded or self._file is None:
+            return False
+        if disk_failed and not self._record_the_loss():
+            return False
+        return self.kept() >= RESUMABLE
+
+    def _record_the_loss(self) -> bool:
+        """See that the record tells only what the disk has; False where that is not possible.
+
+        A full disk on the network may take bytes, and say only when they are to be stored that it has no room.
+        """
+        if self._witness is None:
+            return False
+        try:
+            os.fsync(self._witness)
+        except OSError:
+            found = self.origins()
+            return found is not None and self.record(attrs.evolve(found, boot=""))  # as after a crash: what is safe
+        return True
 
 
 def remove(path: str) -> None:
@@ -212,17 +259,21 @@ class Leftovers:
 
 
 def _list(folder: str) -> dict[str, list[str]]:
+    """Return the names of the parts in a folder by the names' stems; a record may be all that is left of one."""
     parts: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            if name.startswith(".") and name.endswith(SUFFIX):
-                token_at = name[: -len(SUFFIX)].rfind(".") + 1
-                parts.setdefault(name[:token_at], []).append(name)
+        names = os.listdir(folder)
+        found = (name.removesuffix(RECORD) for name in names if name.endswith((SUFFIX, SUFFIX + RECORD)))
+        for name in dict.fromkeys(found):
+            token_at = name[: -len(SUFFIX)].rfind(".") + 1
+            parts.setdefault(name[:token_at], []).append(name)
     return parts
 
 
 def is_dead(path: str) -> bool:
     """Whether no process writes to that part any more."""
+    if not os.path.lexists(path):
+        return True  # its writer was killed between the last two steps: the file has its name, and the record is left
     host, process = "", 0
     with contextlib.suppress(ValueError):
         token = path[: -len(SUFFIX)].rpartition(".")[2]
@@ -261,7 +312,8 @@ def _lives(process: int) -> bool:
 def adopt(target: str, leftovers: list[str]) -> Part | None:
     """Return the leftover to go on with, now under a name of our own; the others are removed."""
     best: Part | None = None
-    ranked = sorted((path for path in leftovers if os.path.exists(path + RECORD)), key=_size, reverse=True)
+    resumable = (path for path in leftovers if os.path.exists(path) and os.path.exists(path + RECORD))
+    ranked = sorted(resumable, key=_size, reverse=True)
     for path in leftovers:
         if path not in ranked:
             remove(path)
@@ -275,6 +327,7 @@ def adopt(target: str, leftovers: list[str]) -> Part | None:
             os.rename(path, part.path)
             os.rename(path + RECORD, part.path + RECORD)
             part.is_empty = False
+            part._note_record()  # a run that does not even reach the server leaves it as it was
         except OSError:
             remove(part.path)
             continue

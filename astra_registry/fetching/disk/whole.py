@@ -19,6 +19,7 @@ Reading = Callable[[int, int], bytes]
 
 _PIECE = 1 << 20
 _START = 1 << 14  # bytes: what is read first, and holds the whole of a small file
+_MOST_BLOCKS = 5000  # of a header: 180,000 cards, or 14 MB in memory
 
 _FITS = re.compile(r"\.(fits?|fts)(\.fz)?$|\.fz$", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*(<!doctype\s+html|<html|<head|<\?xml[^>]*>\s*<!doctype\s+html|<error)", re.IGNORECASE)
@@ -184,15 +185,16 @@ def _walk(read: Reading, size: int | None, on_hdu: Callable[[Reading, Hdu], None
 
 def _header(read: Reading, position: int, block: bytes, number: int) -> bytes:
     """Return the header that begins with a block at a position, in whole blocks."""
-    header = block
-    while True:
+    blocks = [block]
+    while len(blocks) <= _MOST_BLOCKS:
         if len(block) < BLOCK:
             raise CorruptFile(f"it is cut within the header of HDU {number}")
         text = block.rstrip(b" ")
         if text.endswith(b"END") and (len(text) - 3) % CARD == 0:
-            return header
-        block = read(position + len(header), BLOCK)
-        header += block
+            return b"".join(blocks)
+        block = read(position + BLOCK * len(blocks), BLOCK)
+        blocks.append(block)
+    raise CorruptFile(f"the header of HDU {number} has no END in its first {_MOST_BLOCKS * BLOCK // CARD} cards")
 
 
 def card_value(header: bytes, keyword: bytes) -> bytes | None:

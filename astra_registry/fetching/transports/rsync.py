@@ -1,35 +1,34 @@
 """Bringing many files over one connection with the rsync program.
 
-Values never become options: the files go to its standard input, the password into its environment, and what stands on
-its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
+Values never become options: the list of files goes through a pipe, the password into its environment, and what stands
+on its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
 run goes on with what was cut off.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
-import subprocess
 import threading
+import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
-from astra_registry.fetching.disk.turns import is_current
 from astra_registry.fetching.transports.credentials import Keys
 from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
+from astra_registry.fetching.transports.rsync_program import RsyncRun
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.staging import PARTIAL, Stage
 from astra_registry.fetching.transports.transport import Fetched
 
 # Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
-_STAGE = ".astra-rsync"
-_PARTIAL = ".astra-partial"
+_LOOK_EVERY = 0.05  # seconds
+_GIVEN_EVERY = 2.0  # seconds: to write files through to the disk while others come takes it more than twice as long
 
 
 class NoRsync(Exception):
@@ -74,6 +73,19 @@ class Source:
         return cls(origin, module, rest, host)
 
 
+@attrs.frozen
+class Member:
+    """One file of a group."""
+
+    index: int
+    source: Source
+    destination: str
+
+
+Outcome = tuple[int, Fetched | Exception]
+"""Which file of a group, and what came of it."""
+
+
 class RsyncTransport:
     """Brings groups of files with rsync; `fetch_many` may run in several threads."""
 
@@ -103,45 +115,43 @@ class RsyncTransport:
         *,
         public: bool,
         meanwhile: Callable[[], None] = lambda: None,
-    ) -> list[Fetched | Exception]:
-        """Bring the files to their destinations; one outcome a file, in order. NoRsync: try another way.
+    ) -> Iterator[Outcome]:
+        """Bring the files to their destinations, and give the outcome of each as it comes. NoRsync: try another way.
 
-        ``on_bytes`` is called with the size of each file that comes, ``meanwhile`` again and again until all have.
+        ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
-        outcomes: list[Fetched | Exception] = [TransferFailed("it was not asked for")] * len(urls)
-        groups: dict[tuple[Origin, str, str], list[tuple[int, Source]]] = {}
+        groups: dict[tuple[Origin, str, str], list[Member]] = {}
         for index, url in enumerate(urls):
             try:
                 source = self._source(url)
             except TransferFailed as error:
-                outcomes[index] = error
+                yield index, error
             else:
-                groups.setdefault((source.origin, source.module, source.web_host), []).append((index, source))
+                member = Member(index, source, destinations[index])
+                groups.setdefault((source.origin, source.module, source.web_host), []).append(member)
         for members in groups.values():
+            told = set()
             try:
-                self._bring(members, destinations, outcomes, on_bytes, meanwhile, public=public)
+                for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
+                    told.add(index)
+                    yield index, outcome
             except _UnknownModule as error:
-                again = [(index, source) for index, source in members if source.module == "sas"]
-                if again:
-                    self._bare.add(again[0][1].origin)
-                    indices = [index for index, _ in again]
-                    redone = self.fetch_many(
-                        [urls[i] for i in indices],
-                        [destinations[i] for i in indices],
+                if members[0].source.module == "sas":
+                    self._bare.add(members[0].source.origin)
+                    indices = [member.index for member in members]
+                    outcomes = self.fetch_many(
+                        [urls[index] for index in indices],
+                        [destinations[index] for index in indices],
                         on_bytes,
                         public=public,
                         meanwhile=meanwhile,
                     )
-                    for index, outcome in zip(indices, redone, strict=True):
-                        outcomes[index] = outcome
+                    for again, outcome in outcomes:
+                        yield indices[again], outcome
                 else:
-                    for index, _ in members:
-                        outcomes[index] = FileMissing(str(error))
+                    yield from ((member.index, FileMissing(str(error))) for member in members)
             except (NoRsync, Setback, TransferFailed, Unauthorized, OSError) as error:
-                for index, _ in members:
-                    if not isinstance(outcomes[index], Fetched):
-                        outcomes[index] = error
-        return outcomes
+                yield from ((member.index, error) for member in members if member.index not in told)
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
@@ -151,100 +161,79 @@ class RsyncTransport:
         return source
 
     def _bring(
-        self,
-        members: list[tuple[int, Source]],
-        destinations: Sequence[str],
-        outcomes: list[Fetched | Exception],
-        on_bytes: Callable[[int], None],
-        meanwhile: Callable[[], None],
-        *,
-        public: bool,
-    ) -> None:
+        self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
+    ) -> Iterator[Outcome]:
         if self.closed or self._program is None:
             raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
-        folder = os.path.commonpath([os.path.dirname(os.path.abspath(destinations[index])) for index, _ in members])
-        with _Stage(folder) as stage:
-            code, said = self._run(members, stage, on_bytes, meanwhile, public=public)
-            refusal = _refusal(code, said, members[0][1].authority)
-            if isinstance(refusal, NoRsync):
-                self.closed = True
-                raise refusal
-            if isinstance(refusal, (_UnknownModule, Unauthorized)):
-                raise refusal
-            missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
-            for index, source in members:
-                staged = os.path.join(stage, source.path)
-                if os.path.isfile(staged):
-                    try:
-                        outcomes[index] = _moved(staged, destinations[index])
-                    except OSError as error:  # of this file; the others are not to blame
-                        outcomes[index] = error
-                elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
-                    outcomes[index] = FileMissing(f"{source.authority} has no {source.module}/{source.path}")
-                else:
-                    outcomes[index] = refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
 
-    def _run(
-        self,
-        members: list[tuple[int, Source]],
-        stage: str,
-        on_bytes: Callable[[int], None],
-        meanwhile: Callable[[], None],
-        *,
-        public: bool,
-    ) -> tuple[int, str]:
-        first = members[0][1]
+        def wait() -> None:
+            if self._stop.wait(_LOOK_EVERY):
+                raise Stopped
+            meanwhile()
+
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(member.destination)) for member in members])
+        with Stage(folder) as stage:
+            stage.take_over({member.source.path: member.destination for member in members}, wait)
+            # What was taken over may be another version, until rsync has ended.
+            coming = {m.source.path: m for m in members if not os.path.exists(stage.place_of(m.source.path))}
+            left = {member.index: member for member in members}
+            with self._begun(members, stage, public=public) as run:
+                here: list[str] = []
+                given = time.monotonic()
+                for arrivals in run.arrivals():
+                    meanwhile()
+                    if self._stop.is_set():
+                        raise Stopped
+                    on_bytes(sum(count for _, count in arrivals))
+                    here += [name for name, _ in arrivals if name in coming]
+                    if time.monotonic() - given < _GIVEN_EVERY:
+                        continue
+                    for name in [name for name in here if os.path.isfile(stage.place_of(name))]:
+                        member = left.pop(coming.pop(name).index)
+                        yield member.index, _moved(stage.place_of(name), member.destination)
+                    here = [name for name in here if name in coming]
+                    given = time.monotonic()
+                code, said = run.end()
+            yield from self._rest(left.values(), stage, code, said)
+
+    def _rest(self, members: Collection[Member], stage: Stage, code: int, said: str) -> Iterator[Outcome]:
+        """Give the outcomes of the files that rsync has not told of, once it has ended."""
+        if not members:
+            return
+        refusal = _refusal(code, said, next(iter(members)).source.authority)
+        if isinstance(refusal, NoRsync):
+            self.closed = True
+            raise refusal
+        if isinstance(refusal, (_UnknownModule, Unauthorized)):
+            raise refusal
+        missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
+        for member in members:
+            source, place = member.source, stage.place_of(member.source.path)
+            if os.path.isfile(place):
+                yield member.index, _moved(place, member.destination)
+            elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
+                yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")
+            else:
+                yield member.index, refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
+
+    def _begun(self, members: list[Member], stage: Stage, *, public: bool) -> RsyncRun:
+        first = members[0].source
         user, environment = self._login(first, public=public)
         command = [
             str(self._program),
-            "--files-from=-",
-            "--from0",
             "--times",
             "--copy-links",
             "--chmod=F+rw",  # else a file that nobody may write to at the server cannot be given its date here
             "--no-motd",
-            f"--partial-dir={_PARTIAL}",
+            f"--partial-dir={PARTIAL}",
             f"--timeout={max(1, round(self._timeout))}",
             f"--contimeout={max(1, round(self._connect_timeout))}",
             *([f"--bwlimit={max(1.0, self._limit_rate / 1024):.3f}"] if self._limit_rate else []),
-            "--outbuf=L",
-            "--out-format=%l",
             "--",
             f"rsync://{user}{first.authority}/{urllib.parse.quote(first.module)}/",
-            stage + "/",
+            stage.path + "/",
         ]
-        names = b"\0".join(os.fsencode(source.path) for _, source in members) + b"\0"
-        # A session of its own has no terminal on which it could ask for a password.
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        ) as process:
-            said: list[bytes] = []
-            readers = [
-                threading.Thread(target=_count, args=(process.stdout, on_bytes), daemon=True),
-                threading.Thread(
-                    target=lambda: said.append(process.stderr.read() if process.stderr else b""), daemon=True
-                ),
-                threading.Thread(target=_feed, args=(process.stdin, names), daemon=True),
-            ]
-            for reader in readers:
-                reader.start()
-            try:
-                while process.poll() is None and not self._stop.wait(0.05):
-                    meanwhile()
-            finally:
-                if process.poll() is None:
-                    process.terminate()
-                process.wait()
-                for reader in readers:
-                    reader.join()
-        if self._stop.is_set():
-            raise Stopped
-        return process.returncode, b"".join(said).decode("utf-8", "replace")
+        return RsyncRun(command, [member.source.path for member in members], environment, stage.lock)
 
     def _login(self, source: Source, *, public: bool) -> tuple[str, dict[str, str]]:
         environment = {key: value for key, value in os.environ.items() if key != "RSYNC_PASSWORD"}
@@ -263,49 +252,6 @@ class RsyncTransport:
 
 class _UnknownModule(Exception):
     pass
-
-
-class _Stage:
-    """The folder that rsync writes to: the one that an earlier run left, unless somebody uses it now."""
-
-    def __init__(self, folder: str) -> None:
-        os.makedirs(folder, exist_ok=True)
-        self._folder = folder
-        self._lock: int | None = None
-        self.path = ""
-
-    def __enter__(self) -> str:
-        for number in range(1000):
-            self.path = os.path.join(self._folder, f"{_STAGE}-{number}")
-            try:
-                os.makedirs(self.path, exist_ok=True)
-                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                continue  # its user removed it at this moment, or it is a file
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                continue
-            except OSError:  # no locks: a folder of our own, that nobody resumes
-                os.close(lock)
-                self.path = os.path.join(self._folder, f"{_STAGE}-{os.getpid()}-{os.urandom(4).hex()}")
-                os.makedirs(self.path)
-                return self.path
-            # Its user may have removed it between our two calls, and another one made it anew.
-            if not is_current(self.path, lock):
-                os.close(lock)
-                continue
-            self._lock = lock
-            return self.path
-        raise TransferFailed(f"{self._folder} is full of folders of rsync")
-
-    def __exit__(self, *_: object) -> None:
-        # What was cut off waits for the next run; without it the folder has no reason to stay.
-        if self._lock is None or not any(_PARTIAL in folders for _, folders, _ in os.walk(self.path)):
-            shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
 
 
 def _refusal(code: int, said: str, authority: str) -> Exception | None:
@@ -328,25 +274,16 @@ def _last_line(said: str) -> str:
     return lines[-1].strip()[:200] if lines else "it said nothing"
 
 
-def _count(stream: object, on_bytes: Callable[[int], None]) -> None:
-    for line in stream:  # type: ignore[attr-defined]
-        if line.strip().isdigit():
-            on_bytes(int(line))
-
-
-def _feed(stream: object, names: bytes) -> None:
-    with contextlib.suppress(OSError):
-        stream.write(names)  # type: ignore[attr-defined]
-    with contextlib.suppress(OSError):
-        stream.close()  # type: ignore[attr-defined]
-
-
-def _moved(staged: str, destination: str) -> Fetched:
-    mtime = os.stat(staged).st_mtime
-    os.makedirs(os.path.dirname(destination), exist_ok=True)
+def _moved(staged: str, destination: str) -> Fetched | OSError:
+    """Move a file to its destination; what keeps it from there is this file's trouble alone."""
     try:
-        os.replace(staged, destination)
-    except OSError:  # another file system
-        shutil.copyfile(staged, destination)
-        os.remove(staged)
+        mtime = os.stat(staged).st_mtime
+        os.makedirs(os.path.dirname(destination), exist_ok=True)
+        try:
+            os.replace(staged, destination)
+        except OSError:  # another file system
+            shutil.copyfile(staged, destination)
+            os.remove(staged)
+    except OSError as error:
+        return error
     return Fetched(mtime=mtime)
