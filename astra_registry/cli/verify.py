@@ -14,7 +14,8 @@ from astra_registry.cli.files import product_of
 from astra_registry.cli.output import JSON, as_json
 from astra_registry.cli.products import places
 from astra_registry.errors import FileMissing
-from astra_registry.fetching.verify import Finding, verify
+from astra_registry.fetching.check import Finding
+from astra_registry.fetching.verify import verify
 from astra_registry.settings import setting
 
 

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 
 from astra_registry.errors import FileMissing, TransferFailed
-from astra_registry.fetching.courier import Courier, Delivery, present_entry
+from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.disk.parts import Part
 from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
 from astra_registry.fetching.transports.rsync import NoRsync, RsyncTransport

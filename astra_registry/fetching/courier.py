@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -14,11 +12,13 @@ import attrs
 
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.advice import Advice
-from astra_registry.fetching.disk import parts, whole
+from astra_registry.fetching.disk import leftovers, parts, whole
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry, entry_of
+from astra_registry.fetching.disk.trouble import disk_trouble
 from astra_registry.fetching.disk.turns import Turns
 from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.present import whole_entry
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.hosts import Host, Hosts
@@ -28,7 +28,6 @@ from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.transports.transport import Errand, Fetched, Transport
 from astra_registry.fetching.wanted import Wanted
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LARGE = 8 << 20  # bytes: after such a file its name is made sure of at once …
 _SETTLE_EVERY = 1.0  # … and after others when so many seconds have gone by
 
@@ -66,7 +65,7 @@ class Courier:
         self._mirrors = mirrors
         self._overwrite = overwrite
         self._on_bytes = on_bytes
-        self._leftovers = parts.Leftovers()
+        self._leftovers = leftovers.Leftovers()
         self.folders = Folders()
         self._advice = Advice(listings)
 
@@ -109,7 +108,7 @@ class Courier:
         except FileFailed as error:
             return Delivery(outcome("failed", error=error))
         except OSError as error:
-            return Delivery(outcome("failed", error=_disk_trouble(error, item.path)))
+            return Delivery(outcome("failed", error=disk_trouble(error, item.path)))
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 -- a transport that is not ours may fail in any way
@@ -136,7 +135,7 @@ class Courier:
             if waited and (entry := whole_entry(item)) is not None:
                 self._clear(item.path)
                 return entry, None
-            part = parts.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
+            part = leftovers.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
             errand.part = part
             try:
                 _begin(part)
@@ -187,7 +186,7 @@ class Courier:
             try:
                 return self._from_one_of(routes[at], item, part, errand)
             except CorruptFile as error:
-                digest = _sha1(part.path).digest()
+                digest = whole.sha1_of(part.path).digest()
                 part.restart()
                 if digest == before:
                     raise  # the server has it so
@@ -272,7 +271,7 @@ class Courier:
         # A link leads to a file that is not ours to write to.
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
-            fetched = attrs.evolve(fetched, sha1=_sha1(part.path).hexdigest())
+            fetched = attrs.evolve(fetched, sha1=whole.sha1_of(part.path).hexdigest())
         listed = self._listed(url, item)
         if listed is not None and listed != fetched.sha1:
             raise CorruptFile(
@@ -333,45 +332,6 @@ def _refuse_a_link_to_itself(part: parts.Part) -> None:
         raise TransferFailed("the file there is the one that a link would lead to: the archive is this folder itself")
 
 
-def whole_entry(item: Wanted) -> Entry | None:
-    """Return the entry of a file that lies there, and is whole and what is wanted; None else.
-
-    One that was touched since it was fetched has to be what was fetched.
-    """
-    known = item.known if item.known is not None and item.known.sha1 is not None else None
-    sizes = {size for size in (item.size, known.size if known else None) if size is not None}
-    sums = {sha1 for sha1 in (item.sha1, known.sha1 if known else None) if sha1 is not None}
-    try:
-        status = os.stat(item.path)
-        if status.st_size == 0 or not sizes <= {status.st_size}:
-            return None
-        whole.check(item.path)
-        sha1 = _sha1(item.path).hexdigest() if sums else None
-        if not sums <= {sha1}:
-            return None
-        told = {"etag": known.etag, "url": known.url} if known else {}
-        return entry_of(item.path, status, sha1=sha1, **told)
-    except (FileNotFoundError, CorruptFile):
-        return None
-
-
-def present_entry(item: Wanted) -> Entry | None:
-    """Return `whole_entry`, or None for a place that cannot even be looked at: the transfer will tell why."""
-    try:
-        return whole_entry(item)
-    except OSError:
-        return None
-
-
-def _sha1(path: str) -> Any:
-    with open(path, "rb", buffering=0) as stream:
-        return hashlib.file_digest(stream, "sha1")
-
-
-def _is_no_room(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _NO_ROOM
-
-
 def _is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) and not isinstance(error, AstraRegistryError)
 
@@ -383,23 +343,3 @@ def _forget_frames(error: Exception) -> None:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _disk_trouble(error: OSError, path: str) -> TransferFailed:
-    """Return an error of this disk in the words of this package."""
-    folder = os.path.dirname(path)
-    if _is_no_room(error):
-        reason = f"no room on the disk for {path}"
-    elif error.errno == errno.EACCES and error.filename == path:  # what is written has other names until the end
-        reason = f"may not read {path}, which is here already ({error.strerror})"
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        reason = f"may not write to {folder} ({error.strerror})"
-    elif error.errno == errno.ENAMETOOLONG:
-        reason = f"the name is too long for this file system: {os.path.basename(path)}"
-    elif error.errno == errno.ENOENT:
-        reason = f"the folder vanished: {folder}"
-    else:
-        reason = f"{path}: {error.strerror or error}"
-    trouble = TransferFailed(reason)
-    trouble.errno = error.errno
-    return trouble

@@ -16,9 +16,10 @@ import attrs
 from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.disk.ledger import Entry, Ledger
+from astra_registry.fetching.disk.ledger import Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
+from astra_registry.fetching.present import still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import Keys, Login, trusted_hosts
@@ -198,7 +199,7 @@ class Fetcher:
             known = {} if self._options.overwrite else self._ledger.known(os.path.abspath(item.path) for item in fresh)
             for item in fresh:
                 entry = known.get(os.path.abspath(item.path))
-                if entry is not None and _still_there(item, entry):
+                if entry is not None and still_there(item, entry):
                     yield FetchResult(
                         entry.url or without_password(item.urls[0]),
                         item.path,
@@ -231,7 +232,7 @@ class Fetcher:
         """Whether a file lies here, as far as its name and what is remembered tell; it is not read."""
         entry = self._ledger.known([os.path.abspath(item.path)]).get(os.path.abspath(item.path))
         if entry is not None:
-            return _still_there(item, entry)
+            return still_there(item, entry)
         try:
             return os.stat(item.path).st_size > 0
         except (OSError, ValueError):
@@ -360,15 +361,6 @@ class _Question:
         """Ask, and let the worker go on with the answer."""
         self.answer = login(self.host) if login is not None else None
         self.answered.set()
-
-
-def _still_there(item: Wanted, entry: Entry) -> bool:
-    if item.sha1 is not None and entry.sha1 != item.sha1:
-        return False
-    try:
-        return entry.is_about(os.stat(item.path))
-    except (OSError, ValueError):
-        return False
 
 
 def _unusable(item: Wanted) -> FetchResult:

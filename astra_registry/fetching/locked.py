@@ -17,6 +17,7 @@ import attrs
 
 from astra_registry.atomic import written
 from astra_registry.errors import BadTable, NotIdentified
+from astra_registry.fetching.disk.whole import sha1_of
 from astra_registry.fetching.kept import Spool
 from astra_registry.fetching.places import location_of_path, location_of_url, url_of
 from astra_registry.fetching.report import FetchResult
@@ -91,13 +92,10 @@ class Locking:
 
 
 def _line(result: FetchResult, sas_base_dir: str) -> tuple[str, str]:
-    import hashlib
-
     path = str(result.path)
     sha1 = result.sha1
     if sha1 is None:
-        with open(path, "rb", buffering=0) as stream:
-            sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
+        sha1 = sha1_of(path).hexdigest()
     location = location_of_path(path, sas_base_dir)
     source = None
     try:

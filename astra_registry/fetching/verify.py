@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import stat
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,51 +13,19 @@ from pathlib import Path
 
 import attrs
 
-from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
-from astra_registry.fetching.disk import fits_sums, whole
-from astra_registry.fetching.disk.ledger import Entry, Ledger
+from astra_registry.errors import NotIdentified
+from astra_registry.fetching.check import Check, Finding, UrlsOf
+from astra_registry.fetching.disk.ledger import Ledger
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.transports.credentials import is_public
-from astra_registry.fetching.transports.http.dates import modified
-from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.wanted import Wanted
 
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
 _REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
 _HELD = 5000  # … and the most findings that wait until so many bad ones have come
-_SAME_DATE = 2.0  # seconds: some file systems know no odd ones
-_LOOKS = 3  # at a file that somebody writes to
-_WRITTEN_SECONDS_AGO = 1.0  # who wrote so lately may still be at it, …
-_WRITERS_PAUSE = 0.25  # … and writes again within these seconds
-
-_UrlsOf = Callable[[str], Iterator[str]]
-"""The URLs where a path's file may be, the first one first; the others only when it is wanted."""
-
-
-@attrs.frozen
-class Finding:
-    """What was found of one file.
-
-    ``status``: ``whole``, ``bad`` (``problem`` says why), ``missing`` (not here), ``unknown`` (it could not be
-    compared), ``repaired``. ``checks`` names what was compared.
-    """
-
-    path: str
-    status: str
-    problem: str | None = None
-    bytes: int | None = None
-    sha1: str | None = None
-    checks: tuple[str, ...] = ()
-    url: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the file can be trusted."""
-        return self.status in ("whole", "repaired")
 
 
 def verify(
@@ -113,7 +78,7 @@ def verify(
 def _findings(
     paths: Iterable[str | os.PathLike[str]],
     options: Options,
-    urls_of: _UrlsOf,
+    urls_of: UrlsOf,
     *,
     remote: bool,
 ) -> Generator[Finding]:
@@ -121,13 +86,13 @@ def _findings(
     fetcher = Fetcher(options) if remote else None
     files = _files(paths)
     pool = ThreadPoolExecutor(options.jobs, thread_name_prefix="astra-verify")
-    waiting: deque[tuple[_Check, Future[Finding]]] = deque()
+    waiting: deque[tuple[Check, Future[Finding]]] = deque()
     try:
         while True:
             chunk = list(islice(files, _CHUNK))
             known = ledger.known(os.path.abspath(path) for path in chunk)
             for path in chunk:
-                check = _Check(path, known.get(os.path.abspath(path)), urls_of, fetcher)
+                check = Check(path, known.get(os.path.abspath(path)), urls_of, fetcher)
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()
@@ -144,7 +109,7 @@ def _findings(
         ledger.close()
 
 
-def _with_repairs(found: Generator[Finding], options: Options, urls_of: _UrlsOf) -> Iterator[Finding]:
+def _with_repairs(found: Generator[Finding], options: Options, urls_of: UrlsOf) -> Iterator[Finding]:
     """Give the findings in their order, those of bad files after these were brought again, many at once."""
     with closing(found), ExitStack() as ending:
         fetcher: Fetcher | None = None  # one for all: it keeps its connections, and knows which server is down
@@ -164,7 +129,7 @@ def _wants_repair(finding: Finding) -> bool:
     return finding.status in ("bad", "missing")
 
 
-def _repaired(held: deque[Finding], fetcher: Fetcher, urls_of: _UrlsOf) -> Iterator[Finding]:
+def _repaired(held: deque[Finding], fetcher: Fetcher, urls_of: UrlsOf) -> Iterator[Finding]:
     """Bring the bad ones, and give each finding as soon as what becomes of it is known."""
     became: dict[str, FetchResult | NotIdentified] = {}
     items = []
@@ -231,155 +196,3 @@ def _below(top: str) -> Iterator[str]:
             if not _PRIVATE.match(name):
                 yield os.path.join(folder, name)
     yield from unread
-
-
-class _Check:
-    """The check of one file, in a thread of its own."""
-
-    def __init__(self, path: str, entry: Entry | None, urls_of: _UrlsOf, fetcher: Fetcher | None) -> None:
-        self._path = path
-        self._entry = entry
-        self._urls_of = urls_of
-        self._fetcher = fetcher
-        self._checks: list[str] = []
-        self._sha1: str | None = None
-        self._url: str | None = None
-        self._etag: str | None = None
-        self._size: int | None = None
-        self._status: os.stat_result | None = None
-
-    def run(self) -> Finding:
-        status, problem = "whole", None
-        try:
-            self._look()
-        except (FileNotFoundError, FileMissing) as error:
-            status = "missing" if not os.path.exists(self._path) else "unknown"
-            problem = "it is not here" if status == "missing" else str(error)
-        except CorruptFile as error:
-            status, problem = "bad", str(error)
-        except (FileFailed, NotIdentified) as error:
-            status, problem = "unknown", str(error)
-        except OSError as error:
-            status, problem = "unknown", f"it cannot be read ({error.strerror or error})"
-        return Finding(self._path, status, problem, self._size, self._sha1, tuple(self._checks), self._url)
-
-    @property
-    def entry(self) -> Entry | None:
-        """What to remember of a file that is whole; of one that was fetched also its ETag and from where."""
-        if (status := self._status) is None:
-            return None
-        before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
-        url = self._url or (before.url if before is not None else None)
-        # Of the moment at which it was read: whoever writes to it later is seen by the times and the size.
-        times = status.st_mtime_ns, status.st_ctime_ns
-        return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, self._etag, url)
-
-    def _look(self) -> None:
-        doubt = self._alone()
-        try:
-            if self._fetcher is not None and self._against_server(self._fetcher):
-                return
-        except (FileFailed, NotIdentified):
-            if doubt is None:
-                raise
-        if doubt is not None:
-            raise doubt
-
-    def _alone(self) -> CorruptFile | None:
-        """Look at the file by itself; return what only the server's list of sha1 can refute: it is another than before.
-
-        The survey may have replaced its file, and another tool have brought the new one. A file that somebody writes to
-        meanwhile, as a program that is about to bring it, is looked at again: half of a file is not bad yet.
-        """
-        for _ in range(_LOOKS):
-            self._checks.clear()
-            before = os.stat(self._path)
-            try:
-                doubt = self._look_once(before)
-            except CorruptFile:
-                if time.time() - before.st_mtime < _WRITTEN_SECONDS_AGO:
-                    time.sleep(_WRITERS_PAUSE)
-                if not _touched(before, os.stat(self._path)):
-                    raise
-            else:
-                if not _touched(before, os.stat(self._path)):
-                    self._status = before
-                    return doubt
-        raise FileFailed("it was written to while it was looked at")
-
-    def _look_once(self, status: os.stat_result) -> CorruptFile | None:
-        if stat.S_ISDIR(status.st_mode):
-            os.scandir(self._path).close()  # only a folder that cannot be read comes here
-        if not stat.S_ISREG(status.st_mode):
-            raise FileFailed("it is no regular file")
-        self._size = status.st_size
-        with_sums: list[bool] = []
-        whole.check(self._path, on_hdu=lambda read, hdu: with_sums.append(fits_sums.confirm(read, hdu)))
-        self._checks.append("structure")
-        if any(with_sums):
-            self._checks.append("CHECKSUM")
-        with open(self._path, "rb", buffering=0) as stream:
-            self._sha1 = hashlib.file_digest(stream, "sha1").hexdigest()
-        entry = self._entry
-        if entry is not None and entry.sha1 is not None:
-            if entry.sha1 != self._sha1:
-                # Its time tells what happened, not whether it is right: files of an archive are not edited.
-                how = "damaged" if entry.mtime == status.st_mtime_ns else "written to"
-                return CorruptFile(
-                    f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}"
-                )
-            self._checks.append("recorded sha1")
-            self._etag = entry.etag
-        return None
-
-    def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
-        """Return the first URL at which the server has the file, and what it says of it."""
-        known = (self._entry.url,) if self._entry is not None and self._entry.url else ()
-        missing: FileMissing | None = None
-        for url in dict.fromkeys(known) or self._urls_of(self._path):
-            self._url = self._url or url
-            try:
-                return url, fetcher.head(url, public=is_public(url))
-            except FileMissing as error:
-                missing = missing or error
-        raise missing or FileMissing("there is no URL for it")
-
-    def _against_server(self, fetcher: Fetcher) -> bool:
-        """Compare with what the server has; return whether it lists the very sha1: it outweighs what is remembered."""
-        self._url, headers = self._head(fetcher)
-        length = number(headers.get("content-length", ""))
-        if length is not None and "content-encoding" not in headers:
-            if length != self._size:
-                raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
-            self._checks.append("size")
-        listed = fetcher.listings.sha1(self._url)
-        if listed is not None:
-            if listed != self._sha1:
-                raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
-            self._checks.append("sha1sum")
-        etag = headers.get("etag")
-        if self._etag and etag:
-            if etag == self._etag:
-                self._checks.append("ETag")
-            elif listed is None:  # a server that was moved gives the same files new ones
-                raise CorruptFile(f"the server's file has changed since it was fetched ({etag}, was {self._etag})")
-            elif not self._has_date(modified(headers)):
-                told = f"{headers['last-modified']}, {etag}, was {self._etag}"
-                raise FileFailed(
-                    f"the server lists its sha1, but put a file there since it was fetched ({told}): its list may be "
-                    "older than the file"
-                )
-        if listed is not None and etag:
-            self._etag = etag
-        return listed is not None
-
-    def _has_date(self, date: float | None) -> bool:
-        """Whether the file has the server's date, as it was given when it was fetched; True where there is none."""
-        return date is None or self._status is None or abs(date - self._status.st_mtime) <= _SAME_DATE
-
-
-def _touched(before: os.stat_result, after: os.stat_result) -> bool:
-    def what_a_write_changes(status: os.stat_result) -> tuple[int, ...]:
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-    return what_a_write_changes(before) != what_a_write_changes(after)

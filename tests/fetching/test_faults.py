@@ -14,7 +14,7 @@ import pytest
 
 from astra_registry.errors import CorruptFile, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching import Wanted
-from astra_registry.fetching.disk import parts
+from astra_registry.fetching.disk import leftovers
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -265,7 +265,7 @@ def test_after_a_power_cut_only_what_the_disk_was_sure_to_have_is_kept(make_arch
     left.write_bytes(WHOLE[:100_000] + bytes(left.stat().st_size - 100_000))
 
     for end in (100_000, 130_000):
-        part = parts.adopt(item.path, [str(left)])
+        part = leftovers.adopt(item.path, [str(left)])
         assert part is not None
         origins = part.origins()
         assert origins is not None

@@ -15,9 +15,7 @@ import itertools
 import json
 import os
 import socket
-import threading
 import time
-from collections import OrderedDict
 from typing import Any
 
 import attrs
@@ -25,12 +23,10 @@ import attrs
 SUFFIX = ".astra-part"
 RECORD = "-record"
 RESUMABLE = 1 << 16  # bytes: less is sooner fetched than remembered
-_ABANDONED_AFTER = 600.0  # seconds without a write, for parts of other hosts
-_FOLDERS_REMEMBERED = 512
 
 _count = itertools.count()
 _RANDOM = os.urandom(3).hex()
-_HOST = hashlib.sha1(socket.gethostname().encode(), usedforsecurity=False).hexdigest()[:8]
+HOST = hashlib.sha1(socket.gethostname().encode(), usedforsecurity=False).hexdigest()[:8]
 
 
 def _boot() -> str:
@@ -73,7 +69,7 @@ class Part:
         folder, name = os.path.split(target)
         self.target = target
         if path is None:
-            token = f"{_HOST}-{os.getpid()}-{next(_count):x}{_RANDOM}"
+            token = f"{HOST}-{os.getpid()}-{next(_count):x}{_RANDOM}"
             self.path = os.path.join(folder, f"{private_stem(name)}{token}{SUFFIX}")
         else:
             self.path = path
@@ -164,6 +160,14 @@ class Part:
             self.is_empty = True
         self._drop_record()
 
+    def take_over(self, path: str) -> None:
+        """Go on with a part that an earlier run left; OSError where another process was sooner."""
+        # The rename is what makes it ours: of two processes that try, one fails.
+        os.rename(path, self.path)
+        os.rename(path + RECORD, self.path + RECORD)
+        self.is_empty = False
+        self._note_record()  # a run that does not even reach the server leaves it as it was
+
     def hand_over(self) -> None:
         """Let somebody write to it who records nothing."""
         self._drop_record()
@@ -234,109 +238,3 @@ def remove(path: str) -> None:
     for name in (path, path + RECORD):
         with contextlib.suppress(OSError):
             os.remove(name)
-
-
-class Leftovers:
-    """What earlier runs left in the folders: each folder is looked at once a run."""
-
-    def __init__(self) -> None:
-        self._folders: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, target: str) -> list[str]:
-        """Return the dead parts of one target: those that no process writes to any more."""
-        folder, name = os.path.split(target)
-        with self._lock:
-            found = self._folders.get(folder)
-            if found is None:
-                found = self._folders[folder] = _list(folder)
-                while len(self._folders) > _FOLDERS_REMEMBERED:
-                    self._folders.popitem(last=False)
-            if not found:
-                return []
-            names = found.pop(private_stem(name), [])
-        return [path for path in (os.path.join(folder, part) for part in names) if is_dead(path)]
-
-
-def _list(folder: str) -> dict[str, list[str]]:
-    """Return the names of the parts in a folder by the names' stems; a record may be all that is left of one."""
-    parts: dict[str, list[str]] = {}
-    with contextlib.suppress(OSError):
-        names = os.listdir(folder)
-        found = (name.removesuffix(RECORD) for name in names if name.endswith((SUFFIX, SUFFIX + RECORD)))
-        for name in dict.fromkeys(found):
-            token_at = name[: -len(SUFFIX)].rfind(".") + 1
-            parts.setdefault(name[:token_at], []).append(name)
-    return parts
-
-
-def is_dead(path: str) -> bool:
-    """Whether no process writes to that part any more."""
-    if not os.path.lexists(path):
-        return True  # its writer was killed between the last two steps: the file has its name, and the record is left
-    host, process = "", 0
-    with contextlib.suppress(ValueError):
-        token = path[: -len(SUFFIX)].rpartition(".")[2]
-        host, number, _ = token.split("-")
-        process = int(number)
-    if host != _HOST:
-        with contextlib.suppress(OSError):
-            return time.time() - os.stat(path).st_mtime > _ABANDONED_AFTER
-        return False
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks here
-        return process != os.getpid() and not _lives(process)
-    else:
-        return True
-    finally:
-        os.close(file)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def adopt(target: str, leftovers: list[str]) -> Part | None:
-    """Return the leftover to go on with, now under a name of our own; the others are removed."""
-    best: Part | None = None
-    resumable = (path for path in leftovers if os.path.exists(path) and os.path.exists(path + RECORD))
-    ranked = sorted(resumable, key=_size, reverse=True)
-    for path in leftovers:
-        if path not in ranked:
-            remove(path)
-    for path in ranked:
-        if best is not None:
-            remove(path)
-            continue
-        part = Part(target)
-        try:
-            # The rename is what makes it ours: of two processes that try, one fails.
-            os.rename(path, part.path)
-            os.rename(path + RECORD, part.path + RECORD)
-            part.is_empty = False
-            part._note_record()  # a run that does not even reach the server leaves it as it was
-        except OSError:
-            remove(part.path)
-            continue
-        best = part
-    return best
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
