@@ -260,7 +260,9 @@ command = ProductGroup(
         click.Option(["--connect-timeout"], type=float, metavar="S", help="To connect takes at most S seconds (10)."),
         click.Option(["--retries"], type=click.IntRange(0), metavar="N", help="Try a file again N times (5)."),
         click.Option(
-            ["--checksums"], type=click.Choice(["auto", "always", "never"]), help="Ask for *.sha1sum listings."
+            ["--checksums"],
+            type=click.Choice(["auto", "always", "never"]),
+            help="Compare with *.sha1sum listings; auto: where that costs little.",
         ),
         click.Option(["--ca-bundle"], metavar="FILE", help="The certificates to trust."),
         click.Option(["--limit-rate"], metavar="RATE", help="Bytes a second at most: 500k, 2M."),
