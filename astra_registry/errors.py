@@ -154,10 +154,9 @@ EXTRAS = {
 class MissingExtra(AstraRegistryError, ImportError):
     """An optional dependency is not installed; the message gives the command that installs it."""
 
-    exit_code = 2  # nothing was tried: this installation has no such thing to ask for
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional package: pip install 'astra-registry[{extra}]'")
+    def __init__(self, what: str, extra: str = "", *, package: str = "") -> None:
+        wanted = package or f"'astra-registry[{extra}]'"
+        super().__init__(f"{what} needs an optional package: pip install {wanted}")
 
 
 class FileFailed(AstraRegistryError, OSError):

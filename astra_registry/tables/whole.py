@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from astra_registry.errors import AstraRegistryError, BadTable
+from astra_registry.errors import AstraRegistryError, BadTable, MissingExtra
 from astra_registry.tables.columns import Columns, Wanted, from_object, sliced
 from astra_registry.tables.packed import unpacked
 
@@ -31,11 +31,11 @@ def read(form: str, path: str, wanted: Wanted | None, rows: int) -> Iterator[Col
 
 
 def check_hdf5(path: str | os.PathLike[str]) -> None:
-    """Raise BadTable when no file of HDF5 can be read or written here."""
+    """Raise MissingExtra when no file of HDF5 can be read or written here."""
     try:
         import h5py  # noqa: F401
     except ImportError:
-        raise BadTable(f"{os.fspath(path)!r} is HDF5, which needs an optional package: pip install h5py") from None
+        raise MissingExtra(f"{os.fspath(path)!r} is HDF5, which", package="h5py") from None
 
 
 @contextlib.contextmanager
