@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.transports.transport import Errand, Fetched, Transport
 from astra_registry.fetching.wanted import Wanted
 
+_FRESH_STARTS = 2  # of a file whose server puts other ones in its place
 _LARGE = 8 << 20  # bytes: after such a file its name is made sure of at once …
 _SETTLE_EVERY = 1.0  # … and after others when so many seconds have gone by
 
@@ -144,7 +146,7 @@ class Courier:
                 _refuse_a_link_to_itself(part)
                 part.place()
             except BaseException as error:
-                part.leave(disk_failed=_is_of_the_disk(error))
+                part.leave(keep=not _has_lost(error), disk_failed=_is_of_the_disk(error))
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
@@ -177,7 +179,8 @@ class Courier:
         routes = self._routes(item)
         at = next((n for n, urls in enumerate(routes) if not self._is_down(urls[0])), 0)
         tried_in_a_row = 1
-        most = part.kept()  # bytes that a try could go on with, at the best of times
+        most = part.kept()  # bytes that a try could go on with, when last one was worth it
+        fresh_starts = _FRESH_STARTS
         before: bytes | None = None
         while True:
             errand.deadline, errand.budget = patience.deadline, patience.budget
@@ -196,8 +199,12 @@ class Courier:
                 setback = error
                 _forget_frames(setback)
                 kept = part.kept()
+                if kept < most and fresh_starts:  # the server has another version: what we had is no measure
+                    fresh_starts -= 1
+                    most = 0
                 was_worth_it = patience.progress(kept - most)
-                most = max(most, kept)
+                if was_worth_it:
+                    most = kept
                 if setback.unreachable and host is not None:
                     host.unreachable()
             except FileFailed as error:
@@ -330,6 +337,11 @@ def _refuse_a_link_to_itself(part: parts.Part) -> None:
     there = os.path.lexists(part.target) and not os.path.islink(part.target)
     if there and os.path.islink(part.path) and os.path.samefile(part.path, part.target):
         raise TransferFailed("the file there is the one that a link would lead to: the archive is this folder itself")
+
+
+def _has_lost(error: BaseException) -> bool:
+    """Whether a disk has lost what it took: it says so once, and what is read again may not be what was written."""
+    return isinstance(error, OSError) and error.errno == errno.EIO
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

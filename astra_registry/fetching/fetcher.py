@@ -303,7 +303,12 @@ class Fetcher:
         if len(self._threads) < min(most, wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             self._threads.append(thread)  # first: a Ctrl-C may come while it starts
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # a machine that gives no more of them: those that there are do it
+                self._threads.remove(thread)
+                if not self._threads:
+                    raise
 
     def _list_early(self, folder: str) -> None:
         def ask() -> tuple[()]:

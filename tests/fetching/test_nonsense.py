@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from astra_registry.fetching import FetchReport, Wanted, fetch
+from astra_registry.fetching.verify import verify
 
 from .conftest import beside, fits_bytes
 from .raw import RawServer
@@ -172,6 +173,74 @@ def test_a_fits_file_of_no_known_length_is_not_taken_where_it_may_go_on(raw: Raw
 
     assert "did not tell its length" in str(result.error)
     assert not list(tmp_path.glob("*.*"))
+
+
+def test_a_packed_body_of_no_known_length_is_not_taken_where_it_may_go_on(raw: Raw, tmp_path: Path) -> None:
+    """It has several members, and ends between two of them."""
+    raw.answer = b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(fits_bytes(size=4)[:5760])
+    item = Wanted((f"{raw.url}/sas/dr17/0.fits",), str(tmp_path / "0.fits"))
+
+    [result] = fetch([item], remote_base=raw.url, retries=1, checksums="never")
+
+    assert "did not tell its length" in str(result.error)
+
+
+def test_zeros_behind_a_packed_file_belong_to_it(raw: Raw, tmp_path: Path) -> None:
+    packed = gzip.compress(b"a star") + bytes(500)
+    raw.answer = answer("200 OK", b"Content-Encoding: gzip", body=packed)
+    here = tmp_path / "0.txt.gz"
+
+    [result] = fetch([Wanted((f"{raw.url}/sas/dr17/0.txt.gz",), str(here))], remote_base=raw.url, retries=0)
+
+    assert result.status == "fetched", result.error
+    assert here.read_bytes() == packed
+
+
+def test_a_busy_server_is_asked_again_where_a_file_of_no_known_length_ends(raw: Raw, tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def busy_twice(line: socket.socket, head: bytes) -> None:
+        asked.append(head)
+        if b"Range: bytes=" not in head:
+            line.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello")
+        elif len(asked) in (2, 4):
+            line.sendall(answer("503 Busy", b"Retry-After: 0"))
+        else:
+            line.sendall(answer("416 Range Not Satisfiable", b"Content-Range: bytes */5"))
+
+    raw.answer = busy_twice
+
+    [result] = brought(raw, tmp_path, retries=2)
+
+    assert result.status == "fetched", result.error
+    assert len(asked) == 6
+
+
+def test_the_page_of_an_error_that_stalls_is_not_waited_for(raw: Raw, tmp_path: Path) -> None:
+    """All that it is read for is the connection."""
+
+    def stall(line: socket.socket, head: bytes) -> None:
+        line.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nno")
+        line.recv(1)
+
+    raw.answer = stall
+
+    [result] = brought(raw, tmp_path, timeout=50.0)
+
+    assert result.status == "missing"
+    assert result.seconds < 25.0
+
+
+def test_a_head_that_comes_with_a_body_is_a_head(raw: Raw, tmp_path: Path) -> None:
+    raw.answer = answer("200 OK", b'ETag: "a"', body=b"hello")
+    brought(raw, tmp_path)
+
+    [finding] = verify(
+        [tmp_path / "0.txt"], remote=True, remote_base=raw.url, sas_base_dir=tmp_path / "sas", timeout=10.0
+    )
+
+    assert (finding.status, finding.problem) == ("whole", None)
+    assert "ETag" in finding.checks
 
 
 def test_a_length_that_is_told_twice_is_a_length(raw: Raw, tmp_path: Path) -> None:

@@ -72,12 +72,29 @@ def test_what_the_disk_tells_whoever_follows_fails_the_file(tmp_path: Path) -> N
         fill()
 
 
+def test_what_the_disk_tells_counts_for_more_than_a_broken_line(tmp_path: Path) -> None:
+    """A disk tells once what it has lost; a line may break again."""
+    part = Part(str(tmp_path / "f.fits"))
+    filling = Filling(part)
+
+    def fill() -> None:
+        with open(tmp_path / "another", "wb") as unreadable, filling.followed():
+            os.dup2(unreadable.fileno(), part.file)
+            filling.extend(filling.span(0), memoryview(b"some bytes"))
+            while any(thread.name == "astra-sha1" for thread in threading.enumerate()):
+                time.sleep(0.005)
+            raise Setback("the line broke")
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fill()
+
+
 @pytest.mark.parametrize("refusal", [Setback("the line broke"), Unauthorized("one connection is enough")])
 def test_a_helper_that_is_refused_ends_and_the_others_go_on(refusal: Exception) -> None:
     pieces = Pieces(0, 100 * MEGABYTE, 2)
     asked: list[tuple[int, int]] = []
 
-    def bring(first: int, end: int) -> None:
+    def bring(first: int, end: int, *, is_spare: bool) -> None:
         asked.append((first, end))
         raise refusal
 
@@ -92,7 +109,7 @@ def test_a_range_of_another_file_is_told_to_whoever_waits_for_the_file() -> None
     errors = iter([Setback("the line broke"), Misfit()])
     both = threading.Barrier(2)
 
-    def bring(first: int, end: int) -> None:
+    def bring(first: int, end: int, *, is_spare: bool) -> None:
         both.wait(60)
         raise next(errors)
 
@@ -103,7 +120,7 @@ def test_a_range_of_another_file_is_told_to_whoever_waits_for_the_file() -> None
 def test_nobody_takes_another_piece_once_the_disk_has_failed() -> None:
     pieces = Pieces(0, 100 * MEGABYTE, 2)
 
-    def bring(first: int, end: int) -> None:
+    def bring(first: int, end: int, *, is_spare: bool) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"), Crew(pieces, bring, 1):

@@ -95,6 +95,15 @@ def test_no_more_than_so_many_have_a_place_at_once() -> None:
     assert slots.free == 3
 
 
+def test_who_does_not_wait_has_a_place_or_none_at_once() -> None:
+    slots = Slots(1)
+
+    assert slots.acquire_free()
+    assert not slots.acquire_free()
+    slots.release()
+    assert slots.acquire_free()
+
+
 def test_an_interrupted_wait_leaves_the_place_to_others() -> None:
     slots = Slots(1)
     slots.acquire()

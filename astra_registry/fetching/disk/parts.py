@@ -104,6 +104,8 @@ class Part:
                 told: dict[str, Any] = json.load(stream)
             found = Origins(**told)
             size = os.fstat(self.file).st_size
+            if size > found.size:
+                return None  # it cannot be what the record says
             # After a crash of the machine only what was synchronised is sure to be what was written.
             trusted = bool(_BOOT) and found.boot == _BOOT
             have = found.have if trusted else found.safe

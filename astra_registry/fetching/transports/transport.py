@@ -43,7 +43,11 @@ class Errand:
     budget: float = 0.0  # seconds that it has again after progress
     on_bytes: Callable[[int], None] = lambda _: None
     requests: int = 0
+    waits: bool = True  # False: it goes over a connection that nobody else wants, or not at all
     ranges: bool = True  # False once the server has shown that it cannot be trusted with them
+    ranges_refused: int = 0  # times in a row
+    has_changed: bool = False  # the file, while it came
+    is_given: bool = False  # the server has begun to give it
     _unrewarded: int = attrs.field(default=0, init=False)  # bytes
 
     @property

@@ -145,7 +145,10 @@ class HttpClient:
             errand.wait(lambda: self.hosts.sleep(host.pause_left))
         fresh = False
         while True:
-            errand.wait(partial(host.queue, ahead=errand.ahead))
+            if errand.waits:
+                errand.wait(partial(host.queue, ahead=errand.ahead))
+            elif not host.take_place():
+                raise Setback(f"no connection to {host.origin.authority} is free")
             connection = host.take(errand.patience, fresh=fresh)
             errand.requests += 1
             try:

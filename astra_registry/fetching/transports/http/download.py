@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.disk.parts import RESUMABLE, Origins, Part
 from astra_registry.fetching.transports.http.client import HttpClient, Reply
 from astra_registry.fetching.transports.http.dates import modified
 from astra_registry.fetching.transports.http.filling import Filling, Misfit, room
 from astra_registry.fetching.transports.http.pace import Pace
 from astra_registry.fetching.transports.http.pieces import Crew, Pieces
-from astra_registry.fetching.transports.http.unpacking import DamagedBody, Unpacking, begin_of
+from astra_registry.fetching.transports.http.unpacking import DamagedBody, unpacked
 from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
@@ -24,8 +23,8 @@ from astra_registry.fetching.transports.transport import Errand, Fetched
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
 _CONNECTIONS = 6  # for one file: each begins slowly, and they grow by round trips
+_RANGES_REFUSED = 3  # times in a row: then it is not for want of time
 _KEEP_EVERY = 0.25  # seconds that bytes stay in memory
-_LONGEST_PREFIX = 1 << 17  # bytes: twice the longest header of gzip
 
 
 class Download:
@@ -45,12 +44,15 @@ class Download:
     def run(self) -> Fetched:
         """Bring what is missing."""
         try:
-            return self._run()
-        except Misfit:
-            # It answered with a range of something else; the whole file it may still have right.
-            self._errand.ranges = False
-            self._filling.restart()
-            return self._run()
+            while True:
+                try:
+                    return self._run()
+                except Misfit as misfit:
+                    # What came does not fit together. A file may change under us once; else the server's ranges are of
+                    # something else, and the whole file it may still have right.
+                    self._errand.ranges = misfit.is_change and not self._errand.has_changed
+                    self._errand.has_changed = True
+                    self._filling.restart()
         finally:
             self._filling.save()
             if self._owns_part:
@@ -70,7 +72,7 @@ class Download:
             # There were several holes to begin with, or one who helped was refused.
             self._fill(*gap)
         filling.check_seams()
-        if not self._proven:
+        if not self._proven and _encoding(self._headers) is None:
             self._proven = self._ends_at(os.fstat(self._part.file).st_size)
         return Fetched(filling.sha1(), modified(self._headers), self._headers.get("etag"), proven=self._proven)
 
@@ -81,13 +83,14 @@ class Download:
         answer = reply.answer
         if answer.status != 200:
             reply.skip_body()
-            raise self._client.refusal(self._url, reply, self._errand)
+            raise self._refusal(reply)
+        self._errand.is_given = True
         self._filling.restart()
         self._headers = answer.headers
+        self._proven = answer.promises
         if _encoding(answer.headers) is not None:
             self._take_encoded(reply)
             return
-        self._proven = answer.promises
         size = answer.length
         validator = _validator(answer.headers)
         if validator and size is not None and size >= RESUMABLE and self._errand.ranges:
@@ -97,33 +100,26 @@ class Download:
                 return
         self._take(reply, 0, size)
 
+    def _refusal(self, reply: Reply) -> FileFailed:
+        """Return what an answer that is none means for this file."""
+        refusal = self._client.refusal(self._url, reply, self._errand)
+        if self._errand.is_given and isinstance(refusal, Unauthorized):
+            return Setback(str(refusal))  # it gives the file, and not so often, or not to so many at once
+        return refusal
+
     def _take_encoded(self, reply: Reply) -> None:
         """Take a body that the server compressed on the way, though it was asked not to."""
         kind = _encoding(reply.answer.headers)
         if kind not in ("gzip", "x-gzip", "deflate"):
             raise TransferFailed(f"{reply.host.origin.authority} sends the file encoded as {kind!r}, unasked")
-        unpacking = Unpacking()
+        may_be_the_file = self._url.lower().endswith((".gz", ".tgz"))
         offset = 0
         try:
-            arriving = self._arriving(reply)
-            first, as_it_comes = b"", False
-            if self._url.lower().endswith((".gz", ".tgz")):
-                # Some servers call such a file itself an encoding of what is in it: then its bytes are the file.
-                while len(begin_of(first)) < 2 and len(first) < _LONGEST_PREFIX and (more := next(arriving, b"")):
-                    first += more
-                as_it_comes = begin_of(first) != b"\x1f\x8b"
-            for raw in itertools.chain((first,), arriving):
-                for data in unpacking.open(raw):
-                    if not as_it_comes:
-                        self._filling.write(data, offset)
-                        offset += len(data)
-                if as_it_comes:
-                    self._filling.write(raw, offset)
-                    offset += len(raw)
+            for data in unpacked(self._arriving(reply), may_be_the_file=may_be_the_file):
+                self._filling.write(data, offset)
+                offset += len(data)
         except DamagedBody as error:
-            raise Setback(f"{reply.host.origin.authority} sent a damaged compressed body: {error}") from None
-        if not unpacking.ended:
-            raise Setback(f"{reply.host.origin.authority} cut the compressed body after {reply.answer.received} bytes")
+            raise Setback(f"{reply.host.origin.authority} {error} after {reply.answer.received} bytes") from None
 
     def _arriving(self, reply: Reply) -> Iterator[bytes]:
         """Give the body as it comes."""
@@ -141,6 +137,10 @@ class Download:
             reply.drop()
             if reply.answer.status == 206:
                 raise Setback(f"{reply.host.origin.authority} ended the file after {size} bytes, and has more of it")
+            if reply.answer.status not in (200, 416) and isinstance(
+                refusal := self._client.refusal(self._url, reply, self._errand), Setback
+            ):
+                raise refusal
             return reply.answer.status == 416
 
     # Ranges
@@ -151,7 +151,7 @@ class Download:
         if origins is None:
             raise Setback("the transfer was cut")
         start = max(0, first - _OVERLAP)
-        last = "" if end == origins.size else str(end - 1)
+        last = "" if end == origins.size else str(min(end + _OVERLAP, origins.size) - 1)
         headers = (("Range", f"bytes={start}-{last}"), ("If-Range", origins.validator))
         with self._client.ask(self._url, self._errand, headers) as reply:
             if reply.answer.status in (200, 416):
@@ -162,13 +162,25 @@ class Download:
                 raise Misfit
             if reply.answer.status != 206:
                 reply.skip_body()
-                raise self._client.refusal(self._url, reply, self._errand)
+                self._fill_without(self._refusal(reply))
+                return
+            self._errand.is_given, self._errand.ranges_refused = True, 0
             self._check_range(reply, start, origins)
             self._headers = reply.answer.headers
             self._compare(reply, start, first)
             if first == end:
                 return
             self._take_shared(reply, first, end)
+
+    def _fill_without(self, refusal: FileFailed) -> None:
+        """Bring the whole file where a server gives no ranges of it; raise its ``refusal`` else."""
+        self._errand.ranges_refused += 1
+        is_busy = isinstance(refusal, Setback) and self._errand.ranges_refused < _RANGES_REFUSED
+        if is_busy or isinstance(refusal, FileMissing):
+            raise refusal
+        self._errand.ranges = False
+        with self._client.ask(self._url, self._errand) as reply:
+            self._begin(reply)
 
     def _check_range(self, reply: Reply, start: int, origins: Origins) -> None:
         headers = reply.answer.headers
@@ -211,26 +223,30 @@ class Download:
         pieces = Pieces(first, end, spare + 1)
         own = pieces.take()
         self._filling.spread()
-        with self._filling.followed(), Crew(pieces, lambda *piece: self._take_piece(pieces, *piece), spare) as crew:
+        with self._filling.followed(), Crew(pieces, partial(self._take_piece, pieces), spare) as crew:
             if own is not None:
-                self._take(reply, *own, pieces=pieces)
+                try:
+                    self._take(reply, *own, pieces=pieces)
+                except BaseException:
+                    reply.drop()  # before those who help have ended: others wait for the place
+                    raise
             reply.done()  # what else it would send others bring
-            crew.help()
+            crew.bring_too()
 
-    def _take_piece(self, pieces: Pieces, first: int, end: int) -> None:
-        """Bring one piece; this is called in several threads."""
+    def _take_piece(self, pieces: Pieces, first: int, end: int, *, is_spare: bool) -> None:
+        """Bring one piece; this is called in several threads. Who is spare does not wait for a connection."""
         origins = self._filling.origins
         if origins is None:
             return
-        errand = Errand(is_public=self._errand.is_public, deadline=self._errand.deadline)
-        last = min(end + _OVERLAP, pieces.end) - 1
+        errand = Errand(is_public=self._errand.is_public, deadline=self._errand.deadline, waits=not is_spare)
+        last = min(end + _OVERLAP, origins.size) - 1
         headers = (("Range", f"bytes={first}-{last}"), ("If-Range", origins.validator))
         try:
             with self._client.ask(self._url, errand, headers) as reply:
                 if reply.answer.status != 206:
                     reply.drop()
                     if reply.answer.status in (200, 416):
-                        raise Misfit  # it changed meanwhile, or ranges were an empty promise
+                        raise Misfit(is_change=reply.answer.status == 200)  # or ranges were an empty promise
                     refusal = self._client.refusal(self._url, reply, errand)
                     # It began to give the file: whether it does not any more, or not to so many, the next try is told.
                     raise refusal if isinstance(refusal, Setback) else Setback(str(refusal))
@@ -243,7 +259,7 @@ class Download:
     # Bytes
 
     def _take(self, reply: Reply, first: int, end: int | None, *, pieces: Pieces | None = None) -> None:
-        """Write the body to the part from ``first`` to ``end``; of a piece, note what follows where the next begins."""
+        """Write the body to the part from ``first`` to ``end``; where the file goes on, note what follows there."""
         answer = reply.answer
         size = self._client.throttle.piece
         space = room(size)
@@ -264,25 +280,22 @@ class Download:
                 # Many small arrivals are written as one: each write and each step of the sha1 hands over the
                 # interpreter's lock, and that costs more than the bytes.
                 if filled == size or now - kept_at > _KEEP_EVERY:
-                    at, filled, kept_at = self._keep(space[:filled], span), 0, now
-                    if self._client.throttle.rate is not None:
-                        pace.rested(time.monotonic() - now)
+                    ready, filled, kept_at = space[:filled], 0, now
+                    at = self._filling.extend(span, ready)
+                    self._gained(len(ready))
+                    pace.rested(time.monotonic() - now)
                 if pieces is not None and pieces.stopped:
                     reply.drop()
                     return
         finally:
             if filled:
-                self._keep(space[:filled], span)
+                self._errand.gained(filled)
+                self._filling.extend(span, space[:filled])
+        origins = self._filling.origins
         if end is None:
             answer.read_into(space)
-        elif pieces is not None and end < pieces.end:
-            self._note_seam(reply, end, min(end + _OVERLAP, pieces.end))
-
-    def _keep(self, data: memoryview, span: list[int]) -> int:
-        """Write what came to the end of a span; return the new end."""
-        end = self._filling.extend(span, data)
-        self._gained(len(data))
-        return end
+        elif origins is not None and end < origins.size:
+            self._note_seam(reply, end, min(end + _OVERLAP, origins.size))
 
     def _gained(self, count: int) -> None:
         """Note bytes that came, and wait where they came faster than they may."""
@@ -295,7 +308,7 @@ class Download:
         return Pace(reply.host.origin.authority, window)
 
     def _note_seam(self, reply: Reply, first: int, end: int) -> None:
-        """Read where the next range begins, to see in the end that both are of the same file."""
+        """Read where the next range begins, to see that both are of the same file."""
         pace = self._pace(reply)
         pieces = []
         at = first

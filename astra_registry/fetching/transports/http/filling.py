@@ -21,7 +21,14 @@ _rooms = threading.local()
 
 
 class Misfit(Exception):
-    """The server's range is not a part of the file that we began: start again, without ranges."""
+    """The server's range is not a part of the file that we began: start again.
+
+    ``is_change`` says that the file was changed; else the server's ranges cannot be trusted.
+    """
+
+    def __init__(self, *, is_change: bool = False) -> None:
+        super().__init__()
+        self.is_change = is_change
 
 
 def room(size: int) -> memoryview:
@@ -110,11 +117,26 @@ class Filling:
         """Note what the server that sent a range to its end said comes next: both have to be of the same file."""
         with self._lock:
             self._seams.append((at, data))
+        self.check_seams()
 
     def check_seams(self) -> None:
-        """Raise Misfit unless all ranges fit to what follows them."""
-        if any(self.differs(memoryview(data), at) for at, data in self._seams):
-            raise Misfit
+        """Raise Misfit unless all ranges fit to what follows them, as far as that is here.
+
+        That is looked at before what is here is recorded, for a later try takes the record at its word.
+        """
+        with self._lock:
+            self._check_seams()
+
+    def _check_seams(self) -> None:
+        spans = merged(self._spans)
+        open_ones = []
+        for at, data in self._seams:
+            here = min(len(data), max((end - at for first, end in spans if first <= at < end), default=0))
+            if self.differs(memoryview(data)[:here], at):
+                raise Misfit
+            if here < len(data):
+                open_ones.append((at, data))
+        self._seams = open_ones
 
     # The sha1
 
@@ -131,22 +153,22 @@ class Filling:
             except (OSError, Setback) as error:
                 trouble.append(error)
 
-        threads = [
-            threading.Thread(target=repeat, args=(work,), name=name, daemon=True)
-            for name, work in (("astra-sha1", self._hash_what_is_there), ("astra-sync", self._sync_where_due))
-        ]
+        threads: list[threading.Thread] = []
         self._is_followed = True
-        for thread in threads:
-            thread.start()
         try:
+            with contextlib.suppress(RuntimeError):  # a machine that gives no more threads: it is done in the end
+                for name, work in (("astra-sha1", self._hash_what_is_there), ("astra-sync", self._sync_where_due)):
+                    thread = threading.Thread(target=repeat, args=(work,), name=name, daemon=True)
+                    thread.start()
+                    threads.append(thread)
             yield
         finally:
             ended.set()
             for thread in threads:
                 thread.join()
             self._is_followed = False
-        if trouble:
-            raise trouble[0]  # a disk tells of what it has lost once only
+            if trouble:
+                raise trouble[0]  # a disk tells of what it has lost once only
 
     def sha1(self) -> str:
         """Return the sha1 of everything that is here."""
@@ -180,6 +202,7 @@ class Filling:
             if self._unrecorded < _RECORD_EVERY and not (self._record_at and time.monotonic() > self._record_at):
                 return
             self._unrecorded, self._record_at = 0, 0.0
+            self._check_seams()
             origins.have = merged(self._spans)
             self._part.record(origins)
         if not self._is_followed:
@@ -205,11 +228,15 @@ class Filling:
     def save(self) -> None:
         """Record what is there, for the next try."""
         if self.gap() is not None:
-            self._record()
+            try:
+                self._record()
+            except Misfit:
+                self.restart()
 
     def _record(self) -> None:
         with self._lock:
             if self.origins is not None:
+                self._check_seams()
                 self.origins.have = merged(self._spans)
                 self._part.record(self.origins)
 

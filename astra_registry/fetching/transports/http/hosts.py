@@ -40,6 +40,10 @@ class Host:
         """Wait for a free place, ahead of others where they wait for what comes; `take` has to follow."""
         self._slots.acquire(ahead=ahead)
 
+    def take_place(self) -> bool:
+        """Take a place that nobody wants, if there is one; whether there is. `take` has to follow."""
+        return self._slots.acquire_free()
+
     def take(self, patience: float, *, fresh: bool = False) -> Connection:
         """Return a connection in one's place: one at rest (unless it must be ``fresh``), else a new one."""
         try:

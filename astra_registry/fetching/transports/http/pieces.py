@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from astra_registry.errors import FileFailed
 
@@ -37,22 +38,30 @@ class Pieces:
             return first, self._next
 
 
+class Bring(Protocol):
+    """Brings a piece."""
+
+    def __call__(self, first: int, end: int, /, *, is_spare: bool) -> None:
+        """Bring it from its first byte to the one before ``end``; who is spare, only if that is in nobody's way."""
+
+
 class Crew:
     """Threads that bring pieces while the context lasts; leaving it waits for them.
 
-    One whom the server refuses or hangs up on ends, and leaves a hole: whoever waits for the file goes on, and fills
-    it. What else one of them met is raised.
+    One whom the server refuses or hangs up on ends, and leaves a hole, as does one for whom no connection is free:
+    whoever waits for the file goes on, and fills it. What else one of them met is raised.
     """
 
-    def __init__(self, pieces: Pieces, bring: Callable[[int, int], None], size: int) -> None:
+    def __init__(self, pieces: Pieces, bring: Bring, size: int) -> None:
         self._pieces = pieces
         self._bring = bring
+        self._size = size
         self._errors: list[Exception] = []
-        self._threads = [threading.Thread(target=self._work, name="astra-range", daemon=True) for _ in range(size)]
+        self._threads: list[threading.Thread] = []
 
     def _work(self) -> None:
         try:
-            self.help()
+            self._help(is_spare=True)
         except FileFailed:
             # Many servers give a file to one connection at a time, or to two.
             return
@@ -60,14 +69,20 @@ class Crew:
             self._errors.append(error)
             self._pieces.stopped = True  # there is no use in the others
 
-    def help(self) -> None:
-        """Bring pieces too, as long as there are any."""
+    def _help(self, *, is_spare: bool) -> None:
         while (piece := self._pieces.take()) is not None:
-            self._bring(*piece)
+            self._bring(*piece, is_spare=is_spare)
+
+    def bring_too(self) -> None:
+        """Bring pieces in this thread, as long as there are any."""
+        self._help(is_spare=False)
 
     def __enter__(self) -> Crew:
-        for thread in self._threads:
-            thread.start()
+        with contextlib.suppress(RuntimeError):  # a machine that gives no more threads: those that there are do it
+            for _ in range(self._size):
+                thread = threading.Thread(target=self._work, name="astra-range", daemon=True)
+                thread.start()
+                self._threads.append(thread)
         return self
 
     def __exit__(

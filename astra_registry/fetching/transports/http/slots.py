@@ -16,6 +16,13 @@ class Slots:
         self._ahead: deque[threading.Lock] = deque()
         self._waiting: deque[threading.Lock] = deque()
 
+    def acquire_free(self) -> bool:
+        """Take a place if one is free; whether it was."""
+        with self._lock:
+            is_free = self._free > 0
+            self._free -= is_free
+            return is_free
+
     def acquire(self, *, ahead: bool = False) -> None:
         """Wait for a place; ``ahead`` of those who do not say so."""
         with self._lock:

@@ -91,7 +91,7 @@ class Connection:
         return Setback(told, unreachable=True)
 
     def _answer(self, method: str, data: bytes) -> Answer:
-        until = self._patience_ends()
+        until = self.patience_ends()
         while True:
             end = _HEAD_END.search(data)
             if end is None:
@@ -108,7 +108,7 @@ class Connection:
                 return answer
             data = bytes(self._buffer)  # 100 Continue and the like: the answer proper follows
 
-    def _patience_ends(self) -> float:
+    def patience_ends(self) -> float:
         """The time at which what begins now has to be complete: a trickle is as good as silence."""
         return time.monotonic() + self._patience
 
@@ -154,10 +154,16 @@ class Connection:
         except OSError as error:
             raise self._broken(error) from None
 
-    def read_line(self) -> bytes:
-        """Return the next line without its end."""
+    def hurry(self, until: float) -> None:
+        """Wait no longer than until then, in each call."""
+        self._patience = max(0.05, min(self._patience, until - time.monotonic()))
+        if self._encrypted:
+            self._socket.settimeout(self._patience)
+
+    def read_line(self, until: float = math.inf) -> bytes:
+        """Return the next line without its end; it has to be here until then."""
         data = bytes(self._buffer)
-        until = self._patience_ends()
+        until = min(until, self.patience_ends())
         while b"\n" not in data:
             more = self._more(until)
             if not more or len(data) > _HEAD_LIMIT:
@@ -195,7 +201,18 @@ class Connection:
 class Answer:
     """The head of an answer, and the way to its body."""
 
-    __slots__ = ("_chunk", "_chunked", "_keeps", "_left", "connection", "headers", "length", "received", "status")
+    __slots__ = (
+        "_chunk",
+        "_chunked",
+        "_is_head",
+        "_keeps",
+        "_left",
+        "connection",
+        "headers",
+        "length",
+        "received",
+        "status",
+    )
 
     def __init__(self, connection: Connection, method: str, head: str) -> None:
         self.connection = connection
@@ -214,7 +231,8 @@ class Answer:
             raise TransferFailed(f"{connection.origin.authority} sends the file as {coding[:40]!r}, unasked")
         self._chunked = coding == "chunked"
         self.length: int | None = None
-        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+        self._is_head = method == "HEAD"  # to which some servers send the body all the same
+        if self._is_head or self.status in (204, 304) or self.status < 200:
             self.length = 0
             self._chunked = False
         elif not self._chunked and "content-length" in self.headers:
@@ -256,7 +274,8 @@ class Answer:
                 raise Setback(f"{self.connection.origin.authority} sent a broken chunk: {size[:20]!r}")
             self._chunk = int(size, 16)
             if self._chunk == 0:
-                if not any(not self.connection.read_line() for _ in range(_TRAILERS)):
+                until = self.connection.patience_ends()
+                if not any(not self.connection.read_line(until) for _ in range(_TRAILERS)):
                     raise Setback(f"{self.connection.origin.authority} sends trailers without an end")
                 self._chunked, self._left, self.length = False, 0, self.received
                 return 0
@@ -273,6 +292,7 @@ class Answer:
         """Return the whole body; a Setback when it is longer than ``most`` bytes, or not here at that time."""
         pieces = []
         room = memoryview(bytearray(min(most + 1, 1 << 16)))
+        self.connection.hurry(until)
         while count := self.read_into(room):
             pieces.append(bytes(room[:count]))
             if self.received > most:
@@ -291,7 +311,7 @@ class Answer:
         if not self.ended:
             return False
         surplus = self.connection.surplus()
-        if surplus and self.length is not None:
+        if surplus and self.length is not None and not self._is_head:
             raise Setback(f"{self.connection.origin.authority} sent more than the {self.length} bytes it promised")
         return self._keeps and surplus is False
 
