@@ -187,9 +187,9 @@ class DataProduct(Released, common=True):
     def get_remote(self) -> Any:
         """Bring the file (of a batch: all, together) and return its path(s); raises with the reason.
 
-        The transport is `remote_access_method`.
+        The transport is `remote_access_method`; where that is ``"http"``, as it is by default, the setting `transport`.
         """
-        return self._brought(self.remote_access_method)
+        return self._brought(None if self.remote_access_method == "http" else self.remote_access_method)
 
     def get_remote_http(self) -> Any:
         """Bring the file over HTTP and return its path; raises with the reason."""
@@ -199,7 +199,7 @@ class DataProduct(Released, common=True):
         """Bring the file with rsync and return its path; raises with the reason."""
         return self._brought("rsync")
 
-    def _brought(self, transport: str) -> Any:
+    def _brought(self, transport: str | None) -> Any:
         from astra_registry.fetching import fetch
 
         report = fetch(self, transport=transport)

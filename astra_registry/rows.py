@@ -9,7 +9,7 @@ from astra_registry.errors import AstraRegistryError, BadTable, BadValue, Missin
 from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, iter_columns, match_columns, name_in
+from astra_registry.tables import Columns, is_blank, iter_columns, match_columns, name_in
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -116,7 +116,7 @@ def _batches(
         if name is None:
             raise BadValue("its product is masked or empty")
         cls = registry[name]
-        wanted = match_columns(list(part), cls.wanted_columns(given), origin=part.origin)
+        wanted = match_columns(_filled(part, rows), cls.wanted_columns(given), origin=part.origin)
     except (AstraRegistryError, TypeError) as error:
         yield from (_unusable(first + row, error) for row in rows)
         return
@@ -125,7 +125,17 @@ def _batches(
         parameter: part[column] if everything else [part[column][row] for row in rows]
         for parameter, column in wanted.items()
     }
-    yield from _usable(cls, cls.with_whole_numbers(columns) if part.is_of_file else columns, given, rows, first)
+    yield from _usable(cls, cls.with_whole_numbers(columns, are_of_file=part.is_of_file), given, rows, first)
+
+
+def _filled(part: Columns, rows: Sequence[int]) -> list[str]:
+    """Return the columns that tell these rows something; all of them where that is no question.
+
+    A table of several products has columns that only one of them fills.
+    """
+    if len(rows) == part.size:
+        return list(part)
+    return [name for name, column in part.items() if any(not is_blank(column[row]) for row in rows)]
 
 
 def _usable(

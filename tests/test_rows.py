@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas
 import pytest
+from astropy.table import Table
 
 from astra_registry import registry
 from astra_registry.errors import BadTable, InvalidParameter, UnknownProduct
@@ -178,16 +179,47 @@ def test_integers_that_pandas_wrote_as_floats_for_a_gap_are_integers(tmp_path: P
     assert [row.row for row in made if isinstance(row, UnusableRow)] == [1, 3, 4]
 
 
-def test_only_a_file_has_integers_with_a_point_and_text_keeps_its_own(tmp_path: Path) -> None:
+def test_only_a_file_has_integers_with_a_point_as_text(tmp_path: Path) -> None:
     path = tmp_path / "visits.csv"
     path.write_text("telescope,field,plate,mjd,fiber\napo25m,000+02,5815.0,56396.0,212.\n")
     visit = registry["apVisit"]
 
     (made,) = visit.from_table(path, release="dr17")
 
-    assert (made.plate, made.mjd, made.fiber) == ("5815.0", 56396, 212)
+    assert (made.plate, made.mjd, made.fiber) == ("5815", 56396, 212)
     columns = {**VISITS, "fiber": ["212.0"] * 3}
     with pytest.raises(InvalidParameter, match=r"fiber = '212.0': it takes an integer"):
         visit.from_table(columns, release="dr17")
     with pytest.raises(InvalidParameter, match=r"fiber = '212.0': it takes an integer"):
         visit(**columns, release="dr17")
+
+
+@pytest.mark.parametrize("ending", ["csv", "fits", "parquet", "in memory"])
+def test_a_plate_is_a_number_in_tables_and_text_in_names(tmp_path: Path, ending: str) -> None:
+    """Also where pandas made a float of it, for a gap; versions, which are text too, keep their points."""
+    path = tmp_path / f"visits.{ending}"
+    plates = {"apred": ["1.0", "1.0"], "telescope": "apo25m", "field": "000+02", "plate": [5815.0, 5816.0]}
+    frame = pandas.DataFrame({**plates, "mjd": 56396, "fiber": 212})
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    elif ending == "fits":
+        Table.from_pandas(frame).write(path)
+    elif ending == "parquet":
+        frame.to_parquet(path)
+
+    source = frame if ending == "in memory" else str(path)
+    visits = registry["apVisit"].from_table(source, release="dr17")
+
+    assert [visit.plate for visit in visits.get_batch_tasks()] == ["5815", "5816"]
+    assert [visit.apred for visit in visits.get_batch_tasks()] == ["1.0", "1.0"]
+
+
+def test_a_column_that_only_another_product_fills_is_not_taken_for_this_one() -> None:
+    spec = {"product": "spec", "PLATEID": 3655, "mjd": 55240, "fiberid": 12, "run2d": "v5_13_0"}
+    visit = {"product": "apVisit", "PLATE": "5815", "telescope": "apo25m", "field": "000+02", "mjd": 56396}
+    visit["fiber"] = 212
+    table = pandas.DataFrame([visit, spec])
+
+    made = list(products_of(table, registry, release="dr17"))
+
+    assert sorted(product.get_batch_size() for product in made) == [1, 1]

@@ -146,4 +146,4 @@ def _count(products: Any) -> int | None:
         return 1
     if not isinstance(products, Sized) or not isinstance(products, (list, tuple)):
         return None
-    return sum(len(one) if getattr(one, "is_batch_mode", False) else 1 for one in products)
+    return sum(len(one) if getattr(one, "is_batch_mode", False) is True else 1 for one in products)

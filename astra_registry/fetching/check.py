@@ -149,15 +149,28 @@ class Check:
 
     def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
         """Return the first URL at which the server has the file, and what it says of it."""
-        known = (self._entry.url,) if self._entry is not None and self._entry.url else ()
         missing: FileMissing | None = None
-        for url in dict.fromkeys(known) or self._urls_of(self._path):
+        for url in self._known_url() or self._urls_of(self._path):
             self._url = self._url or url
             try:
                 return url, fetcher.head(url, public=is_public(url))
             except FileMissing as error:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")
+
+    def _known_url(self) -> tuple[str, ...]:
+        """Return the URL from which the file came, where that is on the server which is asked now."""
+        url = self._entry.url if self._entry is not None else None
+        if url is None:
+            return ()
+        try:
+            now = next(self._urls_of(self._path), url)
+        except NotIdentified:  # it is kept elsewhere: there is but the one to ask
+            now = url
+        if _server_of(url) == _server_of(now):
+            return (url,)
+        self._etag = None  # another server has others for the same files
+        return ()
 
     def _against_server(self, fetcher: Fetcher) -> bool:
         """Compare with what the server has; return whether it lists the very sha1: it outweighs what is remembered."""
@@ -167,12 +180,17 @@ class Check:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        listed = fetcher.listings.sha1(self._url)
+        listed = fetcher.listings.sha1(self._url, surely=self._url.startswith(("http://", "https://")))
+        etag = headers.get("etag")
         if listed is not None:
             if listed != self._sha1:
+                if self._etag and etag == self._etag:
+                    raise FileFailed(
+                        f"it is the file that the server has ({etag}), and the server lists another sha1 for it: its "
+                        "list may be older than the file"
+                    )
                 raise CorruptFile(f"its sha1 is {self._sha1}, and the server lists {listed}")
             self._checks.append("sha1sum")
-        etag = headers.get("etag")
         if self._etag and etag:
             if etag == self._etag:
                 self._checks.append("ETag")
@@ -191,6 +209,10 @@ class Check:
     def _has_date(self, date: float | None) -> bool:
         """Whether the file has the server's date, as it was given when it was fetched; True where there is none."""
         return date is None or self._status is None or abs(date - self._status.st_mtime) <= _SAME_DATE
+
+
+def _server_of(url: str) -> str:
+    return url.partition("/sas/")[0]
 
 
 def _touched(before: os.stat_result, after: os.stat_result) -> bool:

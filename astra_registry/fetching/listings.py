@@ -127,6 +127,8 @@ class Listings:
                 try:
                     listing = self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")
                     sha1.update(parse_listing(listing, urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
+                    if listing.strip() and not _LINE.search(listing):
+                        unheard = unheard or f"{url}{name} is answered with a page that lists none"
                 except FileFailed as error:
                     unheard = unheard or _unheard(error)  # it is welcome, not promised: others may have the file
         return Folder(names, sha1, unheard=unheard)

@@ -8,14 +8,19 @@ import urllib.parse
 from astra_registry.errors import NotIdentified
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.origin import without_password
-from astra_registry.paths.quoting import quoted
+from astra_registry.paths.quoting import is_text, quoted
 
 PUBLIC_BASE = "https://data.sdss.org"
 INTERNAL_BASE = "https://data.sdss5.org"
 
 
 def url_of(location: str, remote_base: str | None = None) -> str:
-    """Return the URL of a location; without a base on the SDSS server that has the release of its first folder."""
+    """Return the URL of a location; without a base on the SDSS server that has the release of its first folder.
+
+    NotIdentified for one that is no text: names on a disk may have any bytes, and templates make none like them.
+    """
+    if not is_text(location):
+        raise NotIdentified(f"{os.fsencode(location)!r} is no text in UTF-8, and has no URL")
     path = f"/sas/{quoted(location)}"
     return (remote_base or (PUBLIC_BASE if is_public(path) else INTERNAL_BASE)).rstrip("/") + path
 

@@ -169,11 +169,9 @@ class FetchReport(Sequence[FetchResult]):
         doubles = columns.get(SAME_AS, [MASKED] * columns.size)
         results = []
         for number, (same_as, *line) in enumerate(zip(doubles, *(columns[name] for name in names), strict=True)):
-            if same_as is not MASKED and same_as != "":
+            if _is_told(same_as):
                 continue
-            given = {
-                name: value for name, value in zip(names, line, strict=True) if value is not MASKED and value != ""
-            }
+            given = {name: value for name, value in zip(names, line, strict=True) if _is_told(value)}
             try:
                 told: dict[str, Any] = {name: COLUMNS[name][0](value) for name, value in given.items()}
             except ValueError as error:
@@ -221,6 +219,13 @@ COLUMNS: dict[str, tuple[type, str | None, str]] = {
 
 #: The column of a report on disk that tells doubles: they have lines there, and no results.
 SAME_AS = "same_as"
+
+
+def _is_told(value: Any) -> bool:
+    """Whether a cell has a value: it is not masked, empty, or pandas' NaN."""
+    from astra_registry.conversion import MASKED
+
+    return value is not MASKED and value != "" and value == value
 
 
 def _column(values: list[Any], kind: type) -> tuple[Any, list[bool]]:

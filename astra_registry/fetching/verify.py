@@ -58,7 +58,7 @@ def verify(
         chosen = {
             name: setting(name)
             for name in ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
-        }
+        } | {name: setting(name) for name in ("transport", "mirrors")}
     base_dir = os.fspath(sas_base_dir) if sas_base_dir is not None else setting("sas_base_dir")
     base = chosen["remote_base"]
 

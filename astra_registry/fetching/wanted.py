@@ -49,7 +49,10 @@ def wanted_items(products: Any, *, sas_base_dir: str | None = None, remote_base:
     """
     from astra_registry.settings import override
 
-    if isinstance(products, Wanted) or hasattr(products, "is_batch_mode") or hasattr(products, "local_path"):
+    is_class = isinstance(products, type)
+    if isinstance(products, Wanted) or (
+        not is_class and (hasattr(products, "is_batch_mode") or hasattr(products, "local_path"))
+    ):
         products = (products,)
     elif isinstance(products, (str, bytes)) or not isinstance(products, Iterable):
         raise BadValue(f"products, batches of them or Wanted items can be fetched, not {products!r}")
@@ -67,6 +70,8 @@ def _items(products: Iterable[Any], settings: contextvars.Context) -> Iterator[W
             yield attrs.evolve(product, row=next(numbers))
         elif isinstance(product, Exception):
             yield Wanted((), "", error=product, row=next(numbers))
+        elif isinstance(product, type):
+            raise BadValue(f"{product.__name__} is a class of products: give it the parameters of one, or of a batch")
         elif getattr(product, "is_batch_mode", False):
             yield from _of_batch(product, settings, numbers)
         elif hasattr(product, "remote_path"):

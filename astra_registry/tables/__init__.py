@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from astra_registry.tables.columns import Columns, match_columns, name_in, whole_numbers
+from astra_registry.tables.columns import Columns, digits, is_blank, match_columns, name_in, whole_numbers
 from astra_registry.tables.files import column_names, iter_columns, read_columns
 from astra_registry.tables.writing import as_table, write_table
 
@@ -10,6 +10,8 @@ __all__ = [
     "Columns",
     "as_table",
     "column_names",
+    "digits",
+    "is_blank",
     "iter_columns",
     "match_columns",
     "name_in",

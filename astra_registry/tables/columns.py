@@ -167,6 +167,11 @@ def name_in(cell: Any) -> Any:
     return None if cell is MASKED or cell == "" else cell
 
 
+def is_blank(cell: Any) -> bool:
+    """Whether a cell tells nothing: it is masked, not a number, or nothing but what pads it."""
+    return name_in(cell) is None or cell != cell
+
+
 def whole_numbers(column: Sequence[Any]) -> Sequence[Any]:
     """Return a column of integers as a file of text may have it without the fractions that are nothing but zeros.
 
@@ -175,6 +180,13 @@ def whole_numbers(column: Sequence[Any]) -> Sequence[Any]:
     if not any(isinstance(value, str) and "." in value for value in column):
         return column
     return [_WHOLE.sub(r"\1", value) if isinstance(value, str) else value for value in column]
+
+
+def digits(column: Sequence[Any]) -> Sequence[Any]:
+    """Return a column of numbers that are text in a name with each written in digits alone: ``5815`` for ``5815.0``."""
+    return [
+        str(int(value)) if isinstance(value, float) and value.is_integer() else value for value in whole_numbers(column)
+    ]
 
 
 def from_object(source: Any, wanted: Wanted | None) -> Columns:

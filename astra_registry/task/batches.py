@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from astra_registry.tables import Columns
 
 INFINITY = float("inf")
+_NUMBERS_IN_TABLES = frozenset({"plate"})
 
 
 class Batched(Identified):
@@ -175,7 +176,7 @@ class Batched(Identified):
 
         columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
-        cells = cls.with_whole_numbers(columns) if columns.is_of_file else columns
+        cells = cls.with_whole_numbers(columns, are_of_file=columns.is_of_file)
         given = {**{name: cells[name] for name in cells if cls._spellings[name] not in fixed}, **constants}
         # Of the rows of a query that found none, nobody knows the columns.
         needed = cls._needed_columns(constants) if isinstance(table, (list, tuple)) and not table else []
@@ -216,12 +217,22 @@ class Batched(Identified):
         return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
 
     @classmethod
-    def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        """Return the columns of a file, by parameters: for an integer the text ``212.0`` is ``212``."""
-        from astra_registry.tables import whole_numbers
+    def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]], *, are_of_file: bool) -> dict[str, Sequence[Any]]:
+        """Return the columns of a table, by parameters, with integers as they are meant: ``212.0`` is 212.
 
-        integers = {p.name for p in cls._parameters.values() if p.type is int}
-        return {name: whole_numbers(column) if name in integers else column for name, column in columns.items()}
+        Of a file the text is read so. A plate is text, because SDSS-V has a field's design in its place, and a number
+        in all tables.
+        """
+        from astra_registry.tables import digits, whole_numbers
+
+        types = {p.name: p.type for p in cls._parameters.values()}
+        read = dict(columns)
+        for name, column in columns.items():
+            if types.get(name) is int and are_of_file:
+                read[name] = whole_numbers(column)
+            elif types.get(name) is str and name in _NUMBERS_IN_TABLES:
+                read[name] = digits(column)
+        return read
 
     def to_table(self) -> Any:
         """Return an astropy Table with one row a member and a column for each parameter that has values.

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from astra_registry.fetching import iter_fetch
+from astra_registry.fetching.verify import verify
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
+from .test_keeping import damage
 
 
 @pytest.fixture
@@ -102,6 +104,40 @@ def test_always_takes_no_file_whose_listing_cannot_be_had(
     assert all("could not be asked for" in str(result.error) for result in strict)
     assert here == []
     assert not archive.fetch(items, checksums="auto", retries=0).failed
+
+
+def test_a_login_page_is_no_listing(make_archive: Callable[..., Archive]) -> None:
+    """It comes with 200, and tells of no file."""
+    login = b"<html><a href='https://login.example/'>please log in</a></html>"
+    archive = make_archive(
+        sha1sums=True, faults=lambda r: Fault(body=login, status=200) if r.path.endswith(".sha1sum") else None
+    )
+    [item] = archive.add_some(1)
+
+    [strict] = archive.fetch([item], checksums="always", retries=0)
+    [lenient] = archive.fetch([item], checksums="auto", retries=0)
+    [finding] = verify([item.path], remote=True, remote_base=archive.sas.url, sas_base_dir=archive.here)
+
+    assert "is answered with a page that lists none" in str(strict.error)
+    assert lenient.status == "fetched"
+    assert finding.status == "unknown"
+    assert "could not be asked for" in str(finding.problem)
+
+
+def test_a_file_is_not_whole_while_the_server_does_not_say_what_it_lists(
+    make_archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    """Of these files nothing is remembered, as of those of an archive that was here before."""
+    archive = make_archive(sha1sums=True)
+    items = archive.add_some(2)
+    archive.fetch(items)
+    damage(items[0])
+    archive.sas.faults = lambda request: Fault(status=503) if request.path.endswith(".sha1sum") else None
+    where = {"sas_base_dir": archive.here, "remote_base": archive.sas.url, "ledger": str(tmp_path / "ledger.sqlite")}
+
+    found = verify([archive.here], remote=True, **where)
+
+    assert {finding.status for finding in found} == {"unknown"}
 
 
 def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_transfer(

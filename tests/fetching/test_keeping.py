@@ -17,9 +17,10 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+import pandas
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
@@ -38,7 +39,8 @@ from .conftest import Archive, fits_bytes
 
 
 def look(archive: Archive, **options: object) -> dict[str, str]:
-    findings = verify([archive.here], sas_base_dir=archive.here, remote_base=archive.sas.url, timeout=10, **options)
+    options = {"remote_base": archive.sas.url, "timeout": 10, **options}
+    findings = verify([archive.here], sas_base_dir=archive.here, **options)
     return {os.path.basename(finding.path): finding.status for finding in findings}
 
 
@@ -655,6 +657,18 @@ def test_a_report_is_a_table_and_a_table_a_report(ending: str, tmp_path: Path) -
 
     assert list(FetchReport.from_table(tmp_path / f"report.{ending}")) == list(report)
     assert list(FetchReport.from_table(table)) == list(report)
+
+
+def test_a_report_that_went_through_pandas_is_the_report(tmp_path: Path) -> None:
+    """There what is unknown is not a number."""
+    results = [FetchResult("https://x/a", "/sas/a", "fetched", 2880, row=0), FetchResult(None, None, "failed", row=2)]
+    lines = FetchReport(results).to_table()
+    lines["same_as"] = MaskedColumn([0, 0], mask=[True, True])
+    write_table(lines, tmp_path / "report.csv")
+
+    report = FetchReport.from_table(pandas.read_csv(tmp_path / "report.csv"))
+
+    assert list(report) == results
 
 
 def test_a_table_that_is_no_report_is_told(tmp_path: Path) -> None:

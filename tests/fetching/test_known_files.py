@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
+from astra_registry import registry
 from astra_registry.errors import BadValue, FileFailed
 from astra_registry.fetching import Progress, Wanted, fetch
 from astra_registry.fetching.report import FetchReport, FetchResult
+from astra_registry.settings import override
 
 from .conftest import Archive
 from .test_keeping import damage, look
@@ -39,6 +42,65 @@ def test_a_file_that_was_only_touched_stays_and_so_does_what_is_known_of_it(arch
     assert archive.sas.requests == []
     for result in (first, second):
         assert (result.status, result.sha1, result.url) == ("present", fetched.sha1, fetched.url)
+
+
+def test_another_server_is_asked_where_one_is_named(archive: Archive, make_archive: Callable[..., Archive]) -> None:
+    """Not the one from which the files came; its ETags are its own."""
+    items = archive.add_some(3)
+    archive.fetch(items)
+    archive.sas.close()
+    mirror = make_archive()
+    mirror.add_some(3)
+    damage(items[0])
+    os.truncate(items[1].path, 8640)
+
+    found = look(archive, remote=True, remote_base=mirror.sas.url)
+
+    assert found == {"star-0000.fits": "bad", "star-0001.fits": "bad", "star-0002.fits": "whole"}
+    assert len(mirror.sas.asked(".fits")) == 2  # what does not hold together by itself needs no server
+
+
+def test_the_file_that_the_server_has_is_not_bad_where_its_list_is_older(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive()
+    [item] = archive.add_some(1)
+    (archive.folder / "dr17/stars/old.sha1sum").write_text(f"{'0' * 40}  star-0000.fits\n")
+    archive.fetch([item], checksums="never")
+
+    assert look(archive, remote=True) == {"star-0000.fits": "unknown"}
+
+
+def test_a_name_of_any_bytes_keeps_no_other_file_from_its_repair(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    os.truncate(item.path, 5000)
+    with open(os.path.join(os.fsencode(os.path.dirname(item.path)), b"caf\xe9.fits"), "wb") as stream:
+        stream.write(b"SIMPLE")
+
+    found = look(archive, repair=True)
+
+    assert sorted(found.values()) == ["bad", "repaired"]
+    assert archive.right(item)
+
+
+def test_a_repair_goes_the_way_that_the_settings_name(archive: Archive) -> None:
+    """As from an archive that is mounted here."""
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    os.truncate(item.path, 5000)
+    mounted = archive.folder.parent / "mounted"
+    mounted.mkdir()
+    (mounted / "sas").symlink_to(archive.folder)
+
+    with override(transport="file"):
+        found = look(archive, repair=True, remote_base=mounted.as_uri())
+
+    assert found == {"a.fits": "repaired"}
+    assert archive.right(item)
+
+
+def test_a_class_in_the_place_of_a_product_is_told() -> None:
+    with pytest.raises(BadValue, match="is a class of products: give it the parameters of one"):
+        fetch([registry["apStar"]])
 
 
 def test_a_login_in_the_url_of_a_file_that_is_here_is_in_no_result(archive: Archive) -> None:

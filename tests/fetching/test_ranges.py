@@ -73,6 +73,54 @@ fetch([Wanted({item.urls!r}, {item.path!r})], remote_base={archive.sas.url!r}, c
     assert archive.right(item)
 
 
+@pytest.mark.parametrize("missing", [4096, 3000], ids=["before the seam", "in the seam"])
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "cut"])
+def test_a_wrong_range_is_found_also_when_the_one_before_it_is_cut_where_they_meet(
+    make_archive: Callable[..., Archive], missing: int, reset: bool
+) -> None:
+    """The last bytes of a range count as here when it is known what follows them."""
+    ends: list[int] = []
+
+    def faults(request: Request) -> Fault | None:
+        first = first_byte(request)
+        if first is None:
+            return Fault(drip=(200_000, 0.02))
+        length = int(request.headers["range"].partition("-")[2]) + 1 - first
+        if not ends:
+            ends.append(first + length - 4096)
+            at = length - missing
+            return Fault(reset_after=at) if reset else Fault(cut_after=at)
+        if first == ends[0] and len(ends) == 1:
+            ends.append(first)
+            return Fault(other_bytes=True)
+        return None
+
+    archive = make_archive(faults=faults)
+    item = archive.add(FILE, LARGE)
+
+    [result] = archive.fetch([item])
+
+    assert len(ends) == 2
+    assert result.status == "fetched", result.error
+    assert archive.right(item)
+
+
+def test_a_server_that_is_busy_for_a_while_costs_nothing_of_what_came(make_archive: Callable[..., Archive]) -> None:
+    def faults(request: Request) -> Fault | None:
+        if request.number == 1:
+            return Fault(cut_after=30_000_000)
+        return Fault(status=503) if request.number < 6 else None
+
+    archive = make_archive(faults=faults)
+    item = archive.add(FILE, LARGE)
+
+    [result] = archive.fetch([item], jobs=1)
+
+    assert result.status == "fetched", result.error
+    assert archive.right(item)
+    assert archive.sas.sent < 1.05 * len(LARGE)
+
+
 @pytest.mark.parametrize("status", [400, 403, 405, 503])
 def test_a_server_that_gives_no_ranges_of_what_was_cut_gives_the_whole_file(
     make_archive: Callable[..., Archive], status: int

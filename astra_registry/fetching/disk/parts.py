@@ -22,6 +22,7 @@ import attrs
 
 SUFFIX = ".astra-part"
 RECORD = "-record"
+_RECORD_SIZE = 2048  # bytes, of nearly all: then each is written over the one before it by one call
 RESUMABLE = 1 << 16  # bytes: less is sooner fetched than remembered
 
 _count = itertools.count()
@@ -129,12 +130,14 @@ class Part:
     def record(self, origins: Origins) -> bool:
         """Write down where the bytes come from and which are there; False where the disk has no room for that."""
         told = {name: getattr(origins, name) for name in _RECORDED}
-        text = json.dumps(told).encode().ljust(2048)
+        text = json.dumps(told).encode().ljust(_RECORD_SIZE)
         try:
             # One write: whoever reads it after kill -9 finds the old record or the new one.
             record = os.open(self.path + RECORD, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 is_written = os.write(record, text) == len(text)
+                if len(text) > _RECORD_SIZE or os.fstat(record).st_size > _RECORD_SIZE:
+                    os.ftruncate(record, len(text))  # a long one must not leave its end behind a short one
             finally:
                 os.close(record)
         except OSError:

@@ -21,6 +21,7 @@ from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
 
 _OVERLAP = 4096  # bytes that a range repeats, to see that it fits to what is there
+_SHARED_FROM = 32 << 20  # bytes: of shorter ones too much is lost with the answer that is not heard to its end
 _RANGE_AT_LEAST = 8 << 20  # bytes that are worth another connection
 _CONNECTIONS = 6  # for one file: each begins slowly, and they grow by round trips
 _RANGES_REFUSED = 3  # times in a row: then it is not for want of time
@@ -178,8 +179,9 @@ class Download:
         is_busy = isinstance(refusal, Setback) and self._errand.ranges_refused < _RANGES_REFUSED
         if is_busy or isinstance(refusal, FileMissing):
             raise refusal
-        self._errand.ranges = False
         with self._client.ask(self._url, self._errand) as reply:
+            # Where it does not give the whole file either, it is busy, and what came is not given up for that.
+            self._errand.ranges = reply.answer.status != 200
             self._begin(reply)
 
     def _check_range(self, reply: Reply, start: int, origins: Origins) -> None:
@@ -215,7 +217,9 @@ class Download:
 
     def _take_shared(self, reply: Reply, first: int, end: int) -> None:
         """Take a long range, with helpers on connections that nobody uses now."""
-        most = min(_CONNECTIONS, (end - first) // _RANGE_AT_LEAST) if self._errand.ranges else 1
+        length = end - first
+        is_shared = self._errand.ranges and length >= _SHARED_FROM
+        most = min(_CONNECTIONS, length // _RANGE_AT_LEAST) if is_shared else 1
         spare = self._client.hosts[split(self._url)[0]].spare(most - 1)
         if spare < 1:
             self._take(reply, first, end)
@@ -266,6 +270,8 @@ class Download:
         pace = self._pace(reply)
         span = self._filling.span(first)
         at, filled, kept_at = first, 0, time.monotonic()
+        origins = self._filling.origins
+        has_seam = end is not None and origins is not None and end < origins.size
         try:
             while end is None or at + filled < end:
                 count = answer.read_into(space[filled : size if end is None else min(size, end - at)])
@@ -279,6 +285,8 @@ class Download:
                 now = pace.note(count)
                 # Many small arrivals are written as one: each write and each step of the sha1 hands over the
                 # interpreter's lock, and that costs more than the bytes.
+                if has_seam and at + filled == end:
+                    break
                 if filled == size or now - kept_at > _KEEP_EVERY:
                     ready, filled, kept_at = space[:filled], 0, now
                     at = self._filling.extend(span, ready)
@@ -287,15 +295,17 @@ class Download:
                 if pieces is not None and pieces.stopped:
                     reply.drop()
                     return
+            if has_seam and end is not None and origins is not None:
+                self._note_seam(reply, end, min(end + _OVERLAP, origins.size))
+                has_seam = False
         finally:
+            if has_seam and at + filled == end:
+                filled -= 1  # a hole stays: nobody saw whether what lies behind it is of the same file
             if filled:
                 self._errand.gained(filled)
                 self._filling.extend(span, space[:filled])
-        origins = self._filling.origins
         if end is None:
             answer.read_into(space)
-        elif origins is not None and end < origins.size:
-            self._note_seam(reply, end, min(end + _OVERLAP, origins.size))
 
     def _gained(self, count: int) -> None:
         """Note bytes that came, and wait where they came faster than they may."""
@@ -313,10 +323,10 @@ class Download:
         pieces = []
         at = first
         while at < end:
-            space = room(end - at)
+            space = memoryview(bytearray(end - at))  # this thread's room holds what is still to be written
             count = reply.answer.read_into(space)
             if count == 0:
-                break
+                raise Setback(f"{reply.host.origin.authority} ended a range too soon")
             pace.note(count)
             pieces.append(bytes(space[:count]))
             at += count
