@@ -111,6 +111,7 @@ class Convoy:
     def _by_another_way(self, load: _Load, patience: Patience) -> Delivery | Wanted:
         """Return a file that rsync did not get through to: https may do it, but for what only rsync knows."""
         if not load.url.startswith("rsync:"):
+            self._rsync.give_up(load.url, load.part.path)
             return load.item
         load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), patience.reason))))
         return self._told(load)

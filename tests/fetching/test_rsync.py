@@ -21,7 +21,7 @@ import pytest
 from astra_registry.fetching import Wanted, iter_fetch
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
-from astra_registry.fetching.transports.staging import Stage
+from astra_registry.fetching.transports.staging import Stage, forget
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
 
@@ -411,3 +411,38 @@ def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str,
     assert (result.status, result.attempts) == ("failed", 3)
     assert "max connections" in str(result.error)
     assert archive.here_now() == []
+
+
+def test_what_a_killed_run_had_brought_is_taken_only_where_the_server_has_the_same(
+    archive: Archive, daemon: str
+) -> None:
+    """Of one file it has another version now, and the other one it has no more."""
+    changed, gone = (by_rsync(archive, daemon, f"dr17/stars/{name}.fits") for name in ("changed", "gone"))
+    archive.add("dr17/stars/changed.fits", fits_bytes(2))
+    stage = archive.here / "dr17/stars/.astra-rsync-7/stars"
+    stage.mkdir(parents=True)
+    for name in ("changed.fits", "gone.fits"):
+        (stage / name).write_bytes(fits_bytes(1))
+        os.utime(stage / name, (1e9, 1e9))
+
+    report = archive.fetch([changed, gone], transport="rsync", timeout=10, remote_base=daemon)
+
+    status = {os.path.basename(str(result.path)): result.status for result in report}
+    assert status == {"changed.fits": "fetched", "gone.fits": "missing"}
+    assert archive.right(changed)
+    assert archive.here_now() == ["dr17/stars/changed.fits"]
+
+
+def test_what_is_left_of_a_file_that_comes_another_way_is_removed(tmp_path: Path) -> None:
+    """With its folder, where nothing else is left there."""
+    target = tmp_path / "dr17/stars/a.fits"
+    parts = [tmp_path / f"dr17/.astra-rsync-{number}/stars/.astra-partial" for number in range(2)]
+    for folder in parts:
+        folder.mkdir(parents=True)
+        (folder / "a.fits").write_bytes(b"half of it")
+    (parts[1] / "b.fits").write_bytes(b"of another one")
+
+    forget("stars/a.fits", str(target))
+
+    assert [path.name for path in tmp_path.rglob("*.fits")] == ["b.fits"]
+    assert not (tmp_path / "dr17/.astra-rsync-0").exists()

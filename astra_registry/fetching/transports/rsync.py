@@ -22,7 +22,7 @@ from astra_registry.fetching.transports.credentials import Keys
 from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
 from astra_registry.fetching.transports.rsync_program import RsyncRun
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
-from astra_registry.fetching.transports.staging import PARTIAL, Stage
+from astra_registry.fetching.transports.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.transport import Fetched
 
 # Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
@@ -149,9 +149,16 @@ class RsyncTransport:
                     for again, outcome in outcomes:
                         yield indices[again], outcome
                 else:
-                    yield from ((member.index, FileMissing(str(error))) for member in members)
+                    for member in members:
+                        # What is at an https server need not be missing there because its rsync does not know it.
+                        is_all = urls[member.index].startswith("rsync:")
+                        yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
             except (NoRsync, Setback, TransferFailed, Unauthorized, OSError) as error:
                 yield from ((member.index, error) for member in members if member.index not in told)
+
+    def give_up(self, url: str, destination: str) -> None:
+        """Remove what runs have left of a file that comes another way now."""
+        forget(self._source(url).path, destination)
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
@@ -174,8 +181,9 @@ class RsyncTransport:
         folder = os.path.commonpath([os.path.dirname(os.path.abspath(member.destination)) for member in members])
         with Stage(folder) as stage:
             stage.take_over({member.source.path: member.destination for member in members}, wait)
-            # What was taken over may be another version, until rsync has ended.
             coming = {m.source.path: m for m in members if not os.path.exists(stage.place_of(m.source.path))}
+            # What was taken over may be another version, until rsync has said that it is not.
+            unsure = {member.source.path for member in members}.difference(coming)
             left = {member.index: member for member in members}
             with self._begun(members, stage, public=public) as run:
                 here: list[str] = []
@@ -186,6 +194,7 @@ class RsyncTransport:
                         raise Stopped
                     on_bytes(sum(count for _, count in arrivals))
                     here += [name for name, _ in arrivals if name in coming]
+                    unsure.difference_update(name for name, _ in arrivals)
                     if time.monotonic() - given < _GIVEN_EVERY:
                         continue
                     for name in [name for name in here if os.path.isfile(stage.place_of(name))]:
@@ -194,9 +203,11 @@ class RsyncTransport:
                     here = [name for name in here if name in coming]
                     given = time.monotonic()
                 code, said = run.end()
-            yield from self._rest(left.values(), stage, code, said)
+            yield from self._rest(left.values(), unsure, stage, code, said)
 
-    def _rest(self, members: Collection[Member], stage: Stage, code: int, said: str) -> Iterator[Outcome]:
+    def _rest(
+        self, members: Collection[Member], unsure: Collection[str], stage: Stage, code: int, said: str
+    ) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
         if not members:
             return
@@ -209,7 +220,8 @@ class RsyncTransport:
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
         for member in members:
             source, place = member.source, stage.place_of(member.source.path)
-            if os.path.isfile(place):
+            is_unsure = source.path in unsure and (refusal is not None or source.path in said)
+            if os.path.isfile(place) and not is_unsure:
                 yield member.index, _moved(place, member.destination)
             elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
                 yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")

@@ -72,7 +72,9 @@ class Stage:
         """
         if self.lock is None:
             return
-        for other in self._others(targets):
+        for other in _stages(targets):
+            if other == self.path:
+                continue
             paths = list(_remains(other, targets))
             if not paths:
                 continue
@@ -83,19 +85,6 @@ class Stage:
                     if not any(names for _, _, names in os.walk(other)):
                         shutil.rmtree(other, ignore_errors=True)
 
-    def _others(self, targets: Mapping[str, str]) -> Iterator[str]:
-        """Give the folders of other runs, beside the targets and above them as far as the SAS goes."""
-        looked_at = set()
-        for path, target in targets.items():
-            folder = os.path.dirname(os.path.abspath(target))
-            for _ in range(path.count("/") + 3):  # to the folder of the module, and the one that it lies in
-                if folder not in looked_at:
-                    looked_at.add(folder)
-                    with contextlib.suppress(OSError):
-                        names = [name for name in os.listdir(folder) if name.startswith(f"{_NAME}-")]
-                        yield from (other for name in names if (other := os.path.join(folder, name)) != self.path)
-                folder = os.path.dirname(folder)
-
     def _take(self, path: str, files: list[Path]) -> None:
         name = os.path.basename(path)
         for left in files:
@@ -104,6 +93,35 @@ class Stage:
             with contextlib.suppress(OSError):
                 place.mkdir(parents=True, exist_ok=True)
                 left.replace(place / name)
+
+
+def forget(path: str, target: str) -> None:
+    """Remove what runs have left of a file that has come another way, where nobody uses their folders now."""
+    for stage in _stages({path: target}):
+        if not (remains := _remains(stage, (path,))):
+            continue
+        with contextlib.suppress(OSError), contextlib.ExitStack() as ending:
+            lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            ending.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in remains[path]:
+                left.unlink()
+            if not any(names for _, _, names in os.walk(stage)):
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def _stages(targets: Mapping[str, str]) -> Iterator[str]:
+    """Give the folders of runs, beside the targets and above them as far as the SAS goes."""
+    looked_at = set()
+    for path, target in targets.items():
+        folder = os.path.dirname(os.path.abspath(target))
+        for _ in range(path.count("/") + 3):  # to the folder of the module, and the one that it lies in
+            if folder not in looked_at:
+                looked_at.add(folder)
+                with contextlib.suppress(OSError):
+                    names = [name for name in os.listdir(folder) if name.startswith(f"{_NAME}-")]
+                    yield from (os.path.join(folder, name) for name in names)
+            folder = os.path.dirname(folder)
 
 
 def _remains(stage: str, paths: Iterable[str]) -> dict[str, list[Path]]:
