@@ -21,9 +21,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -145,15 +146,22 @@ def measured(command: list[str], environment: dict[str, str]) -> tuple[float, fl
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     peak = 0
-    while process.poll() is None:
+
+    def watch() -> None:
+        nonlocal peak
         # The peak of getrusage would be this script's own where that is larger.
-        try:
-            text = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max(peak, *(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")))
-        except (OSError, TypeError):
-            pass
-        time.sleep(0.02)
+        while not ended.wait(0.02):
+            with suppress(OSError, TypeError):
+                text = Path(f"/proc/{process.pid}/status").read_text()
+                peak = max(peak, *(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")))
+
+    ended = threading.Event()
+    watching = threading.Thread(target=watch)
+    watching.start()
+    process.wait()
     seconds = time.perf_counter() - start
+    ended.set()
+    watching.join()
     return seconds, process.returncode, peak / 1000
 
 
