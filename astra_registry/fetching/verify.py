@@ -55,10 +55,8 @@ def verify(
 
     given = {"jobs": jobs, "timeout": timeout, "remote_base": remote_base}
     with override("verify", **{name: value for name, value in given.items() if value is not None}):
-        chosen = {
-            name: setting(name)
-            for name in ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
-        } | {name: setting(name) for name in ("transport", "mirrors")}
+        names = ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
+        chosen = {name: setting(name) for name in (*names, "transport", "mirrors")}
     base_dir = os.fspath(sas_base_dir) if sas_base_dir is not None else setting("sas_base_dir")
     base = chosen["remote_base"]
 
