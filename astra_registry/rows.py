@@ -76,7 +76,7 @@ def _columns_of(
     try:
         cls(**probe)
     except MissingParameter as error:
-        raise BadTable(f"{_origin(table)}: {error}; its columns are {', '.join(names)}") from None
+        raise cls.without_column(error, _origin(table), names) from None
     return list(dict.fromkeys(found.values()))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas
 import pytest
 from astropy.table import Table
 
-from astra_registry import registry
+from astra_registry import Registry, SDSS5DataModelTask, hookimpl, parameter, registry
 from astra_registry.errors import BadTable, InvalidParameter, UnknownProduct
 from astra_registry.rows import UnusableRow
 from astra_registry.rows import products_of as rows_of
@@ -112,6 +113,20 @@ def test_a_table_that_cannot_be_used_is_refused_before_its_first_row(tmp_path: P
     for columns in ({"release": ["dr17"]}, {"mjd": [56396]}):
         with pytest.raises(UnknownProduct):
             next(products_of(columns, registry, product="apVist"))
+
+
+def test_a_column_of_what_is_the_same_for_all_rows_is_told_as_the_reason() -> None:
+    class LabFile(SDSS5DataModelTask):
+        """A file of the laboratory."""
+
+        sdss_data_model_name = "labFile"
+        templates: ClassVar[dict[str, str]] = {"dr17": "$SAS_BASE_DIR/dr17/lab-{number}.fits"}
+        number: int = parameter("Its number.", aliases=("NUM",))
+
+    lab = Registry(plugins=[types.SimpleNamespace(astra_registry_products=hookimpl(lambda: [LabFile]))])
+
+    with pytest.raises(BadTable, match=r"needs number; its columns are NUM \(not with batch=True declared.*: number\)"):
+        next(products_of({"NUM": [1, 2]}, lab, product="labFile", release="dr17"))
 
 
 @pytest.mark.parametrize("spelled", ["apVisit ", b"apVisit \0", "\tapVisit"])

@@ -29,6 +29,7 @@ from astra_registry.registries import registry
 from astra_registry.settings import SETTINGS, override, setting
 
 _SOURCES = {"table": "table", "urls": "list", "paths": "list", "locked": "lock file"}
+_SIZES = 100  # files whose sizes the server is asked for
 _TOLD = 10  # failures told one by one; the report has them all
 
 
@@ -60,7 +61,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         return
     keeping = Keeping(report, lock, read)
     if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
-        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured())
+        # Before a fetch each connection asks once: what follows waits for the answers.
+        ask = _SIZES if dry_run else min(_SIZES, setting("jobs"))
+        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(), ask=ask)
         if dry_run:
             _print_plan(planned, in_json=in_json)
             return

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,7 +16,7 @@ import attrs
 from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.disk.ledger import Ledger
+from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.listings import Listings
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.present import still_there
@@ -196,7 +196,7 @@ class Fetcher:
                     fresh.append(item)
                 elif self._on_double is not None:
                     self._on_double(item)
-            known = {} if self._options.overwrite else self._ledger.known(os.path.abspath(item.path) for item in fresh)
+            known = {} if self._options.overwrite else self._known(fresh)
             for item in fresh:
                 entry = known.get(os.path.abspath(item.path))
                 if entry is not None and still_there(item, entry):
@@ -228,15 +228,16 @@ class Fetcher:
             self._broken_off = error
         return taken
 
-    def is_here(self, item: Wanted) -> bool:
-        """Whether a file lies here, as far as its name and what is remembered tell; it is not read."""
-        entry = self._ledger.known([os.path.abspath(item.path)]).get(os.path.abspath(item.path))
-        if entry is not None:
-            return still_there(item, entry)
-        try:
-            return os.stat(item.path).st_size > 0
-        except (OSError, ValueError):
-            return False
+    def are_here(self, items: list[Wanted]) -> list[bool]:
+        """Whether files lie here, as far as their names and what is remembered tell; none is read."""
+        known = self._known(items)
+        return [
+            _lies_there(item) if (entry := known.get(os.path.abspath(item.path))) is None else still_there(item, entry)
+            for item in items
+        ]
+
+    def _known(self, items: list[Wanted]) -> Mapping[str, Entry]:
+        return self._ledger.known(os.path.abspath(item.path) for item in items)
 
     def _page(self, url: str) -> bytes:
         """Return a small page, also from a server that stumbles once or twice: what it lists keeps bad files out."""
@@ -366,6 +367,13 @@ class _Question:
         """Ask, and let the worker go on with the answer."""
         self.answer = login(self.host) if login is not None else None
         self.answered.set()
+
+
+def _lies_there(item: Wanted) -> bool:
+    try:
+        return os.stat(item.path).st_size > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _unusable(item: Wanted) -> FetchResult:

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import attrs
 
@@ -20,6 +21,7 @@ from astra_registry.fetching.transports.http.wire import number
 from astra_registry.fetching.transports.mounted import path_of
 from astra_registry.fetching.wanted import Seen, Wanted
 
+_CHUNK = 250
 _SECONDS = 10.0  # that the server is asked for sizes
 
 
@@ -82,7 +84,7 @@ class Plan:
         return ", ".join(told)
 
 
-def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 100) -> Plan:
+def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int) -> Plan:
     """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files."""
     options = attrs.evolve(options or Options(), login=None)  # a plan asks no questions
     fetcher = Fetcher(options)
@@ -91,19 +93,17 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int = 
     free: int | None = None
     seen = Seen()
     try:
-        for item in items:
-            if item.error is not None or not item.urls:
-                counts["unusable"] += 1
-                continue
-            if not seen.add(item.path):
-                continue
-            counts["files"] += 1
-            if free is None:
-                free = _free(item.path)
-            if not options.overwrite and fetcher.is_here(item):
-                counts["present"] += 1
-            elif len(sample) < ask:
-                sample.append(item)
+        while chunk := list(islice(items, _CHUNK)):
+            usable = [item for item in chunk if item.error is None and item.urls]
+            counts["unusable"] += len(chunk) - len(usable)
+            fresh = [item for item in usable if seen.add(item.path)]
+            counts["files"] += len(fresh)
+            if fresh and free is None:
+                free = _free(fresh[0].path)
+            here = [False] * len(fresh) if options.overwrite else fetcher.are_here(fresh)
+            counts["present"] += sum(here)
+            absent = (item for item, is_here in zip(fresh, here, strict=True) if not is_here)
+            sample.extend(islice(absent, ask - len(sample)))
         sizes = _sizes(fetcher, sample, options.jobs)
     finally:
         fetcher.close()

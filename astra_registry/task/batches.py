@@ -189,7 +189,7 @@ class Batched(Identified):
         try:
             return cls(**given)
         except MissingParameter as error:
-            raise BadTable(f"{columns.origin}: {error}; its columns are {', '.join(column_names(table))}") from None
+            raise cls.without_column(error, columns.origin, column_names(table)) from None
 
     @classmethod
     def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
@@ -215,6 +215,15 @@ class Batched(Identified):
         fixed = cls._by_attribute(constants)
         used = cls._used_parameters(cls._converted(fixed))
         return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
+
+    @classmethod
+    def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str]) -> BadTable:
+        """Return the refusal of a table that lacks a column; it may have one for what all rows share."""
+        from astra_registry.tables import match_columns
+
+        alike = match_columns(names, {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if not p.batch})
+        hint = f" (not with batch=True declared, and so the same for all rows: {', '.join(alike)})" if alike else ""
+        return BadTable(f"{origin}: {error}; its columns are {', '.join(names)}{hint}")
 
     @classmethod
     def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]], *, are_of_file: bool) -> dict[str, Sequence[Any]]:

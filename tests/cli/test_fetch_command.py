@@ -173,6 +173,15 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
     assert not list(sas_base_dir.rglob("*.fits"))
 
 
+def test_before_a_fetch_each_connection_asks_for_one_size_and_a_dry_run_for_more(cli: Cli, sas: EmbeddedSas) -> None:
+    for further, asked in ((("--dry-run", "--jobs", 1), 2), (("--jobs", 1), 1)):
+        sas.requests.clear()
+        ran = cli("fetch", *STARS, *further)
+
+        assert [request.method for request in sas.requests].count("HEAD") == asked
+        assert "2 files, 0 here already, 2 to fetch" in ran.out + ran.err
+
+
 @pytest.mark.parametrize("option", ["--report", "--lock"])
 @pytest.mark.parametrize("only_tells", [("--dry-run",), ("--export", "curl")])
 def test_what_fetches_nothing_is_not_asked_for_a_file_of_what_was_fetched(

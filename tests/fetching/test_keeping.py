@@ -503,7 +503,7 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     archive.fetch(items[:2])
 
     made = plan(
-        iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=10)
+        iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=10), ask=9
     )
 
     assert (made.files, made.present, made.to_fetch, made.missing) == (6, 2, 4, 1)
@@ -512,7 +512,7 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert "4 to fetch" in made.summary()
 
     mounted = [Wanted((f"file://{archive.folder}/{Path(i.path).relative_to(archive.here)}",), i.path) for i in items]
-    assert plan(iter(mounted), Options()).bytes == made.bytes
+    assert plan(iter(mounted), Options(), ask=9).bytes == made.bytes
 
 
 def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive: Archive) -> None:
