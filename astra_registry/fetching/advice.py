@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from astra_registry.errors import AstraRegistryError
-from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.listings import Listings, can_list
 from astra_registry.fetching.places import url_of
 from astra_registry.fetching.report import Member
 from astra_registry.fetching.transports.credentials import SDSS_HOSTS, is_public
@@ -33,7 +33,7 @@ class Advice:
 
     def on(self, item: Wanted) -> str:
         """Return what to say after "has no …": text that begins with its own comma or bracket, or nothing."""
-        if not item.urls[0].startswith(("http://", "https://")):
+        if not can_list(item.urls[0]):
             return ""
         with self._lock:
             self._given += 1
@@ -129,5 +129,5 @@ def _own_versions(product: Any, release: str) -> dict[str, Any]:
 
 def _at_the_same_server(url: str, location: str) -> str:
     """Return the URL of another location at the server of this one; of the SDSS's two, the one that has it."""
-    base = None if split(url)[0] in SDSS_HOSTS else url.partition("/sas/")[0]
-    return url_of(location, base)
+    base = url.partition("/sas/")[0]
+    return url_of(location, None if base.startswith("http") and split(base)[0] in SDSS_HOSTS else base)

@@ -13,6 +13,7 @@ from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdent
 from astra_registry.fetching.disk import fits_sums, whole
 from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.listings import can_list
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.dates import modified
 from astra_registry.fetching.transports.http.wire import number
@@ -180,7 +181,7 @@ class Check:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        listed = fetcher.listings.sha1(self._url, surely=self._url.startswith(("http://", "https://")))
+        listed = fetcher.listings.sha1(self._url, surely=can_list(self._url))
         etag = headers.get("etag")
         if listed is not None:
             if listed != self._sha1:

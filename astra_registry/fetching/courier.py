@@ -18,7 +18,7 @@ from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry, entry_of
 from astra_registry.fetching.disk.trouble import disk_trouble
 from astra_registry.fetching.disk.turns import Turns
-from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.listings import Listings, can_list
 from astra_registry.fetching.present import whole_entry
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
@@ -295,7 +295,7 @@ class Courier:
     def _listed(self, url: str, item: Wanted) -> str | None:
         if not self._compares(item):
             return None
-        insists = self._insists and url.startswith(("http://", "https://"))
+        insists = self._insists and can_list(url)
         try:
             return self._listings.sha1(url, surely=insists)
         except TransferFailed as error:

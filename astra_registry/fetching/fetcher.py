@@ -17,11 +17,12 @@ from astra_registry.errors import FileFailed, TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.ledger import Entry, Ledger
-from astra_registry.fetching.listings import Listings
+from astra_registry.fetching.listings import Listings, index_names
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.present import still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.transports import mounted
 from astra_registry.fetching.transports.credentials import Keys, Login, trusted_hosts
 from astra_registry.fetching.transports.http import HttpTransport
 from astra_registry.fetching.transports.http.hosts import Hosts
@@ -53,7 +54,7 @@ class Fetcher:
         keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
-        self.listings = Listings(self._page)
+        self.listings = Listings(self._page, self._index)
         self._comparing = Comparing(options.checksums, self._list_early)
         self._tally = Tally()
         self._courier = Courier(
@@ -241,6 +242,8 @@ class Fetcher:
 
     def _page(self, url: str) -> bytes:
         """Return a small page, also from a server that stumbles once or twice: what it lists keeps bad files out."""
+        if url.startswith("file:"):
+            return mounted.read(url)
         patience = Patience(min(_PAGE_RETRIES, self._options.retries))
         while True:
             try:
@@ -251,8 +254,13 @@ class Fetcher:
                     raise
                 self._hosts.sleep(wait)
 
+    def _index(self, url: str) -> tuple[str, ...]:
+        return mounted.names_in(url) if url.startswith("file:") else index_names(self._page(url))
+
     def head(self, url: str, *, public: bool) -> dict[str, str]:
         """Return the headers with which the server would send a file, trying as often as for the file itself."""
+        if url.startswith("file:"):
+            return mounted.head(url)
         host = self._hosts[split(url)[0]]
         patience = Patience(self._options.retries)
         while True:

@@ -21,6 +21,13 @@ _NAMES_REMEMBERED = 200_000
 
 Get = Callable[[str], bytes]
 """Return the (small) body at a URL; raise FileFailed."""
+Index = Callable[[str], tuple[str, ...]]
+"""Return the names in the folder at a URL, those of folders with a slash at their end; raise FileFailed."""
+
+
+def can_list(url: str) -> bool:
+    """Whether what is at a URL has folders that can be asked what they hold."""
+    return url.startswith(("http://", "https://", "file:"))
 
 
 @attrs.frozen
@@ -66,8 +73,9 @@ def parse_listing(text: str, folder: str) -> dict[str, str]:
 class Listings:
     """The folders that were asked for: by one, for all."""
 
-    def __init__(self, get: Get) -> None:
+    def __init__(self, get: Get, index: Index) -> None:
         self._get = get
+        self._index = index
         self._folders: OrderedDict[tuple[str, bool], _Question] = OrderedDict()
         self._remembered = 0
         self._lock = threading.Lock()
@@ -114,7 +122,7 @@ class Listings:
 
     def _ask(self, url: str, *, sums: bool) -> Folder:
         try:
-            names = index_names(self._get(url))
+            names = self._index(url)
         except FileMissing:
             return Folder(there=False)
         except FileFailed as error:
@@ -125,7 +133,9 @@ class Listings:
             listings = [name for name in names if name.lower().endswith(".sha1sum")]
             for name in listings[:_LISTINGS_A_FOLDER]:
                 try:
-                    listing = self._get(url + urllib.parse.quote(name)).decode("utf-8", "replace")
+                    listing = self._get(url + urllib.parse.quote(name, errors="surrogateescape")).decode(
+                        "utf-8", "replace"
+                    )
                     sha1.update(parse_listing(listing, urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
                     if listing.strip() and not _LINE.search(listing):
                         unheard = unheard or f"{url}{name} is answered with a page that lists none"

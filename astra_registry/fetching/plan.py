@@ -14,11 +14,12 @@ import attrs
 
 from astra_registry.errors import FileFailed, FileMissing
 from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.listings import can_list
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import size_of
+from astra_registry.fetching.transports import mounted
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.wire import number
-from astra_registry.fetching.transports.mounted import path_of
 from astra_registry.fetching.wanted import Seen, Wanted
 
 _CHUNK = 250
@@ -124,18 +125,14 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None
 
     def size(item: Wanted) -> int | None:
         for url in item.urls:
-            if url.startswith("file:"):
-                try:
-                    return os.stat(path_of(url)).st_size
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                except (OSError, FileFailed):
-                    return None
             left = until - time.monotonic()
-            if left <= 0 or not url.startswith("http"):
+            if left <= 0 or not can_list(url):
                 return None
             try:
-                head = fetcher.http.head(url, public=is_public(url, item.product), seconds=left)
+                if url.startswith("file:"):
+                    head = mounted.head(url)
+                else:
+                    head = fetcher.http.head(url, public=is_public(url, item.product), seconds=left)
             except FileMissing:
                 continue
             except FileFailed:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from astra_registry.errors import BadSetting, FileMissing
-from astra_registry.fetching import Fetched, Progress, Wanted
+from astra_registry.fetching import Fetched, Progress, Wanted, fetch
+from astra_registry.fetching.verify import verify
 
 from .conftest import Archive, fits_bytes
 
@@ -84,3 +88,65 @@ def test_where_rsync_does_not_answer_https_does_it(archive: Archive) -> None:
     assert [result.status for result in report] == ["fetched"] * 8
     assert all(map(archive.right, items))
     assert len(archive.here_now()) == 8
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Callable[..., tuple[str, list[Wanted]]]:
+    """An archive whose server is a folder of this machine: its files by name, some with the sha1 of others listed."""
+
+    def make(*names: str, wrongly_listed: tuple[str, ...] = ()) -> tuple[str, list[Wanted]]:
+        folder, here = tmp_path / "mount/sas/dr17/a folder", tmp_path / "here"
+        folder.mkdir(parents=True)
+        base = (tmp_path / "mount").as_uri()
+        listing = []
+        for seed, name in enumerate(names):
+            data = fits_bytes(seed, 20_000)
+            (folder / name).write_bytes(data)
+            sha1 = hashlib.sha1(data if name not in wrongly_listed else b"").hexdigest()
+            listing.append(f"{sha1}  {name}\n")
+        (folder / "all.sha1sum").write_text("".join(listing))
+        return base, [Wanted((f"{base}/sas/dr17/a%20folder/{n}",), str(here / f"dr17/a folder/{n}")) for n in names]
+
+    return make
+
+
+def test_copies_of_a_mounted_sas_are_compared_with_the_sha1_that_it_lists(
+    mounted: Callable[..., tuple[str, list[Wanted]]],
+) -> None:
+    _, items = mounted("a.fits", "b.fits", wrongly_listed=("b.fits",))
+
+    good, bad = sorted(fetch(items, transport="file", retries=0), key=lambda result: str(result.path))
+
+    assert (good.status, bad.status) == ("fetched", "failed")
+    assert "and the server lists da39a3ee" in str(bad.error)
+    assert not os.path.exists(items[1].path)
+
+
+def test_verify_compares_with_a_mounted_sas(mounted: Callable[..., tuple[str, list[Wanted]]], tmp_path: Path) -> None:
+    base, items = mounted("a.fits", "b.fits", "c.fits", "d.fits", wrongly_listed=("b.fits",))
+    fetch(items, transport="file", checksums="never").raise_for_failures()
+    there = tmp_path / "mount/sas/dr17/a folder"
+    (there / "c.fits").write_bytes(fits_bytes(3, 30_000))
+    (there / "d.fits").unlink()
+
+    found = verify([tmp_path / "here"], remote=True, remote_base=base, sas_base_dir=tmp_path / "here")
+
+    whole, listed, size, none = found
+    assert (whole.status, whole.checks[-2:]) == ("whole", ("size", "sha1sum"))
+    assert (listed.status, "the server lists da39a3ee" in str(listed.problem)) == ("bad", True)
+    assert (size.status, f"on the server {len(fits_bytes(3, 30_000))}" in str(size.problem)) == ("bad", True)
+    assert (none.status, "there is no" in str(none.problem)) == ("unknown", True)
+
+
+def test_of_a_mounted_sas_too_it_is_told_what_its_folder_holds(
+    mounted: Callable[..., tuple[str, list[Wanted]]],
+) -> None:
+    base, [item] = mounted("star-1.fits")
+    packed, far = attrs.evolve(item, path=f"{item.path}.gz"), attrs.evolve(item, path=f"{item.path}.far")
+    packed = attrs.evolve(packed, urls=(f"{item.urls[0]}.gz",))
+    far = attrs.evolve(far, urls=(f"{base}/sas/dr18/none/star.fits",))
+
+    told = {str(result.url)[-4:]: str(result.error) for result in fetch([packed, far], transport="file")}
+
+    assert "; it has star-1.fits" in told["s.gz"]
+    assert "(nor its folder)" in told["fits"]
