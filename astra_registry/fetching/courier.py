@@ -19,7 +19,7 @@ from astra_registry.fetching.disk.ledger import Entry, entry_of
 from astra_registry.fetching.disk.trouble import disk_trouble
 from astra_registry.fetching.disk.turns import Turns
 from astra_registry.fetching.listings import Listings, can_list
-from astra_registry.fetching.present import whole_entry
+from astra_registry.fetching.present import moment_of, whole_entry
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.hosts import Host, Hosts
@@ -132,12 +132,16 @@ class Courier:
             self._clear(item.path)
             return entry, None
         name = os.path.basename(item.path)
+        before = moment_of(item.path)
         waited = turns.take(name, self._hosts.sleep)
         try:
+            if waited and moment_of(item.path) != before:  # by another process: what it was before is no measure
+                item = attrs.evolve(item, known=None)
             if waited and (entry := whole_entry(item)) is not None:
-                self._clear(item.path)
+                self._clear(item.path, afresh=True)
                 return entry, None
-            part = leftovers.adopt(item.path, self._leftovers.of(item.path)) or parts.Part(item.path)
+            left = self._leftovers.of(item.path, afresh=waited)
+            part = leftovers.adopt(item.path, left) or parts.Part(item.path)
             errand.part = part
             try:
                 _begin(part)
@@ -168,8 +172,8 @@ class Courier:
         """Wait until what was brought would outlive a power cut."""
         self.folders.settle()
 
-    def _clear(self, path: str) -> None:
-        for leftover in self._leftovers.of(path):
+    def _clear(self, path: str, *, afresh: bool = False) -> None:
+        for leftover in self._leftovers.of(path, afresh=afresh):
             parts.remove(leftover)
 
     # From server to part
@@ -181,7 +185,7 @@ class Courier:
         tried_in_a_row = 1
         most = part.kept()  # bytes that a try could go on with, when last one was worth it
         fresh_starts = _FRESH_STARTS
-        before: bytes | None = None
+        refused: set[bytes] = set()  # what servers had, and was not right
         while True:
             errand.deadline, errand.budget = patience.deadline, patience.budget
             host = self._host(routes[at][0])
@@ -191,9 +195,9 @@ class Courier:
             except CorruptFile as error:
                 digest = whole.sha1_of(part.path).digest()
                 part.restart()
-                if digest == before:
+                if digest in refused:
                     raise  # the server has it so
-                before = digest
+                refused.add(digest)
                 setback = Setback(str(error))
             except Setback as error:
                 setback = error
@@ -222,7 +226,7 @@ class Courier:
             if wait is None:
                 if host is not None and setback.unreachable:
                     host.gave_up(str(setback))
-                if before is not None and not setback.unreachable:
+                if refused and not setback.unreachable:
                     raise CorruptFile(f"{setback}; {patience.reason}")
                 raise TransferFailed(f"{setback}; {patience.reason}")
             tried_in_a_row = 1

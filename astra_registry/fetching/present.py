@@ -20,6 +20,15 @@ def still_there(item: Wanted, entry: Entry) -> bool:
         return False
 
 
+def moment_of(path: str) -> tuple[int, ...]:
+    """Return what changes with a file's bytes, as far as its folder tells; nothing where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def whole_entry(item: Wanted) -> Entry | None:
     """Return the entry of a file that lies there, and is whole and what is wanted; None else.
 

@@ -514,6 +514,18 @@ def test_a_mirror_serves_when_the_first_server_is_down(make_archive: Callable[..
     assert all(str(result.url).startswith(mirror.sas.url) for result in report)
 
 
+def test_what_two_servers_have_wrong_is_asked_for_twice_at_one_of_them(make_archive: Callable[..., Archive]) -> None:
+    """Each has another wrong file, in turn."""
+    archive, mirror = make_archive(), make_archive()
+    item = archive.add("dr17/a.fits", fits_bytes(1)[:-5000])
+    mirror.add("dr17/a.fits", fits_bytes(2)[:-5000])
+
+    [result] = archive.fetch([item], mirrors=(mirror.sas.url,))
+
+    assert result.status == "failed"
+    assert (len(archive.sas.asked("a.fits")), len(mirror.sas.asked("a.fits"))) == (2, 1)
+
+
 REFUSALS = [
     Fault(status=403),
     Fault(status=401),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,51 @@ def test_a_mounted_sas_is_copied_with_its_times(archive: Archive) -> None:
     assert steps[-1].bytes == os.path.getsize(item.path)
     assert archive.right(item)
     assert os.stat(item.path).st_mtime == os.stat(archive.folder / "dr17/a.fits").st_mtime
+
+
+def test_a_file_of_a_mounted_sas_that_is_written_to_meanwhile_is_copied_again(archive: Archive) -> None:
+    """No copy has its beginning from one version and its end from another."""
+    size = 150_000_000
+    archive.add("dr17/a.bin", b"")
+    source = archive.folder / "dr17/a.bin"
+    os.truncate(source, size)
+    item = Wanted((f"file://{source}",), str(archive.here / "dr17/a.bin"))
+
+    def write_anew() -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not any(
+            os.path.getsize(part) for part in archive.here.rglob("*.astra-part") if part.exists()
+        ):
+            time.sleep(0.0005)
+        with open(source, "r+b") as file:
+            for at in (0, size - 1):
+                file.seek(at)
+                file.write(b"B")
+                file.flush()
+
+    writing = threading.Thread(target=write_anew)
+    writing.start()
+    report = archive.fetch([item], transport="file")
+    writing.join()
+
+    assert [result.status for result in report] == ["fetched"]
+    with open(item.path, "rb") as file:
+        first = file.read(1)
+        file.seek(size - 1)
+        assert first + file.read(1) in (b"BB", b"\0\0")
+
+
+def test_what_cannot_be_read_of_a_mounted_sas_is_told_as_that(archive: Archive) -> None:
+    (archive.folder / "dr17/a.bin").mkdir(parents=True)
+    (archive.folder / "dr17/b.bin").symlink_to("b.bin")
+    items = [Wanted((f"file://{archive.folder}/dr17/{n}",), str(archive.here / n)) for n in ("a.bin", "b.bin")]
+
+    told = sorted(str(result.error) for result in archive.fetch(items, transport="file"))
+
+    assert told == [
+        f"{archive.folder}/dr17/a.bin cannot be read (Is a directory)",
+        f"{archive.folder}/dr17/b.bin cannot be read (Too many levels of symbolic links)",
+    ]
 
 
 def test_a_mounted_sas_can_be_linked_to(archive: Archive) -> None:

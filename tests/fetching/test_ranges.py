@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
@@ -250,3 +251,49 @@ print(threading.active_count())
 
     assert told == ["fetched"] * len(items) + ["1"]
     assert all(map(archive.right, items))
+
+
+def sealed(text: bytes) -> int:
+    """Return a file, by its number, that keeps what it has: whoever would write to it gets an error."""
+    file = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+    os.write(file, text)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return file
+
+
+def test_no_hole_counts_as_brought_where_the_disk_did_not_take_that_there_would_be_some(
+    make_archive: Callable[..., Archive],
+) -> None:
+    """Some file systems need room to write to a file anew; what the record said before stays then."""
+    kept: dict[Path, tuple[bytes, int]] = {}
+
+    def takes_no_record(request: Request) -> None:
+        for record in archive.here.rglob("*.astra-part-record"):
+            text = record.read_bytes()
+            kept[record] = text, sealed(text)
+            record.unlink()
+            record.symlink_to(f"/proc/self/fd/{kept[record][1]}")
+
+    def faults(request: Request) -> Fault | None:
+        if run == 1:
+            return Fault(cut_after=3_000_000)
+        if run == 2:
+            first = not kept and first_byte(request) is not None
+            return Fault(before=lambda: takes_no_record(request) if first else None, cut_after=2_000_000)
+        return None
+
+    archive = make_archive(faults=faults)
+    item = archive.add(FILE, LARGE)
+    for run in (1, 2):  # the server looks at it
+        assert archive.fetch([item], jobs=4 if run == 2 else 1, retries=0).failed
+    for record, (text, file) in kept.items():
+        os.close(file)
+        record.unlink(missing_ok=True)
+        record.write_bytes(text)
+    run = 3
+
+    [result] = archive.fetch([item])
+
+    assert len(kept) == 1
+    assert result.status == "fetched", result.error
+    assert archive.right(item)

@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from astra_registry.fetching import Progress, Wanted, iter_fetch
+from astra_registry.fetching.transports.http.hosts import Hosts
 from astra_registry.fetching.wanted import Seen
-from astra_registry.testing.sas import Fault
+from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, beside, fits_bytes
 
@@ -89,6 +90,65 @@ def test_a_killed_holder_does_not_block(make_archive: Callable[..., Archive]) ->
     assert archive.fetch([item])[0].status == "fetched"
     assert time.monotonic() - started < 20
     assert archive.here_now() == ["dr17/a.fits"]
+
+
+def test_whoever_waited_for_a_killed_holder_goes_on_with_what_it_left(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the folder was looked at before the other process began in it."""
+    holders: list[subprocess.Popen[str]] = []
+    waits = threading.Event()
+    sleep = Hosts.sleep
+    monkeypatch.setattr(Hosts, "sleep", lambda self, seconds: (waits.set(), sleep(self, seconds))[1])
+
+    def begins_second() -> None:
+        holders.append(start(archive, [large], timeout=60))
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not any(
+            os.path.getsize(part) > 2_500_000 for part in archive.here.rglob(".large*.astra-part")
+        ):
+            time.sleep(0.01)
+
+    def faults(request: Request) -> Fault | None:
+        if request.path.endswith("first.fits"):
+            return Fault(before=begins_second)
+        return Fault(stall_after=3_000_000, stall_seconds=60) if len(archive.sas.asked("large.fits")) == 1 else None
+
+    def kill() -> None:
+        waits.wait(30)
+        holders[0].kill()
+        holders[0].wait()
+
+    archive = make_archive(faults=faults)
+    first, large = archive.add("dr17/first.fits"), archive.add("dr17/large.fits", fits_bytes(9, 4_000_000))
+    killing = threading.Thread(target=kill)
+    killing.start()
+    report = archive.fetch([first, large], jobs=1)
+    killing.join()
+
+    assert not report.failed
+    assert sum(request.sent for request in archive.sas.asked("large.fits")) < 5_500_000
+    assert archive.right(large)
+    assert archive.here_now() == ["dr17/first.fits", "dr17/large.fits"]
+
+
+def test_a_file_that_another_process_has_brought_anew_is_not_brought_again(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(faults=lambda request: Fault(drip=(10_000, 0.03)))
+    item = archive.add("dr17/a.fits", fits_bytes(1))
+    archive.fetch([item]).raise_for_failures()
+    archive.add("dr17/a.fits", fits_bytes(2, 320_000))
+    os.truncate(item.path, 1000)
+    other = start(archive, [item])
+    while len(archive.sas.asked("a.fits")) < 2:
+        time.sleep(0.01)
+
+    [result] = archive.fetch([item])
+
+    assert [row[0] for row in finish(other)] == ["fetched"]
+    assert (result.status, len(archive.sas.asked("a.fits"))) == ("present", 2)
+    assert archive.right(item)
 
 
 def test_kill_minus_nine_at_any_moment_leaves_nothing_wrong(make_archive: Callable[..., Archive]) -> None:

@@ -16,17 +16,17 @@ _FOLDERS_REMEMBERED = 512
 
 
 class Leftovers:
-    """What earlier runs left in the folders: each folder is looked at once a run."""
+    """What earlier runs left in the folders: each is looked at once a run, and after another process was in it."""
 
     def __init__(self) -> None:
         self._folders: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, target: str) -> list[str]:
-        """Return the dead parts of one target: those that no process writes to any more."""
+    def of(self, target: str, *, afresh: bool = False) -> list[str]:
+        """Return the dead parts of one target: those that no process writes to any more. ``afresh``: look again."""
         folder, name = os.path.split(target)
         with self._lock:
-            found = self._folders.get(folder)
+            found = None if afresh else self._folders.get(folder)
             if found is None:
                 found = self._folders[folder] = _list(folder)
                 while len(self._folders) > _FOLDERS_REMEMBERED:

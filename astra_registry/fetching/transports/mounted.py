@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
-import shutil
 import urllib.parse
 from collections.abc import Iterator
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Fetched
+
+_PIECE = 1 << 20  # bytes that are read at once
 
 
 def path_of(url: str) -> str:
@@ -55,6 +58,8 @@ def _told_of(source: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Unauthorized(f"{source} may not be read ({error.strerror})") from None
+        if error.errno == errno.ESTALE:  # its server has put another file in its place
+            raise Setback(f"{source} is another file now ({error.strerror})") from None
         raise TransferFailed(f"{source} cannot be read ({error.strerror})") from None
 
 
@@ -67,17 +72,36 @@ class FileTransport:
     def fetch(self, url: str, destination: str) -> Fetched:
         """Bring one file; see `Transport.fetch`."""
         source = path_of(url)
-        try:
-            status = os.stat(source)
-            if self._link:
-                os.remove(destination)
-                os.symlink(source, destination)
-            else:
-                shutil.copyfile(source, destination)
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileMissing(f"there is no {source}") from None
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM) and not os.access(source, os.R_OK):
-                raise Unauthorized(f"{source} may not be read ({error.strerror})") from None
-            raise
-        return Fetched(mtime=None if self._link else status.st_mtime)
+        if not self._link:
+            return _copied(source, destination)
+        with _told_of(source):
+            os.stat(source)
+        os.remove(destination)
+        os.symlink(source, destination)
+        return Fetched()
+
+
+def _copied(source: str, destination: str) -> Fetched:
+    """Copy a file, and return its sha1 and time; Setback where it was written to meanwhile."""
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    space = memoryview(bytearray(_PIECE))
+    size = 0
+    with contextlib.ExitStack() as closing:
+        with _told_of(source):
+            file = closing.enter_context(open(source, "rb", buffering=0))
+        copy = closing.enter_context(open(destination, "wb", buffering=0))
+        before = os.fstat(file.fileno())
+        while True:
+            with _told_of(source):
+                count = file.readinto(space)
+            if not count:
+                break
+            size += count
+            sha1.update(space[:count])
+            done = 0
+            while done < count:  # a disk that is nearly full takes less than all; the next call tells why
+                done += copy.write(space[done:count])
+        after = os.fstat(file.fileno())
+    if (size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise Setback(f"{source} was written to while it was copied")
+    return Fetched(sha1=sha1.hexdigest(), mtime=before.st_mtime)

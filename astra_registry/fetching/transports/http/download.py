@@ -221,12 +221,11 @@ class Download:
         is_shared = self._errand.ranges and length >= _SHARED_FROM
         most = min(_CONNECTIONS, length // _RANGE_AT_LEAST) if is_shared else 1
         spare = self._client.hosts[split(self._url)[0]].spare(most - 1)
-        if spare < 1:
+        if spare < 1 or not self._filling.spread():
             self._take(reply, first, end)
             return
         pieces = Pieces(first, end, spare + 1)
         own = pieces.take()
-        self._filling.spread()
         with self._filling.followed(), Crew(pieces, partial(self._take_piece, pieces), spare) as crew:
             if own is not None:
                 try:

@@ -219,11 +219,18 @@ class Filling:
         if self.origins is not None:
             self.origins.safe = written
 
-    def spread(self) -> None:
-        """Record that from now on several places are written to: the length of the file tells nothing any more."""
-        if self.origins is not None:
-            self.origins.spread = True
-            self._record()
+    def spread(self) -> bool:
+        """Record that from now on several places are written to: the length of the file tells nothing any more.
+
+        False where a disk without room does not take that: who wrote there nevertheless would leave holes that the
+        record before takes for bytes.
+        """
+        if self.origins is None:
+            return False
+        was_spread, self.origins.spread = self.origins.spread, True
+        if not self._record():
+            self.origins.spread = was_spread
+        return self.origins.spread
 
     def save(self) -> None:
         """Record what is there, for the next try."""
@@ -233,12 +240,13 @@ class Filling:
             except Misfit:
                 self.restart()
 
-    def _record(self) -> None:
+    def _record(self) -> bool:
         with self._lock:
-            if self.origins is not None:
-                self._check_seams()
-                self.origins.have = merged(self._spans)
-                self._part.record(self.origins)
+            if self.origins is None:
+                return False
+            self._check_seams()
+            self.origins.have = merged(self._spans)
+            return self._part.record(self.origins)
 
 
 def merged(spans: list[list[int]]) -> list[list[int]]:
