@@ -52,6 +52,14 @@ items = (Wanted((f"{base}/sas/dr17/{name}",), f"{here}/{name}") for name in name
 report = fetch(items, jobs=int(jobs), remote_base=base, checksums="always")
 report.raise_for_failures()
 """
+PRODUCT = """
+[products.measured]
+templates = {{ dr17 = "$SAS_BASE_DIR/dr17/{folder}/f{{number:0>5}}.fits" }}
+[products.measured.parameters.number]
+type = "int"
+doc = "Its number."
+batch = true
+"""
 PARFIVE = """
 import sys
 import parfive
@@ -83,6 +91,23 @@ def python(code: str) -> Callable[..., list[str]]:
     return lambda base, folder, count, here: [sys.executable, "-c", code, base, folder, str(count), str(JOBS), here]
 
 
+def command_line(base: str, folder: str, count: int, here: str) -> list[str]:
+    """Return the command that people type: with a table, a plan, and a line a file."""
+    product, table = Path(here, "products.toml"), Path(here, "numbers.csv")
+    product.write_text(PRODUCT.format(folder=folder))
+    table.write_text("number\n" + "".join(f"{n}\n" for n in range(count)))
+    where = [
+        "env",
+        f"ASTRA_REGISTRY_PRODUCTS={product}",
+        f"SAS_BASE_DIR={here}",
+        sys.executable,
+        "-m",
+        "astra_registry",
+    ]
+    what = ["fetch", "measured", "--release", "dr17", "--from", str(table), "--remote-base", base]
+    return [*where, *what, "--jobs", str(JOBS), "--checksums", "always"]
+
+
 def curl(base: str, folder: str, count: int, here: str) -> list[str]:
     listing = Path(here, "list")
     listing.write_text(
@@ -110,6 +135,7 @@ def rsync(base: str, folder: str, count: int, here: str) -> list[str]:
 # name → (command, program it needs, most files of small sets)
 CLIENTS: dict[str, tuple[Callable[..., list[str]], str, int]] = {
     "astra-registry": (python(OURS), sys.executable, 20_000),
+    "the command": (command_line, sys.executable, 20_000),
     "curl -Z": (curl, "curl", 20_000),
     "aria2": (aria2, "aria2c", 20_000),
     "rsync": (rsync, "rsync", 20_000),
