@@ -8,7 +8,7 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -18,13 +18,15 @@ from astra_registry.cli.keeping import Keeping
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching import FetchResult, ProgressLine, Rows, Wanted, iter_fetch, wanted_items
+from astra_registry.fetching import FetchResult, ProgressLine, Rows, Wanted, wanted_items
 from astra_registry.fetching.export import export
+from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.locked import LockedFile, read_lock
-from astra_registry.fetching.options import Options
+from astra_registry.fetching.options import as_configured
 from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.report import STATUSES
+from astra_registry.fetching.wanted import count_of
 from astra_registry.registries import registry
 from astra_registry.settings import SETTINGS, override, setting
 
@@ -60,27 +62,52 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
     keeping = Keeping(report, lock, read)
-    if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
-        # Before a fetch each connection asks once: what follows waits for the answers.
-        ask = _SIZES if dry_run else min(_SIZES, setting("jobs"))
-        planned = plan(wanted_items(asked_for(name, given, release, **sources)), _as_configured(), ask=ask)
-        if dry_run:
-            _print_plan(planned, in_json=in_json)
-            return
-        if planned.to_fetch:
-            click.echo(planned.summary(), err=True)
-        options["total"] = planned.files + planned.unusable
-    wanted = asked_for(name, given, release, **sources)
-    on_double = keeping.add_double if report else None
-    results = iter_fetch(wanted, on_progress=None if in_json else line, on_double=on_double, **options)
+    with contextlib.closing(Fetcher(as_configured("fetch", **options))) as fetcher:
+        wanted = asked_for(name, given, release, **sources)
+        total = count_of(wanted)
+        if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
+            # Before a fetch each connection asks once: what follows waits for the answers.
+            ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)
+            planned = plan(wanted_items(wanted), fetcher, ask=ask)
+            if dry_run:
+                _print_plan(planned, in_json=in_json)
+                return
+            if planned.to_fetch:
+                click.echo(planned.summary(), err=True)
+            wanted, total = asked_for(name, given, release, **sources), planned.files + planned.unusable
+        results = fetcher.results(
+            wanted_items(wanted),
+            total=total,
+            on_progress=None if in_json else line,
+            on_double=keeping.add_double if report else None,
+        )
+        describe = functools.partial(as_data, name=name, release=release) if in_json or report else _nothing
+        counts = _taken(results, keeping, line, describe, in_json=in_json)
+    if not in_json:
+        told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
+        click.echo(f"{told}; {size_of(line.latest.bytes)} came over the line", err=True)
+    keeping.write()
+    if sum(counts.values()) != counts["fetched"] + counts["present"]:
+        sys.exit(1)
+
+
+def _taken(
+    results: Iterable[FetchResult],
+    keeping: Keeping,
+    line: ProgressLine,
+    describe: Callable[..., dict[str, Any]],
+    *,
+    in_json: bool,
+) -> Counter[str]:
+    """Take the results as they come, keep and tell each, and return how many there are of each status."""
     counts: Counter[str] = Counter()
     try:
         for result in results:
             counts[result.status] += 1
-            line_of_json = as_data(result, name, release) if in_json or report else {}
-            keeping.add(result, line_of_json)
+            described = describe(result)
+            keeping.add(result, described)
             if in_json:
-                click.echo(json.dumps(line_of_json, ensure_ascii=False))
+                click.echo(json.dumps(described, ensure_ascii=False))
             else:
                 line.clear()
                 _tell(result, counts)
@@ -89,12 +116,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         line.clear()
         keeping.write(ended=False)
         raise
-    if not in_json:
-        told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
-        click.echo(f"{told}; {size_of(line.latest.bytes)} came over the line", err=True)
-    keeping.write()
-    if sum(counts.values()) != counts["fetched"] + counts["present"]:
-        sys.exit(1)
+    return counts
 
 
 def asked_for(
@@ -172,6 +194,10 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     }
 
 
+def _nothing(_: FetchResult) -> dict[str, Any]:
+    return {}
+
+
 def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
     """Ask on the terminal for a name and a password, which are kept nowhere; None when nobody is there."""
     line.clear()
@@ -183,11 +209,6 @@ def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
             click.echo("", err=True)
             return None
         raise
-
-
-def _as_configured() -> Options:
-    names = ("jobs", "overwrite", "timeout", "connect_timeout", "retries", "ca_bundle", "remote_base")
-    return Options(**{name: setting(name) for name in names})
 
 
 def _export(items: Iterator[Wanted], style: str) -> None:

@@ -8,16 +8,16 @@ what others may `export`, and `verify` afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from astra_registry.fetching.fetcher import Fetcher
-from astra_registry.fetching.options import Options
+from astra_registry.fetching.options import Options, as_configured
 from astra_registry.fetching.progress import Progress, ProgressLine
 from astra_registry.fetching.report import FetchReport, FetchResult
 from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.transports.transport import Fetched, Transport
-from astra_registry.fetching.wanted import Rows, Wanted, wanted_items
+from astra_registry.fetching.wanted import Rows, Wanted, count_of, wanted_items
 
 __all__ = [
     "FetchReport",
@@ -96,32 +96,27 @@ def iter_fetch(
     known. ``on_progress`` and ``on_result`` are called in the thread that takes the results, as is ``on_double``, with
     each item whose file another one before it has asked for: it has no result of its own.
     """
-    from astra_registry.settings import override, setting
-
-    given = {
-        "jobs": jobs,
-        "overwrite": overwrite,
-        "transport": transport if isinstance(transport, str) else None,
-        "timeout": timeout,
-        "connect_timeout": connect_timeout,
-        "retries": retries,
-        "checksums": checksums,
-        "ca_bundle": ca_bundle,
-        "limit_rate": limit_rate,
-        "mirrors": mirrors,
-        "remote_base": remote_base,
-    }
     base_dir = None if sas_base_dir is None else os.fspath(sas_base_dir)
-    told = {**given, "sas_base_dir": base_dir}
-    with override("fetch", **{name: value for name, value in told.items() if value is not None}):
-        chosen = {name: setting(name) for name in given}
-    if transport is not None and not isinstance(transport, str):
-        chosen["transport"] = transport
-    chosen["mirrors"] = tuple(chosen["mirrors"])
+    options = as_configured(
+        "fetch",
+        jobs=jobs,
+        overwrite=overwrite,
+        transport=transport,
+        timeout=timeout,
+        connect_timeout=connect_timeout,
+        retries=retries,
+        checksums=checksums,
+        ca_bundle=ca_bundle,
+        limit_rate=limit_rate,
+        mirrors=mirrors,
+        sas_base_dir=base_dir,
+        remote_base=remote_base,
+        link=link,
+        login=login,
+    )
     items = wanted_items(products, sas_base_dir=base_dir, remote_base=remote_base)
-    options = Options(**chosen, link=link, login=login)
     if total is None:
-        total = _count(products)
+        total = count_of(products)
     calls = {"on_progress": on_progress, "on_result": on_result, "on_double": on_double}
     return _stream(options, items, total, calls)
 
@@ -134,16 +129,3 @@ def _stream(
 ) -> Iterator[FetchResult]:
     # Nothing is opened before somebody takes the first result: an iterator that is dropped unused leaves nothing open.
     yield from Fetcher(options).results(items, total=total, **calls)
-
-
-def _count(products: Any) -> int | None:
-    """Return how many files there will be at most, when that can be told without making them."""
-    if isinstance(products, Wanted):
-        return 1
-    if getattr(products, "is_batch_mode", False):
-        return len(products)
-    if hasattr(products, "local_path"):
-        return 1
-    if not isinstance(products, Sized) or not isinstance(products, (list, tuple)):
-        return None
-    return sum(len(one) if getattr(one, "is_batch_mode", False) is True else 1 for one in products)

@@ -49,7 +49,7 @@ class Fetcher:
     """The machinery of one run: give it items, take results; `close` ends it at any moment."""
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        self.options = options
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
         keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
@@ -81,7 +81,7 @@ class Fetcher:
         from astra_registry.fetching.convoy import Convoy
         from astra_registry.fetching.transports.rsync import RsyncTransport
 
-        options = self._options
+        options = self.options
         rate = options.limit_rate
         rsync = RsyncTransport(
             keys,
@@ -152,7 +152,7 @@ class Fetcher:
             if isinstance(done, Exception):  # of the machinery: what a file meets is its result
                 raise done
             if isinstance(done, _Question):
-                done.put_to(self._options.login)
+                done.put_to(self.options.login)
                 continue
             self._outstanding -= 1
             if isinstance(done, Wanted):  # rsync did not get through: each by itself, over https
@@ -197,7 +197,7 @@ class Fetcher:
                     fresh.append(item)
                 elif self._on_double is not None:
                     self._on_double(item)
-            known = {} if self._options.overwrite else self._known(fresh)
+            known = {} if self.options.overwrite else self._known(fresh)
             for item in fresh:
                 entry = known.get(os.path.abspath(item.path))
                 if entry is not None and still_there(item, entry):
@@ -244,7 +244,7 @@ class Fetcher:
         """Return a small page, also from a server that stumbles once or twice: what it lists keeps bad files out."""
         if url.startswith("file:"):
             return mounted.read(url)
-        patience = Patience(min(_PAGE_RETRIES, self._options.retries))
+        patience = Patience(min(_PAGE_RETRIES, self.options.retries))
         while True:
             try:
                 return self.http.get(url)
@@ -262,7 +262,7 @@ class Fetcher:
         if url.startswith("file:"):
             return mounted.head(url)
         host = self._hosts[split(url)[0]]
-        patience = Patience(self._options.retries)
+        patience = Patience(self.options.retries)
         while True:
             host.check()
             try:
@@ -287,7 +287,7 @@ class Fetcher:
 
     def _dispatch_single(self, ready: deque[Wanted]) -> None:
         """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
-        while ready and not self._by_rsync and self._outstanding < 2 * self._options.jobs:
+        while ready and not self._by_rsync and self._outstanding < 2 * self.options.jobs:
             self._send_courier(ready.popleft())
 
     def _send_courier(self, item: Wanted) -> None:
@@ -308,7 +308,7 @@ class Fetcher:
     def _employ(self, wanted: int) -> None:
         # More than there are connections: these are asked for the next files while those before are verified, for which
         # the first ones in a folder may have to wait until its listing is here.
-        most = self._options.jobs + max(1, self._options.jobs // 2)
+        most = self.options.jobs + max(1, self.options.jobs // 2)
         if len(self._threads) < min(most, wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             self._threads.append(thread)  # first: a Ctrl-C may come while it starts

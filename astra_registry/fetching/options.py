@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import attrs
 
@@ -43,6 +44,46 @@ class Options:
             raise BadSetting("links can be made to files that are mounted here: link needs the transport file")
         if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
             raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
+
+
+_SETTINGS = (
+    "jobs",
+    "overwrite",
+    "transport",
+    "timeout",
+    "connect_timeout",
+    "retries",
+    "checksums",
+    "ca_bundle",
+    "limit_rate",
+    "mirrors",
+    "remote_base",
+)
+
+
+def as_configured(
+    origin: str,
+    *,
+    transport: str | Transport | None = None,
+    link: bool = False,
+    login: Login | None = None,
+    ledger: str | None = None,
+    **given: Any,
+) -> Options:
+    """Return the options that follow from what is given, and where that is None from the settings of the same names.
+
+    ``origin`` is what messages call the place where it was given. Raises BadSetting.
+    """
+    from astra_registry.settings import override, setting
+
+    brought = None if isinstance(transport, str) else transport
+    told = {**given, "transport": None if brought is not None else transport}
+    with override(origin, **{name: value for name, value in told.items() if value is not None}):
+        chosen = {name: setting(name) for name in _SETTINGS}
+    chosen["mirrors"] = tuple(chosen["mirrors"])
+    if brought is not None:
+        chosen["transport"] = brought
+    return Options(**chosen, link=link, login=login, ledger=ledger)
 
 
 def transport_of(options: Options, http: HttpTransport) -> Transport:

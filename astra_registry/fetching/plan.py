@@ -15,7 +15,6 @@ import attrs
 from astra_registry.errors import FileFailed, FileMissing
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.listings import can_list
-from astra_registry.fetching.options import Options
 from astra_registry.fetching.progress import size_of
 from astra_registry.fetching.transports import mounted
 from astra_registry.fetching.transports.credentials import is_public
@@ -85,29 +84,27 @@ class Plan:
         return ", ".join(told)
 
 
-def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int) -> Plan:
-    """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files."""
-    options = attrs.evolve(options or Options(), login=None)  # a plan asks no questions
-    fetcher = Fetcher(options)
+def plan(items: Iterator[Wanted], fetcher: Fetcher, *, ask: int) -> Plan:
+    """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files.
+
+    The connections for that are the fetcher's, and ready when it begins. Nobody is asked for a login.
+    """
     counts = {"files": 0, "present": 0, "unusable": 0}
     sample: list[Wanted] = []
     free: int | None = None
     seen = Seen()
-    try:
-        while chunk := list(islice(items, _CHUNK)):
-            usable = [item for item in chunk if item.error is None and item.urls]
-            counts["unusable"] += len(chunk) - len(usable)
-            fresh = [item for item in usable if seen.add(item.path)]
-            counts["files"] += len(fresh)
-            if fresh and free is None:
-                free = _free(fresh[0].path)
-            here = [False] * len(fresh) if options.overwrite else fetcher.are_here(fresh)
-            counts["present"] += sum(here)
-            absent = (item for item, is_here in zip(fresh, here, strict=True) if not is_here)
-            sample.extend(islice(absent, ask - len(sample)))
-        sizes = _sizes(fetcher, sample, options.jobs)
-    finally:
-        fetcher.close()
+    while chunk := list(islice(items, _CHUNK)):
+        usable = [item for item in chunk if item.error is None and item.urls]
+        counts["unusable"] += len(chunk) - len(usable)
+        fresh = [item for item in usable if seen.add(item.path)]
+        counts["files"] += len(fresh)
+        if fresh and free is None:
+            free = _free(fresh[0].path)
+        here = [False] * len(fresh) if fetcher.options.overwrite else fetcher.are_here(fresh)
+        counts["present"] += sum(here)
+        absent = (item for item, is_here in zip(fresh, here, strict=True) if not is_here)
+        sample.extend(islice(absent, ask - len(sample)))
+    sizes = _sizes(fetcher, sample)
     told = [size for size in sizes if size is not None and size >= 0]
     return Plan(
         **counts,
@@ -119,7 +116,7 @@ def plan(items: Iterator[Wanted], options: Options | None = None, *, ask: int) -
     )
 
 
-def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None]:
+def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
     """Return the sizes as far as the server tells them in a few seconds; -1 for what it has not."""
     until = time.monotonic() + _SECONDS
 
@@ -132,7 +129,8 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None
                 if url.startswith("file:"):
                     head = mounted.head(url)
                 else:
-                    head = fetcher.http.head(url, public=is_public(url, item.product), seconds=left)
+                    public = is_public(url, item.product)
+                    head = fetcher.http.head(url, public=public, seconds=left, may_ask=False)
             except FileMissing:
                 continue
             except FileFailed:
@@ -140,7 +138,7 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted], jobs: int) -> list[int | None
             return number(head.get("content-length", ""))
         return -1
 
-    with ThreadPoolExecutor(max(1, min(jobs, len(sample)))) as pool:
+    with ThreadPoolExecutor(max(1, min(fetcher.options.jobs, len(sample)))) as pool:
         try:
             return list(pool.map(size, sample))
         except BaseException:

@@ -17,7 +17,7 @@ from astra_registry.errors import NotIdentified
 from astra_registry.fetching.check import Check, Finding, UrlsOf
 from astra_registry.fetching.disk.ledger import Ledger
 from astra_registry.fetching.fetcher import Fetcher
-from astra_registry.fetching.options import Options
+from astra_registry.fetching.options import Options, as_configured
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.wanted import Wanted
@@ -51,14 +51,19 @@ def verify(
     ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
     where else on the server a path's file may be, asked only when it is not at the first.
     """
-    from astra_registry.settings import override, setting
+    from astra_registry.settings import setting
 
-    given = {"jobs": jobs, "timeout": timeout, "remote_base": remote_base}
-    with override("verify", **{name: value for name, value in given.items() if value is not None}):
-        names = ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
-        chosen = {name: setting(name) for name in (*names, "transport", "mirrors")}
+    options = as_configured(
+        "verify",
+        jobs=jobs,
+        timeout=timeout,
+        remote_base=remote_base,
+        overwrite=True,
+        checksums="always",
+        ledger=ledger,
+    )
     base_dir = os.fspath(sas_base_dir) if sas_base_dir is not None else setting("sas_base_dir")
-    base = chosen["remote_base"]
+    base = options.remote_base
 
     def default_url(path: str) -> str:
         return url_of(location_of_path(path, base_dir), base)
@@ -68,7 +73,6 @@ def verify(
         for location in further_locations(path):
             yield url_of(location, base)
 
-    options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
     found = _findings(paths, options, urls_of, remote=remote)
     return _with_repairs(found, options, urls_of) if repair else found
 

@@ -108,6 +108,19 @@ def _columns(batch: Any) -> tuple[list[str], list[str], list[Any]]:
     return batch.local_paths, batch.remote_paths, getattr(batch, "further_remote_paths", None) or []
 
 
+def count_of(products: Any) -> int | None:
+    """Return how many files there will be at most, when that can be told without making them."""
+    if isinstance(products, Wanted):
+        return 1
+    if getattr(products, "is_batch_mode", False):
+        return len(products)
+    if hasattr(products, "local_path"):
+        return 1
+    if not isinstance(products, (list, tuple)):
+        return None
+    return sum(len(one) if getattr(one, "is_batch_mode", False) is True else 1 for one in products)
+
+
 class Seen:
     """Which paths have come already: 8 to 32 bytes each, for lists that are too long for a set of strings.
 

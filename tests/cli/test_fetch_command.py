@@ -175,10 +175,12 @@ def test_a_dry_run_plans_and_brings_nothing(cli: Cli, sas: EmbeddedSas, sas_base
 
 def test_before_a_fetch_each_connection_asks_for_one_size_and_a_dry_run_for_more(cli: Cli, sas: EmbeddedSas) -> None:
     for further, asked in ((("--dry-run", "--jobs", 1), 2), (("--jobs", 1), 1)):
-        sas.requests.clear()
+        sas.forget()
+        sas.connections = 0
         ran = cli("fetch", *STARS, *further)
 
         assert [request.method for request in sas.requests].count("HEAD") == asked
+        assert sas.connections == 1, "what asked for the size fetches the file"
         assert "2 files, 0 here already, 2 to fetch" in ran.out + ran.err
 
 

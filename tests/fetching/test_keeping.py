@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -14,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -26,10 +28,11 @@ from astra_registry import registry
 from astra_registry.errors import BadTable, BadValue
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.export import export
+from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.kept import Kept
 from astra_registry.fetching.locked import LockedFile, read_lock, write_lock
 from astra_registry.fetching.options import Options
-from astra_registry.fetching.plan import plan
+from astra_registry.fetching.plan import Plan, plan
 from astra_registry.fetching.report import FetchReport, FetchResult, Member
 from astra_registry.fetching.verify import verify
 from astra_registry.tables import read_columns, write_table
@@ -498,13 +501,16 @@ def test_a_lock_file_may_come_through_a_pipe(archive: Archive, tmp_path: Path) -
         assert len(list(read_lock(pipe))) == 3
 
 
+def planned(items: list[Wanted], *, ask: int, **options: Any) -> Plan:
+    with contextlib.closing(Fetcher(Options(timeout=10, **options))) as fetcher:
+        return plan(iter(items), fetcher, ask=ask)
+
+
 def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     items = archive.add_some(5)
     archive.fetch(items[:2])
 
-    made = plan(
-        iter([*items, archive.wanted("dr17/stars/none.fits")]), Options(remote_base=archive.sas.url, timeout=10), ask=9
-    )
+    made = planned([*items, archive.wanted("dr17/stars/none.fits")], ask=9, remote_base=archive.sas.url)
 
     assert (made.files, made.present, made.to_fetch, made.missing) == (6, 2, 4, 1)
     assert made.bytes == sum(os.path.getsize(archive.folder / f"dr17/stars/star-{n:04}.fits") for n in (2, 3, 4))
@@ -512,7 +518,7 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert "4 to fetch" in made.summary()
 
     mounted = [Wanted((f"file://{archive.folder}/{Path(i.path).relative_to(archive.here)}",), i.path) for i in items]
-    assert plan(iter(mounted), Options(), ask=9).bytes == made.bytes
+    assert planned(mounted, ask=9).bytes == made.bytes
 
 
 def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive: Archive) -> None:
@@ -521,7 +527,7 @@ def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive:
         for n in range(100)
     ]
 
-    made = plan(iter(items), Options(remote_base=archive.sas.url, timeout=10), ask=20)
+    made = planned(items, ask=20, remote_base=archive.sas.url)
 
     assert (made.asked, made.known, made.missing) == (20, 2, 18)
     assert made.bytes == 10_000

@@ -39,6 +39,7 @@ class Errand:
     part: Part | None = None
     is_public: Callable[[], bool] = lambda: True  # asked only where there is somebody to log in with
     ahead: bool = False  # others wait for it: it goes before them where there is a queue
+    may_ask: bool = True  # a person, for a login
     deadline: float = math.inf  # of time.monotonic()
     budget: float = 0.0  # seconds that it has again after progress
     on_bytes: Callable[[int], None] = lambda _: None

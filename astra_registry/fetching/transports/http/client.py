@@ -95,9 +95,12 @@ class HttpClient:
                 raise self.refusal(url, reply, errand)
             return reply.answer.read(_PAGE_LIMIT, errand.deadline)
 
-    def head(self, url: str, *, public: bool, seconds: float = _PAGE_SECONDS) -> dict[str, str]:
-        """Return the headers with which the server would send a file, in so many seconds; raises as `fetch` does."""
-        errand = Errand(is_public=lambda: public, deadline=time.monotonic() + seconds)
+    def head(self, url: str, *, public: bool, seconds: float = _PAGE_SECONDS, may_ask: bool = True) -> dict[str, str]:
+        """Return the headers with which the server would send a file, in so many seconds; raises as `fetch` does.
+
+        ``may_ask``: a person, for a login.
+        """
+        errand = Errand(is_public=lambda: public, deadline=time.monotonic() + seconds, may_ask=may_ask)
         with self.ask(url, errand, method="HEAD") as reply:
             if reply.answer.status != 200:
                 reply.skip_body()
@@ -118,7 +121,7 @@ class HttpClient:
             reply = self._ask_once(url, method, target, extra, errand)
             reply.trusted = trusted
             status = reply.answer.status
-            if status == 401 and trusted and not errand.is_public():
+            if status == 401 and trusted and errand.may_ask and not errand.is_public():
                 reply.skip_body()  # at once: a person takes time to answer
                 typed = self._keys.ask(origin, used)
                 if typed is not None and typed != used:
