@@ -62,9 +62,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
     keeping = Keeping(report, lock, read)
+    wanted = asked_for(name, given, release, **sources)
+    total = count_of(wanted)
     with contextlib.closing(Fetcher(as_configured("fetch", **options))) as fetcher:
-        wanted = asked_for(name, given, release, **sources)
-        total = count_of(wanted)
         if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
             # Before a fetch each connection asks once: what follows waits for the answers.
             ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)
