@@ -154,7 +154,7 @@ class Check:
         for url in self._known_url() or self._urls_of(self._path):
             self._url = self._url or url
             try:
-                return url, fetcher.head(url, public=is_public(url))
+                return url, fetcher.inquiries.head(url, public=is_public(url))
             except FileMissing as error:
                 missing = missing or error
         raise missing or FileMissing("there is no URL for it")
@@ -181,7 +181,7 @@ class Check:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        listed = fetcher.listings.sha1(self._url, surely=can_list(self._url))
+        listed = fetcher.inquiries.listings.sha1(self._url, surely=can_list(self._url))
         etag = headers.get("etag")
         if listed is not None:
             if listed != self._sha1:

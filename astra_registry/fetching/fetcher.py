@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from astra_registry.errors import FileFailed, TransferFailed
+from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.ledger import Entry, Ledger
-from astra_registry.fetching.listings import Listings, index_names
+from astra_registry.fetching.inquiries import Inquiries
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.present import still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
-from astra_registry.fetching.transports import mounted
 from astra_registry.fetching.transports.credentials import Keys, Login, trusted_hosts
 from astra_registry.fetching.transports.http import HttpTransport
 from astra_registry.fetching.transports.http.hosts import Hosts
 from astra_registry.fetching.transports.http.line import Line
-from astra_registry.fetching.transports.origin import split, without_password
-from astra_registry.fetching.transports.patience import Patience
-from astra_registry.fetching.transports.setbacks import Setback, Stopped
+from astra_registry.fetching.transports.origin import without_password
+from astra_registry.fetching.transports.setbacks import Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
@@ -41,7 +39,6 @@ _CHUNK = 250
 _GROUPS = 4  # runs of rsync at once …
 _GROUP = 500  # … and the most files of one
 _PROGRESS_EVERY = 0.2  # seconds
-_PAGE_RETRIES = 2
 _END_WITHIN = 5.0  # seconds: whoever waits for a dead file system, or for a name server, cannot be woken
 
 
@@ -54,13 +51,13 @@ class Fetcher:
         keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)
         self.http = HttpTransport(self._hosts, keys, limit_rate=options.limit_rate)
-        self.listings = Listings(self._page, self._index)
+        self.inquiries = Inquiries(self.http, self._hosts, retries=options.retries)
         self._comparing = Comparing(options.checksums, self._list_early)
         self._tally = Tally()
         self._courier = Courier(
             transport_of(options, self.http),
             self._hosts,
-            self.listings,
+            self.inquiries.listings,
             compares=self._comparing.compares,
             insists=options.checksums == "always",
             retries=options.retries,
@@ -240,47 +237,6 @@ class Fetcher:
     def _known(self, items: list[Wanted]) -> Mapping[str, Entry]:
         return self._ledger.known(os.path.abspath(item.path) for item in items)
 
-    def _page(self, url: str) -> bytes:
-        """Return a small page, also from a server that stumbles once or twice: what it lists keeps bad files out."""
-        if url.startswith("file:"):
-            return mounted.read(url)
-        patience = Patience(min(_PAGE_RETRIES, self.options.retries))
-        while True:
-            try:
-                return self.http.get(url)
-            except Setback as setback:
-                wait = patience.wait_after(setback)
-                if wait is None:
-                    raise
-                self._hosts.sleep(wait)
-
-    def _index(self, url: str) -> tuple[str, ...]:
-        return mounted.names_in(url) if url.startswith("file:") else index_names(self._page(url))
-
-    def head(self, url: str, *, public: bool) -> dict[str, str]:
-        """Return the headers with which the server would send a file, trying as often as for the file itself."""
-        if url.startswith("file:"):
-            return mounted.head(url)
-        host = self._hosts[split(url)[0]]
-        patience = Patience(self.options.retries)
-        while True:
-            host.check()
-            try:
-                headers = self.http.head(url, public=public)
-            except Setback as setback:
-                wait = patience.wait_after(setback)
-                if wait is None:
-                    if setback.unreachable:
-                        host.gave_up(str(setback))
-                    raise TransferFailed(f"{setback}; {patience.reason}") from None
-                self._hosts.sleep(wait)
-            except FileFailed:
-                host.answered()
-                raise
-            else:
-                host.answered()
-                return headers
-
     @property
     def _by_rsync(self) -> bool:
         return self._convoy is not None and not self._convoy.closed
@@ -321,7 +277,7 @@ class Fetcher:
 
     def _list_early(self, folder: str) -> None:
         def ask() -> tuple[()]:
-            self.listings.folder(folder, sums=True)
+            self.inquiries.listings.folder(folder, sums=True)
             return ()
 
         self._todo.put(ask)

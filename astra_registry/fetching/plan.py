@@ -126,7 +126,7 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
             if left <= 0 or not can_list(url):
                 return None
             try:
-                if url.startswith("file:"):
+                if mounted.is_mounted(url):
                     head = mounted.head(url)
                 else:
                     public = is_public(url, item.product)

@@ -156,8 +156,12 @@ def test_a_server_that_is_silent_about_a_folder_keeps_no_file_waiting_for_its_tr
 def test_a_listing_is_not_kept_waiting_by_the_files_that_wait_for_it(make_archive: Callable[..., Archive]) -> None:
     """Sixteen are asked for at once, and more stand in line when the listing's name is known."""
 
+    is_asked_for = threading.Event()
+
     def files_slowly(request: Request) -> Fault | None:
-        return Fault(before=lambda: time.sleep(1.0 if request.path.endswith(".fits") else 0.3))
+        if request.path.endswith(".fits"):
+            return Fault(before=lambda: is_asked_for.wait(4.0))
+        return Fault(before=is_asked_for.set if request.path.endswith(".sha1sum") else lambda: time.sleep(0.3))
 
     archive = make_archive(sha1sums=True, faults=files_slowly)
 

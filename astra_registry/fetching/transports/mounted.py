@@ -17,6 +17,11 @@ from astra_registry.fetching.transports.transport import Fetched
 _PIECE = 1 << 20  # bytes that are read at once
 
 
+def is_mounted(url: str) -> bool:
+    """Whether a URL is of a file on this machine."""
+    return url.startswith("file:")
+
+
 def path_of(url: str) -> str:
     """Return the path that a file URL names."""
     parts = urllib.parse.urlsplit(url)
