@@ -15,6 +15,7 @@ import attrs
 import click
 
 from astra_registry.cli.keeping import Keeping
+from astra_registry.cli.login import ask_for_login
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
@@ -55,7 +56,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
     line = ProgressLine(sys.stderr)
     if options.pop("login"):
-        options["login"] = functools.partial(ask_for_login, line)
+        options["login"] = functools.partial(_ask_for_login, line)
     if exporting:
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
@@ -172,17 +173,9 @@ def as_data(result: FetchResult, name: str | None = None, release: str | None = 
     }
 
 
-def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
-    """Ask on the terminal for a name and a password, which are kept nowhere; None when nobody is there."""
+def _ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
     line.clear()
-    try:
-        user = click.prompt(f"user name for {host}", err=True)
-        return user, click.prompt("password", hide_input=True, err=True)
-    except click.Abort as aborted:
-        if isinstance(aborted.__context__, EOFError):
-            click.echo("", err=True)
-            return None
-        raise
+    return ask_for_login(host)
 
 
 def _as_configured() -> Options:

@@ -9,7 +9,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -34,6 +35,8 @@ from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
     from astra_registry.fetching.convoy import Convoy
+
+_T = TypeVar("_T")
 
 _AHEAD = 1000  # items that are looked at before others are fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
@@ -63,6 +66,7 @@ class Fetcher:
             self.listings,
             compares=self._comparing.compares,
             insists=options.checksums == "always",
+            checksums_fixed=options.checksums_fixed,
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,
@@ -346,6 +350,16 @@ class Fetcher:
             if self._hosts.stop.is_set():
                 raise Stopped
         return question.answer
+
+    def waiting_for(self, asked: Future[_T]) -> _T:
+        """Return what comes of work that asks servers in another thread; its questions to a person are put here."""
+        # Without a login there are no questions, and nothing to look up for.
+        while self._options.login is not None and not wait([asked], timeout=_PROGRESS_EVERY).done:
+            with contextlib.suppress(queue.Empty):
+                question = self._done.get_nowait()
+                if isinstance(question, _Question):
+                    question.put_to(self._options.login)
+        return asked.result()
 
     def close(self) -> None:
         """End the run: transfers that are under way are cut, and may be resumed by the next run."""

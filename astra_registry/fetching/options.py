@@ -25,6 +25,7 @@ class Options:
     connect_timeout: float = 10.0
     retries: int = 5
     checksums: str = "auto"
+    checksums_fixed: bool = False  # whoever runs it has no choice of them, and no error tells to choose others
     ca_bundle: str | None = None
     limit_rate: float | None = None
     mirrors: tuple[str, ...] = ()

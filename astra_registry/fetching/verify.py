@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections import deque
@@ -20,6 +21,7 @@ from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.wanted import Wanted
 
 _PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
@@ -39,6 +41,8 @@ def verify(
     further_locations: Callable[[str], Iterable[str]] = lambda path: (),
     jobs: int | None = None,
     timeout: float | None = None,
+    ca_bundle: str | os.PathLike[str] | None = None,
+    login: Login | None = None,
     ledger: str | None = None,
 ) -> Iterator[Finding]:
     """Give a finding for each file, and for each file below each folder (links to folders elsewhere are followed).
@@ -49,11 +53,12 @@ def verify(
     remembered, so that fetching knows it: that is how an existing archive is adopted.
 
     ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
-    where else on the server a path's file may be, asked only when it is not at the first.
+    where else on the server a path's file may be, asked only when it is not at the first. ``login`` is that of
+    `iter_fetch`.
     """
     from astra_registry.settings import override, setting
 
-    given = {"jobs": jobs, "timeout": timeout, "remote_base": remote_base}
+    given = {"jobs": jobs, "timeout": timeout, "ca_bundle": ca_bundle, "remote_base": remote_base}
     with override("verify", **{name: value for name, value in given.items() if value is not None}):
         names = ("jobs", "timeout", "connect_timeout", "retries", "ca_bundle", "limit_rate", "remote_base")
         chosen = {name: setting(name) for name in (*names, "transport", "mirrors")}
@@ -68,7 +73,9 @@ def verify(
         for location in further_locations(path):
             yield url_of(location, base)
 
-    options = Options(**chosen, overwrite=True, checksums="always", ledger=ledger)
+    if login is not None:
+        login = functools.cache(login)  # who repairs does not ask again what was asked for the comparison
+    options = Options(**chosen, overwrite=True, checksums="always", checksums_fixed=True, login=login, ledger=ledger)
     found = _findings(paths, options, urls_of, remote=remote)
     return _with_repairs(found, options, urls_of) if repair else found
 
@@ -94,7 +101,7 @@ def _findings(
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()
-                finding = future.result()
+                finding = future.result() if fetcher is None else fetcher.waiting_for(future)
                 if finding.status == "whole" and (entry := check.entry) is not None:
                     ledger.remember(entry)
                 yield finding

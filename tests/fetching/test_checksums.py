@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from astra_registry.fetching import iter_fetch
 from astra_registry.fetching.verify import verify
+from astra_registry.settings import override
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -66,6 +68,27 @@ def test_a_file_that_is_not_what_the_server_lists_is_not_taken(archive: Archive,
     assert "server lists 0000" in str(report[item.path].error)
     assert not Path(item.path).exists()
     assert archive.fetch([item], checksums="never")[0].status == "fetched"
+
+
+def test_who_repairs_is_told_of_no_choice_that_there_is_not(archive: Archive) -> None:
+    """What repairs always compares; fetch may be told not to."""
+    item, another = archive.add_some(2)
+    archive.fetch([item, another])
+    (archive.folder / "dr17/stars/anything.sha1sum").write_text(f"{'0' * 40}  star-0000.fits\n")
+    archive.sas.faults = lambda request: Fault(status=500) if request.path.endswith("/elsewhere/") else None
+    unheard = archive.add("dr17/elsewhere/a.fits")
+    os.makedirs(os.path.dirname(unheard.path))
+    for bad in (item, unheard):
+        Path(bad.path).write_bytes(b"SIMPLE")
+    where = {"sas_base_dir": archive.here, "remote_base": archive.sas.url}
+
+    with override(retries=0):
+        told = [finding.problem or "" for finding in verify([item.path, unheard.path], repair=True, **where)]
+
+    assert ["lists 0000" in told[0], "could not be asked for" in told[1]] == [True, True]
+    assert [problem for problem in told if "--checksums" in problem] == []
+    [fetched] = archive.fetch([item], checksums="always", overwrite=True, retries=0)
+    assert "(--checksums never takes it as it is)" in str(fetched.error)
 
 
 def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archive: Archive) -> None:
