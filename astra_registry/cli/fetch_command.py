@@ -70,7 +70,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             return
         if planned.to_fetch:
             click.echo(planned.summary(), err=True)
-        options["total"] = planned.files + planned.unusable
+        options |= {"total": planned.files + planned.unusable, "total_bytes": planned.bytes_to_come}
     wanted = asked_for(name, given, release, **sources)
     on_double = keeping.add_double if report else None
     results = iter_fetch(wanted, on_progress=None if in_json else line, on_double=on_double, **options)

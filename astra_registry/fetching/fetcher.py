@@ -108,6 +108,7 @@ class Fetcher:
         items: Iterator[Wanted],
         *,
         total: int | None = None,
+        total_bytes: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
         on_double: Callable[[Wanted], None] | None = None,
@@ -117,7 +118,7 @@ class Fetcher:
 
         With ``more_to_come`` it can be asked for others afterwards, and is to be closed at last.
         """
-        self._tally.total = total
+        self._tally.total, self._tally.total_bytes = total, total_bytes
         self._on_double = on_double
         try:
             for result in self._stream(items, on_progress):

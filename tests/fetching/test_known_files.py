@@ -12,6 +12,7 @@ from astra_registry.errors import BadValue, FileFailed
 from astra_registry.fetching import Progress, Wanted, fetch
 from astra_registry.fetching.report import FetchReport, FetchResult
 from astra_registry.settings import override
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive
 from .test_keeping import damage, look
@@ -123,6 +124,26 @@ def test_the_time_left_follows_from_files_that_a_server_was_asked_for() -> None:
 
     assert after_rows.seconds_left is None
     assert after_files.seconds_left == pytest.approx(8.0)
+
+
+def test_the_time_left_follows_from_bytes_where_it_is_known_how_many_come() -> None:
+    half = Progress(total=1, bytes=500, total_bytes=1000, seconds=4.0)
+    more_than_all = Progress(done=1, total=3, bytes=1001, total_bytes=1000, seconds=4.0, asked=1)
+
+    assert half.seconds_left == pytest.approx(4.0)
+    assert Progress(total=1, total_bytes=1000, seconds=4.0).seconds_left is None
+    assert more_than_all.seconds_left == pytest.approx(8.0), "some came twice"
+
+
+def test_bytes_of_a_file_that_failed_are_not_waited_for(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(status=500) if "0001" in request.path else None)
+    items, steps = archive.add_some(3), []
+
+    archive.fetch(items[:1], on_progress=steps.append, total_bytes=12_345)
+    assert steps[-1].total_bytes == 12_345
+
+    archive.fetch(items[1:], on_progress=steps.append, total_bytes=12_345, retries=0)
+    assert steps[-1].total_bytes is None
 
 
 def test_progress_counts_the_files_that_were_asked_for(archive: Archive) -> None:
