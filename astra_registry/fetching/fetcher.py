@@ -53,6 +53,7 @@ class Fetcher:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self.mirrors = options.mirrors
         line = Line(connect_timeout=options.connect_timeout, timeout=options.timeout, ca_bundle=options.ca_bundle)
         keys = Keys(trusted_hosts(options.remote_base), None if options.login is None else self._ask_person)
         self._hosts = Hosts(line, options.jobs)

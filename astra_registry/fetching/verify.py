@@ -24,7 +24,8 @@ from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.wanted import Wanted
 
-_PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
+# Of transfers, those of the exported script of rsync too.
+_PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|rsync-partial$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
 _REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
 _HELD = 5000  # … and the most findings that wait until so many bad ones have come
@@ -49,8 +50,9 @@ def verify(
 
     By itself a file is checked for its FITS structure to the last block, its gzip trailer, its CHECKSUM and DATASUM
     cards, and the sha1 that was recorded when it was fetched. ``remote`` asks the server for size, ETag and
-    ``.sha1sum``. ``repair`` brings again what is bad; the bad file stays until a good one is here. What is whole is
-    remembered, so that fetching knows it: that is how an existing archive is adopted.
+    ``.sha1sum``, or where it cannot be reached the mirrors of the settings (whose ETags are others). ``repair`` brings
+    again what is bad; the bad file stays until a good one is here. What is whole is remembered, so that fetching knows
+    it: that is how an existing archive is adopted.
 
     ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
     where else on the server a path's file may be, asked only when it is not at the first. ``login`` is that of

@@ -69,6 +69,16 @@ def test_whole_files_are_found_whole_and_damaged_ones_bad(archive: Archive) -> N
     }
 
 
+def test_what_the_exported_script_of_rsync_has_in_hand_is_no_file_of_the_archive(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    cut = Path(item.path).parent / ".rsync-partial/b.fits"
+    cut.parent.mkdir()
+    cut.write_bytes(fits_bytes()[:5000])
+
+    assert look(archive) == {"a.fits": "whole"}
+
+
 def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path) -> None:
     archive.here.mkdir()
     file = archive.here / "sums.fits"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from astra_registry import registry
 from astra_registry.errors import BadValue, FileFailed
 from astra_registry.fetching import Progress, Wanted, fetch
 from astra_registry.fetching.report import FetchReport, FetchResult
+from astra_registry.fetching.verify import verify
 from astra_registry.settings import override
 from astra_registry.testing.sas import Fault
 
@@ -59,6 +61,47 @@ def test_another_server_is_asked_where_one_is_named(archive: Archive, make_archi
 
     assert found == {"star-0000.fits": "bad", "star-0001.fits": "bad", "star-0002.fits": "whole"}
     assert len(mirror.sas.asked(".fits")) == 2  # what does not hold together by itself needs no server
+
+
+def test_a_mirror_is_asked_where_the_server_cannot_be_reached(make_archive: Callable[..., Archive]) -> None:
+    """Its ETags are its own, and the files stay those that came from the server."""
+    archive, mirror = make_archive(), make_archive(sha1sums=True)
+    items = archive.add_some(3)
+    fetched = archive.fetch(items)
+    for item in items:
+        mirror.add(os.path.relpath(item.path, archive.here), Path(item.path).read_bytes())
+    changed = mirror.folder / "dr17/stars/star-0001.fits"
+    changed.write_bytes(changed.read_bytes().replace(b"SEED", b"SEES"))
+    archive.sas.close()
+
+    with override(retries=0, mirrors=("http://127.0.0.1:9", mirror.sas.url)):
+        found = look(archive, remote=True)
+        alone = look(archive, remote=True, remote_base="http://127.0.0.1:9")
+
+    assert found == alone == {"star-0000.fits": "whole", "star-0001.fits": "bad", "star-0002.fits": "whole"}
+    assert {str(result.url) for result in archive.fetch(items)} == {str(result.url) for result in fetched}
+
+
+def test_no_mirror_has_the_word_of_a_server_that_says_that_a_file_is_missing(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive, mirror = make_archive(), make_archive()
+    [item] = archive.add_some(1)
+    archive.fetch([item])
+    mirror.add_some(1)
+    os.remove(archive.folder / "dr17/stars/star-0000.fits")
+
+    with override(retries=0, mirrors=(mirror.sas.url,)):
+        found = look(archive, remote=True)
+    archive.sas.close()
+    mirror.sas.close()
+    with override(retries=0, mirrors=(mirror.sas.url,)):
+        [unheard] = verify([item.path], remote=True, remote_base=archive.sas.url, sas_base_dir=archive.here)
+
+    assert found == {"star-0000.fits": "unknown"}
+    assert mirror.sas.requests == []
+    assert unheard.status == "unknown"
+    assert archive.sas.url.partition("//")[2] in str(unheard.problem)
 
 
 def test_the_file_that_the_server_has_is_not_bad_where_its_list_is_older(make_archive: Callable[..., Archive]) -> None:
