@@ -57,6 +57,8 @@ class Advice:
             is_told &= there.there is not None
         else:
             return " (nor its folder)" if is_told else ""
+        if name in there.names:
+            return ", although its folder lists it"
         for spelling in spellings(name)[1:]:
             if spelling in there.names:
                 return f"; it has {spelling}"
