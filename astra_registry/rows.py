@@ -87,12 +87,17 @@ def _groups(
     usable = [row for row in range(part.size) if row not in part.ragged] if part.ragged else range(part.size)
     if not told:
         return {(product, release): usable}
-    products = list(map(name_in, part[told["product"]])) if "product" in told else [product] * part.size
+    products = list(map(_product_in, part[told["product"]])) if "product" in told else [product] * part.size
     releases = part[told["release"]] if "release" in told else [release] * part.size
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in usable:
         groups.setdefault((products[row], releases[row]), []).append(row)
     return dict(groups)
+
+
+def _product_in(cell: Any) -> Any:
+    """Return the product that a cell names; None for a blank one, which in a column of floats is NaN."""
+    return None if is_blank(cell) else name_in(cell)
 
 
 def _is_of(registry: Registry, name: Any, product: str) -> bool:

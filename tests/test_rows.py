@@ -172,6 +172,20 @@ def test_a_row_may_name_no_product_at_all_and_is_told_as_one_that_is_another() -
     ]
 
 
+@pytest.mark.parametrize("ending", ["fits", "ecsv", "parquet", "csv"])
+def test_a_column_of_products_that_is_all_blank_leaves_it_to_the_name(tmp_path: Path, ending: str) -> None:
+    """pandas makes one of floats, which are no numbers."""
+    path = tmp_path / f"visits.{ending}"
+    frame = pandas.DataFrame({**VISITS, "product": float("nan")})
+    frame.to_parquet(path) if ending == "parquet" else Table.from_pandas(frame).write(path)
+
+    (batch,) = products_of(str(path), registry, product="apVisit", release="dr17")
+    unusable = list(products_of(str(path), registry, release="dr17"))
+
+    assert list(batch.fiber) == [1, 2, 3]
+    assert [str(row) for row in unusable] == [f"row {n}: its product is masked or empty" for n in range(3)]
+
+
 def test_each_product_knows_its_row() -> None:
     """Also where rows of several releases are apart, and one among them cannot be used."""
     table = {**VISITS, "release": ["dr17", "dr16", "dr17"], "mjd": [56396, 56396, "oops"]}
@@ -227,6 +241,32 @@ def test_a_plate_is_a_number_in_tables_and_text_in_names(tmp_path: Path, ending:
 
     assert [visit.plate for visit in visits.get_batch_tasks()] == ["5815", "5816"]
     assert [visit.apred for visit in visits.get_batch_tasks()] == ["1.0", "1.0"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "fits", "in memory"])
+def test_a_reduction_and_a_field_are_numbers_in_tables_that_have_gaps(tmp_path: Path, ending: str) -> None:
+    """Files of SDSS-I are in the folder 26, and not 26.0."""
+
+    def locations(product: str, release: str, **columns: Any) -> list[Any]:
+        path = tmp_path / f"{product}.{ending}"
+        frame = pandas.DataFrame({name: [value, value] for name, value in columns.items()})
+        gap = list(columns)[-1]
+        frame[gap] = frame[gap].astype(float)
+        frame.loc[1, gap] = float("nan")
+        if ending == "csv":
+            frame.to_csv(path, index=False)
+        elif ending == "fits":
+            Table.from_pandas(frame).write(path)
+        source = frame if ending == "in memory" else str(path)
+        made = list(products_of(source, registry, product=product, release=release))
+        assert [one.row for one in made if isinstance(one, UnusableRow)] == [1]
+        return [one.location for one in made if not isinstance(one, UnusableRow)]
+
+    (spec,) = locations("spec", "dr16", PLATE=266, MJD=51602, FIBERID=13, RUN2D=26)
+    (star,) = locations("apStar", "dr13", APOGEE_ID="2M17330001-2753043", TELESCOPE="apo25m", FIELD=4264)
+
+    assert "/26/" in spec
+    assert "/4264/" in star
 
 
 def test_a_column_that_only_another_product_fills_is_not_taken_for_this_one() -> None:

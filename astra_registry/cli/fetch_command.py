@@ -15,6 +15,7 @@ import attrs
 import click
 
 from astra_registry.cli.keeping import Keeping
+from astra_registry.cli.login import ask_for_login
 from astra_registry.cli.output import in_one_line
 from astra_registry.cli.products import ProductGroup, ReleaseType, existing, made, transport_names
 from astra_registry.errors import AstraRegistryError, BadValue
@@ -57,13 +58,13 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
     line = ProgressLine(sys.stderr)
     if options.pop("login"):
-        options["login"] = functools.partial(ask_for_login, line)
+        options["login"] = functools.partial(_ask_for_login, line)
     if exporting:
         _export(wanted_items(asked_for(name, given, release, **sources)), exporting)
         return
     keeping = Keeping(report, lock, read)
     wanted = asked_for(name, given, release, **sources)
-    total = count_of(wanted)
+    total, total_bytes = count_of(wanted), None
     with contextlib.closing(Fetcher(as_configured("fetch", **options))) as fetcher:
         if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
             # Before a fetch each connection asks once: what follows waits for the answers.
@@ -74,10 +75,12 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
                 return
             if planned.to_fetch:
                 click.echo(planned.summary(), err=True)
-            wanted, total = asked_for(name, given, release, **sources), planned.files + planned.unusable
+            total, total_bytes = planned.files + planned.unusable, planned.bytes_to_come
+            wanted = asked_for(name, given, release, **sources)
         results = fetcher.results(
             wanted_items(wanted),
             total=total,
+            total_bytes=total_bytes,
             on_progress=None if in_json else line,
             on_double=keeping.add_double if report else None,
         )
@@ -198,17 +201,9 @@ def _nothing(_: FetchResult) -> dict[str, Any]:
     return {}
 
 
-def ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
-    """Ask on the terminal for a name and a password, which are kept nowhere; None when nobody is there."""
+def _ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
     line.clear()
-    try:
-        user = click.prompt(f"user name for {host}", err=True)
-        return user, click.prompt("password", hide_input=True, err=True)
-    except click.Abort as aborted:
-        if isinstance(aborted.__context__, EOFError):
-            click.echo("", err=True)
-            return None
-        raise
+    return ask_for_login(host)
 
 
 def _export(items: Iterator[Wanted], style: str) -> None:

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from astra_registry.cli.files import product_of
+from astra_registry.cli.login import ask_for_login
 from astra_registry.cli.output import JSON, as_json
 from astra_registry.cli.products import places
 from astra_registry.errors import FileMissing
@@ -24,6 +25,8 @@ from astra_registry.settings import setting
 @click.option("--remote", is_flag=True, help="Compare with the server too: size, ETag, .sha1sum.")
 @click.option("--repair", is_flag=True, help="Bring again what is bad.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many files at once (16).")
+@click.option("--ca-bundle", metavar="FILE", help="The certificates to trust.")
+@click.option("--login", is_flag=True, help="Ask for a name and password when none are found.")
 @click.option("--sas-base-dir", metavar="DIR", help="Where files live; in the place of $SAS_BASE_DIR.")
 @click.option("--remote-base", metavar="URL", help="A server in the place of the SDSS one.")
 @JSON
@@ -32,6 +35,8 @@ def command(
     remote: bool,
     repair: bool,
     jobs: int | None,
+    ca_bundle: str | None,
+    login: bool,
     sas_base_dir: str | None,
     remote_base: str | None,
     in_json: bool,
@@ -48,7 +53,15 @@ def command(
         if not paths and not os.path.isdir(wanted[0]):
             raise FileMissing(f"there is nothing to verify: no folder {wanted[0]}")
         counts: Counter[str] = Counter()
-        found = verify(wanted, remote=remote, repair=repair, jobs=jobs, further_locations=_further_locations)
+        found = verify(
+            wanted,
+            remote=remote,
+            repair=repair,
+            jobs=jobs,
+            ca_bundle=ca_bundle,
+            login=ask_for_login if login else None,
+            further_locations=_further_locations,
+        )
         counted = _counted(found, counts)
         if in_json:
             as_json({**attrs.asdict(finding), "checks": list(finding.checks)} for finding in counted)

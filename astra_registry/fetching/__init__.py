@@ -85,6 +85,7 @@ def iter_fetch(
     link: bool = False,
     login: Login | None = None,
     total: int | None = None,
+    total_bytes: int | None = None,
     on_double: Callable[[Wanted], None] | None = None,
 ) -> Iterator[FetchResult]:
     """Bring the files of products, and give one result a file as they come: for lists too large for memory.
@@ -92,9 +93,10 @@ def iter_fetch(
     ``products`` is a product, a batch, a `Wanted` item, or an iterable of them, or of `Rows`. What is not given follows
     from the settings of the same name; ``limit_rate`` is in bytes a second, or text (``"2M"``). ``link`` makes links
     instead of copies (transport ``file``); ``login`` is a function from a host's name to a user's name and password,
-    called when a server asks for them and none are found; ``total`` is the number of files, for progress, where it is
-    known. ``on_progress`` and ``on_result`` are called in the thread that takes the results, as is ``on_double``, with
-    each item whose file another one before it has asked for: it has no result of its own.
+    called when a server asks for them and none are found; ``total`` is the number of files and ``total_bytes`` what of
+    them has to come, for progress, where they are known. ``on_progress`` and ``on_result`` are called in the thread
+    that takes the results, as is ``on_double``, with each item whose file another one before it has asked for: it has
+    no result of its own.
     """
     base_dir = None if sas_base_dir is None else os.fspath(sas_base_dir)
     options = as_configured(
@@ -118,14 +120,13 @@ def iter_fetch(
     if total is None:
         total = count_of(products)
     calls = {"on_progress": on_progress, "on_result": on_result, "on_double": on_double}
-    return _stream(options, items, total, calls)
+    return _stream(options, items, {"total": total, "total_bytes": total_bytes, **calls})
 
 
 def _stream(
     options: Options,
     items: Iterator[Wanted],
-    total: int | None,
-    calls: dict[str, Any],
+    told: dict[str, Any],
 ) -> Iterator[FetchResult]:
     # Nothing is opened before somebody takes the first result: an iterator that is dropped unused leaves nothing open.
-    yield from Fetcher(options).results(items, total=total, **calls)
+    yield from Fetcher(options).results(items, **told)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from astra_registry.errors import AstraRegistryError
-from astra_registry.fetching.listings import Listings, can_list
+from astra_registry.fetching.listings import Listings, can_list, spellings
 from astra_registry.fetching.places import url_of
 from astra_registry.fetching.report import Member
 from astra_registry.fetching.transports.credentials import SDSS_HOSTS, is_public
@@ -57,7 +57,9 @@ class Advice:
             is_told &= there.there is not None
         else:
             return " (nor its folder)" if is_told else ""
-        for spelling in _spellings(name)[1:]:
+        if name in there.names:
+            return ", although its folder lists it"
+        for spelling in spellings(name)[1:]:
             if spelling in there.names:
                 return f"; it has {spelling}"
         from difflib import get_close_matches
@@ -84,13 +86,7 @@ class Advice:
     def _has(self, url: str) -> bool:
         folder, _, coded = url.rpartition("/")
         names = self._listings.folder(folder + "/").names
-        return any(spelling in names for spelling in _spellings(urllib.parse.unquote(coded)))
-
-
-def _spellings(name: str) -> list[str]:
-    """Return a name and its other compressions."""
-    plain = name.removesuffix(".gz").removesuffix(".bz2")
-    return list(dict.fromkeys((name, plain, f"{plain}.gz", f"{plain}.bz2")))
+        return any(spelling in names for spelling in spellings(urllib.parse.unquote(coded)))
 
 
 def _elsewhere(product: Any, *, public: bool) -> Iterator[tuple[str, list[str]]]:

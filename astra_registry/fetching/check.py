@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified
+from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified, TransferFailed
 from astra_registry.fetching.disk import fits_sums, whole
 from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.listings import can_list
+from astra_registry.fetching.places import location_of_url, url_of
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.http.dates import modified
 from astra_registry.fetching.transports.http.wire import number
@@ -61,6 +63,7 @@ class Check:
         self._sha1: str | None = None
         self._url: str | None = None
         self._etag: str | None = None
+        self._is_at_mirror = False
         self._size: int | None = None
         self._status: os.stat_result | None = None
 
@@ -86,7 +89,8 @@ class Check:
         if (status := self._status) is None:
             return None
         before = self._entry if self._entry is not None and self._entry.sha1 == self._sha1 else None
-        url = self._url or (before.url if before is not None else None)
+        known = before.url if before is not None else None
+        url = known if self._is_at_mirror else self._url or known
         # Of the moment at which it was read: whoever writes to it later is seen by the times and the size.
         times = status.st_mtime_ns, status.st_ctime_ns
         return Entry(os.path.abspath(self._path), status.st_size, *times, self._sha1, self._etag, url)
@@ -149,9 +153,24 @@ class Check:
         return None
 
     def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
-        """Return the first URL at which the server has the file, and what it says of it."""
+        """Return the first URL at which the server has the file, and what it says of it.
+
+        Where it cannot be reached, a mirror that has the file says it. That one has it not, or gives it to nobody, is
+        not the server's word.
+        """
+        try:
+            return self._first_head(fetcher, self._known_url() or self._urls_of(self._path))
+        except TransferFailed:
+            self._is_at_mirror = True
+            for mirror in fetcher.options.mirrors:
+                there = (url_of(location_of_url(url), mirror) for url in self._known_url() or self._urls_of(self._path))
+                with contextlib.suppress(FileFailed, NotIdentified):
+                    return self._first_head(fetcher, there)
+            raise
+
+    def _first_head(self, fetcher: Fetcher, urls: Iterable[str]) -> tuple[str, dict[str, str]]:
         missing: FileMissing | None = None
-        for url in self._known_url() or self._urls_of(self._path):
+        for url in urls:
             self._url = self._url or url
             try:
                 return url, fetcher.inquiries.head(url, public=is_public(url))
@@ -182,7 +201,7 @@ class Check:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
         listed = fetcher.inquiries.listings.sha1(self._url, surely=can_list(self._url))
-        etag = headers.get("etag")
+        etag = None if self._is_at_mirror else headers.get("etag")  # a mirror has others for the same files
         if listed is not None:
             if listed != self._sha1:
                 if self._etag and etag == self._etag:

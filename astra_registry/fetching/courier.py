@@ -53,6 +53,7 @@ class Courier:
         *,
         compares: Callable[[Wanted], bool] = lambda _: False,
         insists: bool = False,  # that a server says what it lists, where files are compared
+        checksums_fixed: bool = False,
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
         overwrite: bool = False,
@@ -63,6 +64,7 @@ class Courier:
         self._listings = listings
         self._compares = compares
         self._insists = insists
+        self._checksums_fixed = checksums_fixed
         self._retries = retries
         self._mirrors = mirrors
         self._overwrite = overwrite
@@ -285,9 +287,8 @@ class Courier:
             fetched = attrs.evolve(fetched, sha1=whole.sha1_of(part.path).hexdigest())
         listed = self._listed(url, item)
         if listed is not None and listed != fetched.sha1:
-            raise CorruptFile(
-                f"its sha1 is {fetched.sha1}, and the server lists {listed} (--checksums never takes it as it is)"
-            )
+            remedy = self._checksums("never takes it as it is")
+            raise CorruptFile(f"its sha1 is {fetched.sha1}, and the server lists {listed}{remedy}")
         if not fetched.proven and listed is None and item.sha1 is None and not whole.tells_its_end(name):
             raise CorruptFile("the server did not tell its length, and a file of this kind does not show where it ends")
         if item.sha1 is not None and fetched.sha1 != item.sha1:
@@ -303,7 +304,11 @@ class Courier:
         try:
             return self._listings.sha1(url, surely=insists)
         except TransferFailed as error:
-            raise TransferFailed(f"{error} (--checksums auto does without)") from None
+            raise TransferFailed(f"{error}{self._checksums('auto does without')}") from None
+
+    def _checksums(self, remedy: str) -> str:
+        """Return what another choice of checksums would do, in brackets, for whoever has one."""
+        return "" if self._checksums_fixed else f" (--checksums {remedy})"
 
     # Hosts
 

@@ -25,7 +25,8 @@ def export(items: Iterable[Wanted], style: str, on_left_out: _LeftOut = lambda i
 
     ``urls``: one a line. ``aria2``: for ``aria2c -i FILE``; further locations as its alternatives. ``curl``: for
     ``curl -Z -K FILE``, of curl 7.83 at least. ``rsync``: a shell script, one command a folder of the server's top.
-    For what is not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``.
+    For what is not public they find the password where they always do: in ``~/.netrc``, or in ``RSYNC_PASSWORD``; for
+    what is, they send none.
     """
     if style not in FORMATS:
         raise BadValue(f"there is no export {style!r}; there are {', '.join(FORMATS)}")
@@ -53,38 +54,44 @@ def _urls(item: Wanted) -> tuple[str, ...]:
 
 def _aria2(item: Wanted) -> tuple[str, ...]:
     folder, name = os.path.split(item.path)
-    # Without the last two, a second run brings each file again, as star.1.fits.
+    # Without these two, a second run brings each file again, as star.1.fits.
+    once = ("  auto-file-renaming=false", "  continue=true")
+    # Else aria2 sends what .netrc has for the host with files that are everybody's too, and to who may read along.
+    no_login = () if _login_scheme(item) else ("  no-netrc=true",)
     return (
         "\t".join(map(without_password, item.urls)),
         f"  dir={folder}",
         f"  out={name}",
-        "  auto-file-renaming=false",
-        "  continue=true",
+        *once,
+        *no_login,
     )
 
 
-# Without the first, curl keeps a page that says "404" under the file's name; without the second, what came until a
-# server hung up.
-_ALWAYS = ("fail", "remove-on-error", "create-dirs", "remote-time")
+# Without the first two, curl keeps a page that says "moved" or "404" under the file's name; without the third, what
+# came until a server hung up. (To another host it takes no password along; location-trusted would.)
+_ALWAYS = ("location", "fail", "remove-on-error", "create-dirs", "remote-time")
+# It looks into .netrc for each host anew, also for the same one where it is led from https to http.
+_LOGIN = {"https": ("netrc-optional", 'proto-redir = "=https"'), "http": ("netrc-optional",), None: ()}
 
 
 def _curl(items: Iterable[Wanted]) -> Iterator[str]:
     # curl takes an option for all transfers, before it and after it, up to the next `next`.
-    for number, (logs_in, members) in enumerate(itertools.groupby(items, _logs_in)):
-        yield from (*(("next",) if number else ()), *_ALWAYS, *(("netrc-optional",) if logs_in else ()))
+    for number, (scheme, members) in enumerate(itertools.groupby(items, _login_scheme)):
+        yield from (*(("next",) if number else ()), *_ALWAYS, *_LOGIN[scheme])
         for item in members:
             yield f"url = {_quoted(without_password(item.urls[0]))}"
             yield f"output = {_quoted(item.path)}"
 
 
-def _logs_in(item: Wanted) -> bool:
-    """Whether a file is not everybody's, and nobody on the way could read the password."""
+def _login_scheme(item: Wanted) -> str | None:
+    """Return over what to log in for a file; None if it is everybody's, or the line could be read by others."""
     url = item.urls[0]
     try:
         origin, _ = split(url)
     except TransferFailed:
-        return False
-    return (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
+        return None
+    may = (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
+    return origin.scheme if may else None
 
 
 def _quoted(text: str) -> str:

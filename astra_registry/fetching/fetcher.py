@@ -9,7 +9,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -32,6 +33,8 @@ from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
     from astra_registry.fetching.convoy import Convoy
+
+_T = TypeVar("_T")
 
 _AHEAD = 1000  # items that are looked at before others are fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
@@ -60,6 +63,7 @@ class Fetcher:
             self.inquiries.listings,
             compares=self._comparing.compares,
             insists=options.checksums == "always",
+            checksums_fixed=options.checksums_fixed,
             retries=options.retries,
             mirrors=options.mirrors,
             overwrite=options.overwrite,
@@ -101,6 +105,7 @@ class Fetcher:
         items: Iterator[Wanted],
         *,
         total: int | None = None,
+        total_bytes: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_result: Callable[[FetchResult], None] | None = None,
         on_double: Callable[[Wanted], None] | None = None,
@@ -110,7 +115,7 @@ class Fetcher:
 
         With ``more_to_come`` it can be asked for others afterwards, and is to be closed at last.
         """
-        self._tally.total = total
+        self._tally.total, self._tally.total_bytes = total, total_bytes
         self._on_double = on_double
         try:
             for result in self._stream(items, on_progress):
@@ -302,6 +307,16 @@ class Fetcher:
             if self._hosts.stop.is_set():
                 raise Stopped
         return question.answer
+
+    def waiting_for(self, asked: Future[_T]) -> _T:
+        """Return what comes of work that asks servers in another thread; its questions to a person are put here."""
+        # Without a login there are no questions, and nothing to look up for.
+        while self.options.login is not None and not wait([asked], timeout=_PROGRESS_EVERY).done:
+            with contextlib.suppress(queue.Empty):
+                question = self._done.get_nowait()
+                if isinstance(question, _Question):
+                    question.put_to(self.options.login)
+        return asked.result()
 
     def close(self) -> None:
         """End the run: transfers that are under way are cut, and may be resumed by the next run."""

@@ -13,8 +13,9 @@ from types import MappingProxyType
 import attrs
 
 from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.transports.origin import without_password
 
-_LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*(?:"([^">]*)"|'([^'>]*)'|([^"'\s>]+))""", re.IGNORECASE)
 _LINE = re.compile(r"^\\?([0-9a-fA-F]{40})[ \t]+\*?(.+?)\s*$", re.MULTILINE)
 _LISTINGS_A_FOLDER = 8
 _NAMES_REMEMBERED = 200_000
@@ -45,8 +46,8 @@ def index_names(page: bytes) -> tuple[str, ...]:
     import html
 
     names: dict[str, None] = {}
-    for link in _LINK.findall(page):
-        text = html.unescape(link.decode("utf-8", "replace"))
+    for quotings in _LINK.findall(page):
+        text = html.unescape(b"".join(quotings).decode("utf-8", "replace"))
         if "?" in text or "#" in text or "://" in text:
             continue  # to sort by another column
         name = urllib.parse.unquote(text)
@@ -54,6 +55,12 @@ def index_names(page: bytes) -> tuple[str, ...]:
         if name not in ("/", "../", "./", ".."):
             names[name] = None
     return tuple(names)
+
+
+def spellings(name: str) -> list[str]:
+    """Return a name and its other compressions."""
+    plain = name.removesuffix(".gz").removesuffix(".bz2")
+    return list(dict.fromkeys((name, plain, f"{plain}.gz", f"{plain}.bz2")))
 
 
 def parse_listing(text: str, folder: str) -> dict[str, str]:
@@ -81,15 +88,21 @@ class Listings:
         self._lock = threading.Lock()
 
     def sha1(self, url: str, *, surely: bool = False) -> str | None:
-        """Return the sha1 that the server lists for a file, or None.
+        """Return the sha1 that the server lists for a file that it has, or None.
 
         ``surely``: raise TransferFailed where it may list one, and did not get to say so.
         """
-        above, _, name = url.rpartition("/")
+        above, _, coded = url.rpartition("/")
         folder = self.folder(above + "/", sums=True)
-        found = folder.sha1.get(urllib.parse.unquote(name))
-        if surely and found is None and folder.unheard:
-            raise TransferFailed(f"the sha1 that its server may list could not be asked for: {folder.unheard}")
+        name = urllib.parse.unquote(coded)
+        found = folder.sha1.get(name)
+        if surely and found is None:
+            unheard = folder.unheard
+            # An index names what the server has: a page that does not, as one to log in at, is none.
+            if not unheard and folder.there and not any(spelling in folder.names for spelling in spellings(name)):
+                unheard = f"{without_password(above)}/ is answered with a page that does not name the file"
+            if unheard:
+                raise TransferFailed(f"the sha1 that its server may list could not be asked for: {unheard}")
         return found
 
     def folder(self, url: str, *, sums: bool = False) -> Folder:
@@ -138,7 +151,7 @@ class Listings:
                     )
                     sha1.update(parse_listing(listing, urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
                     if listing.strip() and not _LINE.search(listing):
-                        unheard = unheard or f"{url}{name} is answered with a page that lists none"
+                        unheard = unheard or f"{without_password(url)}{name} is answered with a page that lists none"
                 except FileFailed as error:
                     unheard = unheard or _unheard(error)  # it is welcome, not promised: others may have the file
         return Folder(names, sha1, unheard=unheard)
@@ -152,5 +165,5 @@ def _unheard(error: FileFailed) -> str:
 @attrs.define
 class _Question:
     answered: threading.Event = attrs.field(factory=threading.Event)
-    answer: Folder = Folder()
+    answer: Folder = Folder(there=None)  # where the run ended before
     names: int = 0  # that are remembered for it

@@ -26,6 +26,7 @@ class Options:
     connect_timeout: float = 10.0
     retries: int = 5
     checksums: str = "auto"
+    checksums_fixed: bool = False  # whoever runs it has no choice of them, and no error tells to choose others
     ca_bundle: str | None = None
     limit_rate: float | None = None
     mirrors: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ def as_configured(
     link: bool = False,
     login: Login | None = None,
     ledger: str | None = None,
+    checksums_fixed: bool = False,
     **given: Any,
 ) -> Options:
     """Return the options that follow from what is given, and where that is None from the settings of the same names.
@@ -83,7 +85,7 @@ def as_configured(
     chosen["mirrors"] = tuple(chosen["mirrors"])
     if brought is not None:
         chosen["transport"] = brought
-    return Options(**chosen, link=link, login=login, ledger=ledger)
+    return Options(**chosen, link=link, login=login, ledger=ledger, checksums_fixed=checksums_fixed)
 
 
 def transport_of(options: Options, http: HttpTransport) -> Transport:

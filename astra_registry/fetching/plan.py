@@ -13,6 +13,7 @@ from itertools import islice
 import attrs
 
 from astra_registry.errors import FileFailed, FileMissing
+from astra_registry.fetching.disk.leftovers import Leftovers
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.listings import can_list
 from astra_registry.fetching.progress import size_of
@@ -36,6 +37,7 @@ class Plan:
     known: int = 0  # … and told
     known_bytes: int = 0
     missing: int = 0  # of those asked for, not on the server
+    begun: int = 0  # … of which an earlier run left something
     free: int | None = None  # bytes on the disk of the first file
 
     @property
@@ -54,6 +56,11 @@ class Plan:
             return self.known_bytes
         # What was not asked for lacks on the server as often as what was.
         return round(self.known_bytes * self.to_fetch / (self.known + self.missing))
+
+    @property
+    def bytes_to_come(self) -> int | None:
+        """How many bytes will come over the line; None where that is not known exactly."""
+        return None if self.is_estimate or self.begun else self.bytes
 
     @property
     def is_estimate(self) -> bool:
@@ -105,6 +112,7 @@ def plan(items: Iterator[Wanted], fetcher: Fetcher, *, ask: int) -> Plan:
         absent = (item for item, is_here in zip(fresh, here, strict=True) if not is_here)
         sample.extend(islice(absent, ask - len(sample)))
     sizes = _sizes(fetcher, sample)
+    leftovers = Leftovers()
     told = [size for size in sizes if size is not None and size >= 0]
     return Plan(
         **counts,
@@ -112,6 +120,7 @@ def plan(items: Iterator[Wanted], fetcher: Fetcher, *, ask: int) -> Plan:
         known=len(told),
         known_bytes=sum(told),
         missing=sum(size == -1 for size in sizes),
+        begun=sum(bool(leftovers.of(item.path)) for item in sample),
         free=free,
     )
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Progress:
-    """How far a run is at one moment. ``total`` files is None while nobody knows; ``seconds`` since the beginning."""
+    """How far a run is at one moment.
+
+    ``total`` files and ``total_bytes`` are None while nobody knows; ``seconds`` count from the beginning.
+    """
 
     done: int = 0
     total: int | None = None
@@ -25,6 +28,7 @@ class Progress:
     bytes: int = 0  # received, those of unfinished files too
     seconds: float = 0.0
     asked: int = 0  # of those done, the ones that a server was asked for
+    total_bytes: int | None = None  # to be received
 
     @property
     def rate(self) -> float:
@@ -33,7 +37,9 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate from the files that a server was asked for; None while there is none."""
+        """An estimate from the bytes that are to come, or else the files that were asked for; None while none is."""
+        if self.total_bytes is not None and 0 < self.bytes <= self.total_bytes:
+            return (self.total_bytes - self.bytes) * self.seconds / self.bytes
         if self.total is None or self.asked < 1:
             return None
         return (self.total - self.done) * self.seconds / self.asked
@@ -44,6 +50,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.total: int | None = None
+        self.total_bytes: int | None = None
         self._started = time.monotonic()
         self._received = 0
         self._lock = threading.Lock()
@@ -59,6 +66,8 @@ class Tally:
         """Note what came of a file."""
         self._counts[result.status] += 1
         self._asked += result.attempts > 0
+        if result.status in ("unauthorized", "failed") and result.attempts:
+            self.total_bytes = None  # its own do not come, and how many these are is not known
 
     def progress(self) -> Progress:
         """Return how far the run is now."""
@@ -74,6 +83,7 @@ class Tally:
             bytes=self._received,
             seconds=time.monotonic() - self._started,
             asked=self._asked,
+            total_bytes=self.total_bytes,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections import deque
@@ -20,9 +21,11 @@ from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options, as_configured
 from astra_registry.fetching.places import location_of_path, url_of
 from astra_registry.fetching.report import FetchResult
+from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.wanted import Wanted
 
-_PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|.*\.astra-(part|part-record|lock)$)")
+# Of transfers, those of the exported script of rsync too.
+_PRIVATE = re.compile(r"^\.(astra-rsync|astra-turns$|rsync-partial$|.*\.astra-(part|part-record|lock)$)")
 _CHUNK = 200
 _REPAIRED_TOGETHER = 200  # files, over the same connections and with one listing of a folder …
 _HELD = 5000  # … and the most findings that wait until so many bad ones have come
@@ -39,27 +42,36 @@ def verify(
     further_locations: Callable[[str], Iterable[str]] = lambda path: (),
     jobs: int | None = None,
     timeout: float | None = None,
+    ca_bundle: str | os.PathLike[str] | None = None,
+    login: Login | None = None,
     ledger: str | None = None,
 ) -> Iterator[Finding]:
     """Give a finding for each file, and for each file below each folder (links to folders elsewhere are followed).
 
     By itself a file is checked for its FITS structure to the last block, its gzip trailer, its CHECKSUM and DATASUM
     cards, and the sha1 that was recorded when it was fetched. ``remote`` asks the server for size, ETag and
-    ``.sha1sum``. ``repair`` brings again what is bad; the bad file stays until a good one is here. What is whole is
-    remembered, so that fetching knows it: that is how an existing archive is adopted.
+    ``.sha1sum``, or where it cannot be reached the mirrors of the settings (whose ETags are others). ``repair`` brings
+    again what is bad; the bad file stays until a good one is here. What is whole is remembered, so that fetching knows
+    it: that is how an existing archive is adopted.
 
     ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
-    where else on the server a path's file may be, asked only when it is not at the first.
+    where else on the server a path's file may be, asked only when it is not at the first. ``login`` is that of
+    `iter_fetch`.
     """
     from astra_registry.settings import setting
 
+    if login is not None:
+        login = functools.cache(login)  # who repairs does not ask again what was asked for the comparison
     options = as_configured(
         "verify",
         jobs=jobs,
         timeout=timeout,
+        ca_bundle=ca_bundle,
         remote_base=remote_base,
         overwrite=True,
         checksums="always",
+        checksums_fixed=True,
+        login=login,
         ledger=ledger,
     )
     base_dir = os.fspath(sas_base_dir) if sas_base_dir is not None else setting("sas_base_dir")
@@ -98,7 +110,7 @@ def _findings(
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()
-                finding = future.result()
+                finding = future.result() if fetcher is None else fetcher.waiting_for(future)
                 if finding.status == "whole" and (entry := check.entry) is not None:
                     ledger.remember(entry)
                 yield finding

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from astra_registry.tables import Columns
 
 INFINITY = float("inf")
-_NUMBERS_IN_TABLES = frozenset({"plate"})
+# Text by their type, for some releases have names in their place (fields, v5_13_0), and in many tables numbers. Other
+# versions, as apred, are not among them: 1.0 is one of these.
+_NUMBERS_IN_TABLES = frozenset({"plate", "field", "fieldid", "location", "rerun", "run1d", "run2d"})
 
 
 class Batched(Identified):
@@ -229,8 +231,8 @@ class Batched(Identified):
     def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]], *, are_of_file: bool) -> dict[str, Sequence[Any]]:
         """Return the columns of a table, by parameters, with integers as they are meant: ``212.0`` is 212.
 
-        Of a file the text is read so. A plate is text, because SDSS-V has a field's design in its place, and a number
-        in all tables.
+        Of a file the text is read so. A plate, a field or a reduction (``run2d``) is text, because some releases have
+        names in their places, and in the tables of others a number.
         """
         from astra_registry.tables import digits, whole_numbers
 

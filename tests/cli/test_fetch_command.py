@@ -521,6 +521,22 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
     assert not list(sas_base_dir.rglob(".*")), "what was left of the first try is gone"
 
 
+def test_the_time_left_is_told_before_the_first_file_is_here(sas: EmbeddedSas, sas_base_dir: Path) -> None:
+    """The plan before has told how many bytes there are; not how many of them an earlier run has brought."""
+    sas.faults = lambda request: Fault(drip=(20_000, 0.05))
+    left = re.compile(r"0 of 2 files · [0-9.]+ [kM]B · [0-9.]+ [kM]B/s · [0-9:]+ left")
+
+    def some_is_here() -> bool:
+        return sas.sent > 400_000
+
+    _, first = on_a_terminal(["fetch", *STARS], dict(os.environ), some_is_here)
+    sas.forget()
+    _, second = on_a_terminal(["fetch", *STARS], dict(os.environ), some_is_here)
+
+    assert left.search(first), first
+    assert not left.search(second), second
+
+
 def test_the_end_of_a_batch_job_leaves_a_report_too(sas: EmbeddedSas, sas_base_dir: Path, tmp_path: Path) -> None:
     """Slurm sends SIGTERM before it kills."""
     report = tmp_path / "out.csv"

@@ -67,6 +67,12 @@ def test_a_file_at_a_second_location_is_compared_and_repaired_from_there(cli: Cl
     assert cli("verify", "--repair").out.startswith(f"repaired: {path}")
 
 
+def test_what_an_error_advises_is_an_option(cli: Cli, fetched: list[Path], sas: EmbeddedSas) -> None:
+    """Of certificates, and of a login, as fetch has them."""
+    assert cli("verify", "--remote", "--ca-bundle", DATA / "sas", "--login").code == 0
+    assert "there is no such file" in cli("verify", "--remote", "--ca-bundle", "/nope").err
+
+
 def test_what_is_no_regular_file_is_told_and_not_waited_for(cli: Cli, sas_base_dir: Path) -> None:
     sas_base_dir.mkdir()
     os.mkfifo(sas_base_dir / "pipe.fits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from astra_registry.fetching import iter_fetch
 from astra_registry.fetching.verify import verify
+from astra_registry.settings import override
 from astra_registry.testing.sas import Fault, Request
 
 from .conftest import Archive, fits_bytes
@@ -68,6 +70,27 @@ def test_a_file_that_is_not_what_the_server_lists_is_not_taken(archive: Archive,
     assert archive.fetch([item], checksums="never")[0].status == "fetched"
 
 
+def test_who_repairs_is_told_of_no_choice_that_there_is_not(archive: Archive) -> None:
+    """What repairs always compares; fetch may be told not to."""
+    item, another = archive.add_some(2)
+    archive.fetch([item, another])
+    (archive.folder / "dr17/stars/anything.sha1sum").write_text(f"{'0' * 40}  star-0000.fits\n")
+    archive.sas.faults = lambda request: Fault(status=500) if request.path.endswith("/elsewhere/") else None
+    unheard = archive.add("dr17/elsewhere/a.fits")
+    os.makedirs(os.path.dirname(unheard.path))
+    for bad in (item, unheard):
+        Path(bad.path).write_bytes(b"SIMPLE")
+    where = {"sas_base_dir": archive.here, "remote_base": archive.sas.url}
+
+    with override(retries=0):
+        told = [finding.problem or "" for finding in verify([item.path, unheard.path], repair=True, **where)]
+
+    assert ["lists 0000" in told[0], "could not be asked for" in told[1]] == [True, True]
+    assert [problem for problem in told if "--checksums" in problem] == []
+    [fetched] = archive.fetch([item], checksums="always", overwrite=True, retries=0)
+    assert "(--checksums never takes it as it is)" in str(fetched.error)
+
+
 def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archive: Archive) -> None:
     [item] = archive.add_some(1)
     sha1 = hashlib.sha1((archive.folder / "dr17/stars/star-0000.fits").read_bytes()).hexdigest()
@@ -80,7 +103,7 @@ def test_a_listing_may_name_files_with_their_folders_and_of_other_folders(archiv
         assert "lists 2222" in str(archive.fetch([item], checksums="always", overwrite=True, retries=0)[0].error)
 
 
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=410), Fault(status=403), Fault(body=b"?"), None])
+@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=410), Fault(status=401), Fault(status=403), None])
 def test_that_there_is_no_listing_is_no_error(make_archive: Callable[..., Archive], fault: Fault | None) -> None:
     archive = make_archive(faults=lambda r: None if r.path.endswith(".fits") else fault)
 
@@ -122,6 +145,41 @@ def test_a_login_page_is_no_listing(make_archive: Callable[..., Archive]) -> Non
     assert lenient.status == "fetched"
     assert finding.status == "unknown"
     assert "could not be asked for" in str(finding.problem)
+
+
+@pytest.mark.parametrize("page", [b"?", b"", b"<html>please <a href='/login/'>log in</a></html>"])
+def test_a_page_that_does_not_name_the_file_is_no_index(make_archive: Callable[..., Archive], page: bytes) -> None:
+    """What the server has is named in its folder's index; auto does without one."""
+    archive = make_archive(sha1sums=True, faults=lambda r: Fault(body=page) if r.path.endswith("/") else None)
+    [item] = archive.add_some(1)
+
+    [strict] = archive.fetch([item], checksums="always", retries=0)
+    [lenient] = archive.fetch([item], checksums="auto", retries=0)
+    [finding] = verify([item.path], remote=True, remote_base=archive.sas.url, sas_base_dir=archive.here)
+
+    assert strict.status == "failed"
+    assert "/dr17/stars/ is answered with a page that does not name the file" in str(strict.error)
+    assert lenient.status == "fetched"
+    assert (finding.status, "does not name the file" in str(finding.problem)) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    ("location", "link"),
+    [
+        ("dr17/a+b c.fits", b'<a href="a+b%20c.fits">'),
+        ("dr17/a+b c.fits", b'<A class="file" HREF="/sas/dr17/a%2bb c.fits">'),
+        ("dr17/d'e&.fits", b'<a href="d\'e&amp;.fits">'),
+        ("dr17/d'e&.fits", b"<a href='d&#39;e&amp;.fits'>"),
+        ("dr17/f.fits", b"<a href=f.fits.gz>"),
+    ],
+)
+def test_an_index_may_write_a_name_as_it_likes(
+    make_archive: Callable[..., Archive], location: str, link: bytes
+) -> None:
+    archive = make_archive(faults=lambda r: Fault(body=link + b"..</a>") if r.path.endswith("/") else None)
+    item = archive.add(location)
+
+    assert not archive.fetch([item], checksums="always").failed
 
 
 def test_a_file_is_not_whole_while_the_server_does_not_say_what_it_lists(

@@ -171,6 +171,19 @@ def test_the_other_compression_is_named_when_the_server_has_that(archive: Archiv
     assert "it has a.fits.gz" in str(result.error)
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_its_folder_lists_and_its_server_has_not_is_told_as_that(
+    make_archive: Callable[..., Archive], status: int
+) -> None:
+    archive = make_archive(faults=lambda request: Fault(status=status) if request.path.endswith(FILE) else None)
+    archive.add(f"{FILE}.gz")
+
+    (result,) = archive.fetch(archive.add(FILE))
+
+    assert result.status == "missing"
+    assert str(result.error).endswith(f"{FILE}, although its folder lists it")
+
+
 @pytest.mark.parametrize(("status", "is_told"), [(404, True), (403, False), (503, False)])
 def test_that_a_folder_is_missing_too_is_said_only_when_the_server_says_so(
     make_archive: Callable[..., Archive], status: int, is_told: bool

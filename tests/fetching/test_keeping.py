@@ -72,6 +72,16 @@ def test_whole_files_are_found_whole_and_damaged_ones_bad(archive: Archive) -> N
     }
 
 
+def test_what_the_exported_script_of_rsync_has_in_hand_is_no_file_of_the_archive(archive: Archive) -> None:
+    item = archive.add("dr17/a.fits")
+    archive.fetch([item])
+    cut = Path(item.path).parent / ".rsync-partial/b.fits"
+    cut.parent.mkdir()
+    cut.write_bytes(fits_bytes()[:5000])
+
+    assert look(archive) == {"a.fits": "whole"}
+
+
 def test_check_sums_within_a_file_are_compared(archive: Archive, tmp_path: Path) -> None:
     archive.here.mkdir()
     file = archive.here / "sums.fits"
@@ -544,6 +554,7 @@ def test_exports_are_what_the_tools_read(archive: Archive, tmp_path: Path) -> No
         f"  out={os.path.basename(item.path)}",
         "  auto-file-renaming=false",
         "  continue=true",
+        "  no-netrc=true",
     ]
     with pytest.raises(BadValue, match="urls, aria2, curl, rsync"):
         export([item], "wget")
@@ -572,6 +583,31 @@ def test_curl_logs_in_for_what_is_not_public_and_keeps_only_what_is_whole(archiv
     assert all(map(archive.right, items[:-1]))
     assert not os.path.exists(items[-1].path)
     assert os.path.getmtime(items[0].path) == 1e9
+
+
+def test_curl_follows_a_server_that_sends_it_on_and_takes_no_password_along(
+    make_archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    elsewhere = make_archive()
+    another_host = elsewhere.sas.url.replace("127.0.0.1", "localhost")
+
+    def sent_on(request: Request) -> Fault:
+        return Fault(status=302, headers={"Location": another_host + request.path}, body=b"<html>302 Found</html>")
+
+    archive = make_archive(faults=sent_on)
+    items = [archive.wanted(location) for location in ("dr17/a.fits", "sdsswork/b.fits")]
+    for location in ("dr17/a.fits", "sdsswork/b.fits"):
+        elsewhere.add(location)
+    netrc, config = tmp_path / ".netrc", tmp_path / "curl.txt"
+    netrc.write_text("machine 127.0.0.1 login me password s3cret\n")
+    config.write_text("\n".join(export(items, "curl")) + "\n")
+
+    subprocess.run(["curl", "-s", "-Z", "-K", str(config)], check=True, env={**os.environ, "HOME": str(tmp_path)})
+
+    assert all(map(elsewhere.right, items))
+    asked = {request.path: "authorization" in request.headers for request in archive.sas.requests}
+    assert asked == {"/sas/dr17/a.fits": False, "/sas/sdsswork/b.fits": True}
+    assert [request for request in elsewhere.sas.requests if "authorization" in request.headers] == []
 
 
 def test_an_export_has_each_file_once_and_tells_what_it_leaves_out() -> None:
@@ -603,6 +639,18 @@ if shutil.which("aria2c"):
 
         assert all(map(archive.right, items[:-1]))
         assert Path(elsewhere.path).read_bytes() == Path(items[0].path).read_bytes()
+
+    def test_aria2_logs_in_for_what_is_not_public_only(archive: Archive, tmp_path: Path) -> None:
+        items = [archive.add("dr17/a.fits"), archive.add("sdsswork/b.fits")]
+        netrc, listing = tmp_path / ".netrc", tmp_path / "aria2.txt"
+        netrc.write_text("machine 127.0.0.1 login me password s3cret\n")
+        netrc.chmod(0o600)
+        listing.write_text("\n".join(export(items, "aria2")) + "\n")
+
+        subprocess.run(["aria2c", "-q", "-i", str(listing)], check=True, env={**os.environ, "HOME": str(tmp_path)})
+
+        asked = {(request.path, "authorization" in request.headers) for request in archive.sas.requests}
+        assert asked == {("/sas/dr17/a.fits", False), ("/sas/sdsswork/b.fits", True)}
 
     def test_aria2_brings_what_lacks_of_an_earlier_run_and_nothing_twice(archive: Archive, tmp_path: Path) -> None:
         items = archive.add_some(3)
@@ -643,6 +691,9 @@ def test_exports_of_what_is_not_public_leave_the_password_to_the_tools(tmp_path:
     open_line = Wanted(("http://data.sdss5.org/sas/sdsswork/a.fits",), f"{tmp_path}/sdsswork/b.fits")
     told = [list(export([item], "curl")) for item in (private, public, open_line)]
     assert [("netrc-optional" in lines) for lines in told] == [True, False, False]
+    assert 'proto-redir = "=https"' in told[0]
+    told = [list(export([item], "aria2")) for item in (private, public, open_line)]
+    assert [("  no-netrc=true" in lines) for lines in told] == [False, True, True]
 
 
 @pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet", "feather"])

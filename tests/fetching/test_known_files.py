@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ from astra_registry import registry
 from astra_registry.errors import BadValue, FileFailed
 from astra_registry.fetching import Progress, Wanted, fetch
 from astra_registry.fetching.report import FetchReport, FetchResult
+from astra_registry.fetching.verify import verify
 from astra_registry.settings import override
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive
 from .test_keeping import damage, look
@@ -58,6 +61,47 @@ def test_another_server_is_asked_where_one_is_named(archive: Archive, make_archi
 
     assert found == {"star-0000.fits": "bad", "star-0001.fits": "bad", "star-0002.fits": "whole"}
     assert len(mirror.sas.asked(".fits")) == 2  # what does not hold together by itself needs no server
+
+
+def test_a_mirror_is_asked_where_the_server_cannot_be_reached(make_archive: Callable[..., Archive]) -> None:
+    """Its ETags are its own, and the files stay those that came from the server."""
+    archive, mirror = make_archive(), make_archive(sha1sums=True)
+    items = archive.add_some(3)
+    fetched = archive.fetch(items)
+    for item in items:
+        mirror.add(os.path.relpath(item.path, archive.here), Path(item.path).read_bytes())
+    changed = mirror.folder / "dr17/stars/star-0001.fits"
+    changed.write_bytes(changed.read_bytes().replace(b"SEED", b"SEES"))
+    archive.sas.close()
+
+    with override(retries=0, mirrors=("http://127.0.0.1:9", mirror.sas.url)):
+        found = look(archive, remote=True)
+        alone = look(archive, remote=True, remote_base="http://127.0.0.1:9")
+
+    assert found == alone == {"star-0000.fits": "whole", "star-0001.fits": "bad", "star-0002.fits": "whole"}
+    assert {str(result.url) for result in archive.fetch(items)} == {str(result.url) for result in fetched}
+
+
+def test_no_mirror_has_the_word_of_a_server_that_says_that_a_file_is_missing(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive, mirror = make_archive(), make_archive()
+    [item] = archive.add_some(1)
+    archive.fetch([item])
+    mirror.add_some(1)
+    os.remove(archive.folder / "dr17/stars/star-0000.fits")
+
+    with override(retries=0, mirrors=(mirror.sas.url,)):
+        found = look(archive, remote=True)
+    archive.sas.close()
+    mirror.sas.close()
+    with override(retries=0, mirrors=(mirror.sas.url,)):
+        [unheard] = verify([item.path], remote=True, remote_base=archive.sas.url, sas_base_dir=archive.here)
+
+    assert found == {"star-0000.fits": "unknown"}
+    assert mirror.sas.requests == []
+    assert unheard.status == "unknown"
+    assert archive.sas.url.partition("//")[2] in str(unheard.problem)
 
 
 def test_the_file_that_the_server_has_is_not_bad_where_its_list_is_older(make_archive: Callable[..., Archive]) -> None:
@@ -123,6 +167,26 @@ def test_the_time_left_follows_from_files_that_a_server_was_asked_for() -> None:
 
     assert after_rows.seconds_left is None
     assert after_files.seconds_left == pytest.approx(8.0)
+
+
+def test_the_time_left_follows_from_bytes_where_it_is_known_how_many_come() -> None:
+    half = Progress(total=1, bytes=500, total_bytes=1000, seconds=4.0)
+    more_than_all = Progress(done=1, total=3, bytes=1001, total_bytes=1000, seconds=4.0, asked=1)
+
+    assert half.seconds_left == pytest.approx(4.0)
+    assert Progress(total=1, total_bytes=1000, seconds=4.0).seconds_left is None
+    assert more_than_all.seconds_left == pytest.approx(8.0), "some came twice"
+
+
+def test_bytes_of_a_file_that_failed_are_not_waited_for(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(status=500) if "0001" in request.path else None)
+    items, steps = archive.add_some(3), []
+
+    archive.fetch(items[:1], on_progress=steps.append, total_bytes=12_345)
+    assert steps[-1].total_bytes == 12_345
+
+    archive.fetch(items[1:], on_progress=steps.append, total_bytes=12_345, retries=0)
+    assert steps[-1].total_bytes is None
 
 
 def test_progress_counts_the_files_that_were_asked_for(archive: Archive) -> None:

@@ -21,6 +21,7 @@ from astra_registry.errors import Unauthorized
 from astra_registry.fetching import Wanted
 from astra_registry.fetching.existence import is_on_server
 from astra_registry.fetching.locked import write_lock
+from astra_registry.fetching.verify import verify
 from astra_registry.testing.sas import Fault, Request
 from astra_registry.tree import Tree
 
@@ -123,6 +124,23 @@ def test_a_person_is_asked_by_the_thread_that_takes_the_results(private: Archive
 
     assert threads == [threading.current_thread()]
     assert private.here_now() == []
+
+
+def test_a_person_is_asked_once_by_who_compares_and_repairs_too(private: Archive) -> None:
+    items = [private.add(f"sdsswork/{n}.fits") for n in range(5)]
+    private.fetch(items, login=lambda host: ("sdss5", SECRET))
+    os.truncate(items[0].path, 2880)
+    asked: list[threading.Thread] = []
+
+    def login(host: str) -> tuple[str, str]:
+        asked.append(threading.current_thread())
+        return "sdss5", SECRET
+
+    where = {"sas_base_dir": private.here, "remote_base": private.sas.url}
+    found = verify([private.here], remote=True, repair=True, login=login, **where)
+
+    assert [finding.status for finding in found] == ["repaired", "whole", "whole", "whole", "whole"]
+    assert asked == [threading.current_thread()]
 
 
 def test_where_nobody_is_to_ask_the_file_is_unauthorized(private: Archive) -> None:
@@ -360,6 +378,10 @@ def test_a_certificate_of_a_known_authority_is_accepted(
 
     assert not secure.fetch(items, ca_bundle=bundle, jobs=4).failed
     assert all(map(secure.right, items))
+
+    where = {"sas_base_dir": secure.here, "remote_base": secure.sas.url}
+    assert {finding.status for finding in verify([secure.here], remote=True, **where)} == {"unknown"}
+    assert {finding.status for finding in verify([secure.here], remote=True, ca_bundle=bundle, **where)} == {"whole"}
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     assert not secure.fetch(items, overwrite=True).failed

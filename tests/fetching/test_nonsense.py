@@ -232,7 +232,7 @@ def test_the_page_of_an_error_that_stalls_is_not_waited_for(raw: Raw, tmp_path: 
 
 
 def test_a_head_that_comes_with_a_body_is_a_head(raw: Raw, tmp_path: Path) -> None:
-    raw.answer = answer("200 OK", b'ETag: "a"', body=b"hello")
+    raw.answer = answer("200 OK", b'ETag: "a"', body=b'<a href="0.txt">')  # the file, and the index of its folder
     brought(raw, tmp_path)
 
     [finding] = verify(
