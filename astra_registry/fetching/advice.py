@@ -85,8 +85,7 @@ class Advice:
 
     def _has(self, url: str) -> bool:
         folder, _, coded = url.rpartition("/")
-        names = self._listings.folder(folder + "/").names
-        return any(spelling in names for spelling in spellings(urllib.parse.unquote(coded)))
+        return self._listings.folder(folder + "/").has(urllib.parse.unquote(coded))
 
 
 def _elsewhere(product: Any, *, public: bool) -> Iterator[tuple[str, list[str]]]:

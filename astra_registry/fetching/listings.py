@@ -8,6 +8,7 @@ import threading
 import urllib.parse
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 
 import attrs
@@ -39,6 +40,14 @@ class Folder:
     sha1: Mapping[str, str] = MappingProxyType({})
     there: bool | None = True  # None: the server does not say
     unheard: str = ""  # why it is not known what the server has to say: an index or a listing did not come
+
+    def has(self, name: str) -> bool:
+        """Whether its index has a file by this name, or in another compression."""
+        return not self._names.isdisjoint(spellings(name))
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.names)
 
 
 def index_names(page: bytes) -> tuple[str, ...]:
@@ -99,7 +108,7 @@ class Listings:
         if surely and found is None:
             unheard = folder.unheard
             # An index names what the server has: a page that does not, as one to log in at, is none.
-            if not unheard and folder.there and not any(spelling in folder.names for spelling in spellings(name)):
+            if not unheard and folder.there and not folder.has(name):
                 unheard = f"{without_password(above)}/ is answered with a page that does not name the file"
             if unheard:
                 raise TransferFailed(f"the sha1 that its server may list could not be asked for: {unheard}")
