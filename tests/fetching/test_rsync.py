@@ -446,3 +446,16 @@ def test_what_is_left_of_a_file_that_comes_another_way_is_removed(tmp_path: Path
 
     assert [path.name for path in tmp_path.rglob("*.fits")] == ["b.fits"]
     assert not (tmp_path / "dr17/.astra-rsync-0").exists()
+
+
+def test_a_sas_in_a_path_is_the_folder_above_the_modules_once(archive: Archive, daemon: str) -> None:
+    """And not again in what is left: that is a module, which this server has not; other groups come."""
+    archive.add("dr17/a.fits")
+    places = ["sas/dr17/a.fits", "sas/sas/dr17/a.fits", "sas/a.fits", "sas/sas/a.fits"]
+    items = [Wanted((f"{daemon}/{place}",), str(archive.here / place)) for place in places]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+    told = {str(result.url).removeprefix(f"{daemon}/"): (result.status, str(result.error)) for result in report}
+    assert [told[place][0] for place in places] == ["fetched", "missing", "missing", "missing"]
+    assert all("has no such module: @ERROR: Unknown module 'sas'" in told[place][1] for place in places[1:3])

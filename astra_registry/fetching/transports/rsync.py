@@ -13,7 +13,8 @@ import shutil
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -43,6 +44,7 @@ class Source:
     module: str
     path: str
     web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
+    below_sas: bool = False  # its module is the "sas" of an rsync URL, which some servers have and others have not
 
     @property
     def authority(self) -> str:
@@ -70,7 +72,12 @@ class Source:
         # What rsync brings is looked for below a folder of ours, which ".." would leave.
         if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
             raise TransferFailed(f"{shown} names no file that rsync could bring")
-        return cls(origin, module, rest, host)
+        return cls(origin, module, rest, host, below_sas=parts.scheme == "rsync" and module == "sas" and "/" in rest)
+
+    def bare(self) -> Source:
+        """Return where it is at a server whose modules lie at the top, without a "sas" above them."""
+        module, _, path = self.path.partition("/")
+        return attrs.evolve(self, module=module, path=path, below_sas=False)
 
 
 @attrs.frozen
@@ -120,40 +127,32 @@ class RsyncTransport:
 
         ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
-        groups: dict[tuple[Origin, str, str], list[Member]] = {}
+        members = []
         for index, url in enumerate(urls):
             try:
-                source = self._source(url)
+                members.append(Member(index, self._source(url), destinations[index]))
             except TransferFailed as error:
                 yield index, error
-            else:
-                member = Member(index, source, destinations[index])
-                groups.setdefault((source.origin, source.module, source.web_host), []).append(member)
-        for members in groups.values():
+        groups = _grouped(members)
+        while groups:
+            members = groups.popleft()
             told = set()
             try:
                 for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
                     told.add(index)
                     yield index, outcome
             except _UnknownModule as error:
-                if members[0].source.module == "sas":
+                if members[0].source.below_sas:
                     self._bare.add(members[0].source.origin)
-                    indices = [member.index for member in members]
-                    outcomes = self.fetch_many(
-                        [urls[index] for index in indices],
-                        [destinations[index] for index in indices],
-                        on_bytes,
-                        public=public,
-                        meanwhile=meanwhile,
-                    )
-                    for again, outcome in outcomes:
-                        yield indices[again], outcome
-                else:
-                    for member in members:
-                        # What is at an https server need not be missing there because its rsync does not know it.
-                        is_all = urls[member.index].startswith("rsync:")
-                        yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
-            except (NoRsync, Setback, TransferFailed, Unauthorized, OSError) as error:
+                    groups += _grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
+                    continue
+                for member in members:
+                    # What is at an https server need not be missing there because its rsync does not know it.
+                    is_all = urls[member.index].startswith("rsync:")
+                    yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
+            except Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever one group meets, the others come
                 yield from ((member.index, error) for member in members if member.index not in told)
 
     def give_up(self, url: str, destination: str) -> None:
@@ -162,10 +161,7 @@ class RsyncTransport:
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
-        if source.origin in self._bare and source.module == "sas":
-            module, _, path = source.path.partition("/")
-            return attrs.evolve(source, module=module, path=path)
-        return source
+        return source.bare() if source.below_sas and source.origin in self._bare else source
 
     def _bring(
         self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
@@ -264,6 +260,15 @@ class RsyncTransport:
 
 class _UnknownModule(Exception):
     pass
+
+
+def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
+    """Return what one run of rsync can bring each: files of one module, for one login."""
+    groups: dict[tuple[Origin, str, str, bool], list[Member]] = {}
+    for member in members:
+        source = member.source
+        groups.setdefault((source.origin, source.module, source.web_host, source.below_sas), []).append(member)
+    return deque(groups.values())
 
 
 def _refusal(code: int, said: str, authority: str) -> Exception | None:
