@@ -280,13 +280,15 @@ def sendings(tmp_path: Path) -> list[tuple[str, int]]:
 
 
 def test_groups_that_come_and_go_at_once_each_have_a_folder(tmp_path: Path) -> None:
-    """Whoever has done takes away the folder that the next one is about to take."""
+    """Whoever has done takes away the folder that the next one is about to take; so does who finds it empty."""
+    targets = {"a.fits": str(tmp_path / "dr17/a.fits")}
 
     def come_and_go(_: int) -> set[str]:
         seen = set()
         for _ in range(300):
             with Stage(str(tmp_path / "dr17")) as stage:
                 seen.add(os.path.basename(stage.path))
+                stage.take_over(targets, lambda: None)
                 Path(stage.path, "mine").touch(exist_ok=False)
         return seen
 
@@ -353,6 +355,34 @@ def test_the_turns_of_a_killed_group_are_free(archive: Archive, daemon: str) -> 
 
     assert not archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon).failed
     assert all(map(archive.right, items))
+
+
+KILLED_WHEN_PLACED = """
+import os, signal, sys
+from astra_registry.fetching import Wanted, fetch
+from astra_registry.fetching.disk.parts import Part
+place = Part.place
+Part.place = lambda part: (place(part), os.kill(os.getpid(), signal.SIGKILL))
+fetch([Wanted((sys.argv[1],), sys.argv[2])], transport="rsync", checksums="never")
+"""
+
+
+def test_the_folder_of_a_run_that_was_killed_when_its_file_had_its_name_goes(archive: Archive, daemon: str) -> None:
+    for name in ("a", "b"):
+        archive.add(f"dr17/stars/{name}.fits")
+    first, second = (by_rsync(archive, daemon, f"dr17/stars/{name}.fits") for name in ("a", "b"))
+    beside(KILLED_WHEN_PLACED, first.urls[0], first.path).communicate()
+    assert archive.right(first)
+    stage = archive.here / "dr17/stars/.astra-rsync-0"
+    assert stage.is_dir()
+    while programs(archive):  # it is about to end, too
+        time.sleep(0.01)
+
+    report = archive.fetch([first, second], transport="rsync", timeout=10, remote_base=daemon)
+
+    assert {result.status for result in report} == {"present", "fetched"}
+    assert not stage.exists()
+    assert sorted(os.listdir(archive.here / "dr17/stars"))[-2:] == ["a.fits", "b.fits"]
 
 
 def programs(archive: Archive) -> list[int]:
