@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import signal
 import socket
+import struct
 import subprocess
 import time
 import urllib.request
@@ -24,10 +26,14 @@ from astra_registry.fetching.export import export
 from astra_registry.fetching.transports.staging import Stage, forget
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
+from .raw import RawServer
+
+DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
 
 
 @pytest.fixture
-def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
+def configuration(archive: Archive, tmp_path: Path) -> Path:
+    """What a daemon of the archive is told: a module that is public, and one that wants a login."""
     for folder in ("dr17", "sdsswork"):
         (archive.folder / folder).mkdir()
     secrets = tmp_path / "rsync.secrets"
@@ -39,18 +45,27 @@ def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
     file = tmp_path / "rsyncd.conf"
     log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %b %f\n"
     file.write_text(f"use chroot = no\n{log}{owner}{modules}")
-    port, process = listening([RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"])
+    return file
+
+
+@pytest.fixture
+def daemon(configuration: Path) -> Iterator[str]:
+    port, process = listening([*DAEMON, f"--config={configuration}"])
     yield f"rsync://127.0.0.1:{port}"
     process.kill()
     process.wait()
 
 
-def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listening(command: list[str], port: int | None = None) -> tuple[int, subprocess.Popen[bytes]]:
     """Start a daemon that wants to be told its port, again when another program was quicker to take it."""
     for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = port or free_port()
         process = subprocess.Popen(
             [*command, f"--port={port}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -59,6 +74,7 @@ def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return port, process
             time.sleep(0.02)
+        port = None
     raise RuntimeError(f"{command[0]} does not start")
 
 
@@ -489,3 +505,135 @@ def test_a_sas_in_a_path_is_the_folder_above_the_modules_once(archive: Archive, 
     told = {str(result.url).removeprefix(f"{daemon}/"): (result.status, str(result.error)) for result in report}
     assert [told[place][0] for place in places] == ["fetched", "missing", "missing", "missing"]
     assert all("has no such module: @ERROR: Unknown module 'sas'" in told[place][1] for place in places[1:3])
+
+
+# ---------------------------------------------------------------- servers that fail
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A server that is down."""
+    return f"rsync://127.0.0.1:{free_port()}"
+
+
+def test_a_server_that_is_down_speaks_for_no_other(archive: Archive, daemon: str, nobody: str) -> None:
+    """Though it is asked first."""
+    archive.add_some(6)
+    good = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(6)]
+    bad = by_rsync(archive, nobody, "dr17/stars/bad.fits")
+
+    report = archive.fetch([bad, *good], transport="rsync", remote_base=daemon, retries=2, jobs=1)
+
+    [failed] = report.failed
+    assert (failed.path, failed.attempts) == (bad.path, 3)
+    assert "does not answer by rsync" in str(failed.error)
+    assert str(failed.error).endswith("given up after 3 tries")
+    assert all(map(archive.right, good))
+
+
+def test_thousands_of_files_of_a_server_that_is_down_are_each_told_so(archive: Archive, nobody: str) -> None:
+    """And only the first groups of them are tried."""
+    items = [by_rsync(archive, nobody, f"dr17/{n}.fits") for n in range(3000)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, retries=2, jobs=4)
+
+    authority = nobody.removeprefix("rsync://")
+    told = Counter(re.sub(r"\d+ files in a row", "N files in a row", str(result.error)) for result in report)
+    refused = f"{authority} does not answer by rsync"
+    beginnings = {"given up", "not tried", "tried"}
+    for error in told:
+        beginning = error.partition(": N files in a row failed at")[0] if " in a row " in error else "tried"
+        assert beginning in beginnings, error
+        assert refused in error, error
+    assert sum(told.values()) == 3000
+    assert sum(count for error, count in told.items() if error.startswith("not tried")) >= 500
+    assert {result.attempts for result in report if str(result.error).startswith("not tried")} == {0}
+    assert archive.here_now() == []
+
+
+def test_a_server_that_comes_up_is_asked_again(
+    archive: Archive, configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with an rsync URL has no other way."""
+    archive.add("dr17/a.fits")
+    port, refused = free_port(), tmp_path / "refused"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "rsync").write_text(f'#!/bin/sh\n{RSYNC} "$@"\ncode=$?\ntouch {refused}\nexit $code\n')
+    (programs / "rsync").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    item = by_rsync(archive, f"rsync://127.0.0.1:{port}", "dr17/a.fits")
+
+    def started() -> subprocess.Popen[bytes]:
+        while not refused.exists():
+            time.sleep(0.01)
+        return listening([*DAEMON, f"--config={configuration}"], port)[1]
+
+    with ThreadPoolExecutor(1) as pool:
+        daemon = pool.submit(started)
+        [result] = archive.fetch([item], transport="rsync", retries=10)
+    daemon.result().kill()
+    daemon.result().wait()
+
+    assert result.status == "fetched", result.error
+    assert result.attempts > 1
+    assert archive.right(item)
+
+
+def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive, daemon: str) -> None:
+    """Though rsync ends with the same code, where the line breaks while it says what it wants; it is asked again."""
+    folder = f"dr17/{'s' * 150}"
+    archive.add_some(100, size=3000, folder=folder)
+    resets: list[int] = []  # after how many bytes
+
+    def reset_once(line: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", int(daemon.rpartition(":")[2]))) as server:
+            for said in passed_on(line, server):
+                if said > 2000 and not resets:
+                    resets.append(said)
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    line.close()
+                    return
+
+    relay = RawServer(reset_once)
+    base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
+    items = [by_rsync(archive, base, f"{folder}/star-{n:04}.fits") for n in range(100)]
+    try:
+        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=1)
+    finally:
+        relay.close()
+
+    assert [result.error for result in report] == [None] * 100
+    assert len(resets) == 1
+    assert {result.attempts for result in report} == {1, 2}  # one group of several
+    assert all(map(archive.right, items))
+
+
+def passed_on(line: socket.socket, server: socket.socket) -> Iterator[int]:
+    """Pass on what a client and a server say until one of them ends; give how much the client has said."""
+    said = 0
+    with selectors.DefaultSelector() as ready:
+        ready.register(line, selectors.EVENT_READ, server)
+        ready.register(server, selectors.EVENT_READ, line)
+        while True:
+            for key, _ in ready.select():
+                data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
+                if not data:
+                    return
+                key.data.sendall(data)
+                said += len(data) if key.fileobj is line else 0
+                yield said
+
+
+def test_without_the_program_what_only_rsync_has_is_told_so(
+    archive: Archive, daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the others come over https."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    items = [*archive.add_some(4), by_rsync(archive, daemon, "dr17/stars/star-0005.fits")]
+
+    report = archive.fetch(items, transport="rsync")
+
+    [failed] = report.failed
+    assert (failed.path, failed.error, failed.attempts) == (items[4].path, "there is no program rsync here", 0)
+    assert all(map(archive.right, items[:4]))

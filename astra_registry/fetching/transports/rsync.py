@@ -30,10 +30,19 @@ from astra_registry.fetching.transports.transport import Fetched
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
 _LOOK_EVERY = 0.05  # seconds
 _GIVEN_EVERY = 2.0  # seconds: to write files through to the disk while others come takes it more than twice as long
+# With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
+_NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
 
 
 class NoRsync(Exception):
-    """There is no rsync here, or the server does not answer on its port: https has to do."""
+    """There is no rsync here, or it is not to be asked for this file: https has to do."""
+
+
+class NoAnswer(Setback):
+    """The server takes no connection by rsync: another try may find it up, where https is no way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, unreachable=True)
 
 
 @attrs.frozen
@@ -112,7 +121,6 @@ class RsyncTransport:
         self._stop = stop
         self._program = shutil.which("rsync")
         self._bare: set[Origin] = set()  # servers whose modules lie at the top, without a "sas" above them
-        self.closed = self._program is None
 
     def fetch_many(
         self,
@@ -123,8 +131,9 @@ class RsyncTransport:
         public: bool,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[Outcome]:
-        """Bring the files to their destinations, and give the outcome of each as it comes. NoRsync: try another way.
+        """Bring the files to their destinations, and give the outcome of each as it comes.
 
+        NoRsync means that only another way can bring it.
         ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
         members = []
@@ -155,6 +164,11 @@ class RsyncTransport:
             except Exception as error:  # noqa: BLE001 -- whatever one group meets, the others come
                 yield from ((member.index, error) for member in members if member.index not in told)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the program."""
+        return self._program is not None
+
     def give_up(self, url: str, destination: str) -> None:
         """Remove what runs have left of a file that comes another way now."""
         forget(self._source(url).path, destination)
@@ -166,8 +180,8 @@ class RsyncTransport:
     def _bring(
         self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
     ) -> Iterator[Outcome]:
-        if self.closed or self._program is None:
-            raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
+        if not self.is_here:
+            raise NoRsync("there is no program rsync here")
 
         def wait() -> None:
             if self._stop.wait(_LOOK_EVERY):
@@ -208,10 +222,7 @@ class RsyncTransport:
         if not members:
             return
         refusal = _refusal(code, said, next(iter(members)).source.authority)
-        if isinstance(refusal, NoRsync):
-            self.closed = True
-            raise refusal
-        if isinstance(refusal, (_UnknownModule, Unauthorized)):
+        if isinstance(refusal, (NoAnswer, _UnknownModule, Unauthorized)):
             raise refusal
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
         for member in members:
@@ -281,8 +292,8 @@ def _refusal(code: int, said: str, authority: str) -> Exception | None:
         return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
     if "@ERROR" in said:
         return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
-    if code in (10, 35) or "getaddrinfo" in said:
-        return NoRsync(f"{authority} does not answer by rsync ({_last_line(said)})")
+    if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
+        return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
     return Setback(f"rsync ended with code {code} ({_last_line(said)})", unreachable=True)
 
 
