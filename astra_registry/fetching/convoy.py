@@ -23,7 +23,7 @@ from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
-from astra_registry.fetching.transports.rsync import NoAnswer, NoRsync, RsyncTransport
+from astra_registry.fetching.transports.rsync import BrokenOff, NoAnswer, NoRsync, RsyncTransport
 from astra_registry.fetching.transports.rsync_servers import RsyncServer, RsyncServers
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
@@ -120,7 +120,10 @@ class Convoy:
                     yield self._told(load)
             longest = 0.0
             for server, theirs in setbacks.items():
-                wait = patience[server].wait_after(theirs[-1].outcome)  # type: ignore[arg-type]
+                setback = theirs[-1].outcome
+                if isinstance(setback, BrokenOff):
+                    patience[server].progress(setback.gained)
+                wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
                 if wait is None:
                     server.gave_up([load.outcome for load in theirs])
                     yield from (self._by_another_way(load, patience[server].reason) for load in theirs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import selectors
 import signal
@@ -587,12 +588,11 @@ def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive
     resets: list[int] = []  # after how many bytes
 
     def reset_once(line: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", int(daemon.rpartition(":")[2]))) as server:
-            for said in passed_on(line, server):
+        with connected(daemon) as server:
+            for said, _ in passed_on(line, server):
                 if said > 2000 and not resets:
                     resets.append(said)
-                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    line.close()
+                    reset(line)
                     return
 
     relay = RawServer(reset_once)
@@ -609,9 +609,44 @@ def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive
     assert all(map(archive.right, items))
 
 
-def passed_on(line: socket.socket, server: socket.socket) -> Iterator[int]:
-    """Pass on what a client and a server say until one of them ends; give how much the client has said."""
-    said = 0
+def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Archive, daemon: str) -> None:
+    """Over a line that brings something each time, though not as often as it is tried without that."""
+    archive.add("dr17/large.dat", random.Random(1).randbytes(4_000_000))
+    resets: list[int] = []
+
+    def cut(line: socket.socket) -> None:
+        with connected(daemon) as server:
+            for _, came in passed_on(line, server):
+                if came > 1_000_000:
+                    resets.append(came)
+                    reset(line)
+                    return
+
+    relay = RawServer(cut)
+    base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
+    try:
+        item = Wanted((f"{base}/dr17/large.dat",), str(archive.here / "dr17/large.dat"))
+        [result] = archive.fetch([item], transport="rsync", remote_base=base, retries=1)
+    finally:
+        relay.close()
+
+    assert result.error is None
+    assert result.attempts == len(resets) + 1 > 2
+    assert archive.right(item)
+
+
+def connected(daemon: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(daemon.rpartition(":")[2])))
+
+
+def reset(line: socket.socket) -> None:
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.close()
+
+
+def passed_on(line: socket.socket, server: socket.socket) -> Iterator[tuple[int, int]]:
+    """Pass on what a client and a server say until one of them ends; give how many bytes each has said."""
+    said = came = 0
     with selectors.DefaultSelector() as ready:
         ready.register(line, selectors.EVENT_READ, server)
         ready.register(server, selectors.EVENT_READ, line)
@@ -622,7 +657,8 @@ def passed_on(line: socket.socket, server: socket.socket) -> Iterator[int]:
                     return
                 key.data.sendall(data)
                 said += len(data) if key.fileobj is line else 0
-                yield said
+                came += len(data) if key.fileobj is server else 0
+                yield said, came
 
 
 def test_without_the_program_what_only_rsync_has_is_told_so(

@@ -45,6 +45,14 @@ class NoAnswer(Setback):
         super().__init__(message, unreachable=True)
 
 
+class BrokenOff(Setback):
+    """It ended before its time; so many bytes that came over the line are kept, and the next try goes on with them."""
+
+    def __init__(self, message: str, gained: int) -> None:
+        super().__init__(message, unreachable=True)
+        self.gained = gained
+
+
 @attrs.frozen
 class Source:
     """A module of an rsync server, and a path in it."""
@@ -195,6 +203,7 @@ class RsyncTransport:
             # What was taken over may be another version, until rsync has said that it is not.
             unsure = {member.source.path for member in members}.difference(coming)
             left = {member.index: member for member in members}
+            before = stage.size()
             with self._begun(members, stage, public=public) as run:
                 here: list[str] = []
                 given = time.monotonic()
@@ -213,15 +222,15 @@ class RsyncTransport:
                     here = [name for name in here if name in coming]
                     given = time.monotonic()
                 code, said = run.end()
-            yield from self._rest(left.values(), unsure, stage, code, said)
+            gained = 0 if code == 0 else stage.size() - before
+            yield from self._rest(left.values(), unsure, stage, _End(code, said, gained))
 
-    def _rest(
-        self, members: Collection[Member], unsure: Collection[str], stage: Stage, code: int, said: str
-    ) -> Iterator[Outcome]:
+    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: _End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
         if not members:
             return
-        refusal = _refusal(code, said, next(iter(members)).source.authority)
+        said = end.said
+        refusal = end.refusal(next(iter(members)).source.authority)
         if isinstance(refusal, (NoAnswer, _UnknownModule, Unauthorized)):
             raise refusal
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
@@ -282,19 +291,28 @@ def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
     return deque(groups.values())
 
 
-def _refusal(code: int, said: str, authority: str) -> Exception | None:
-    """Return what rsync's exit code and messages mean for all its files; None when each has its own fate."""
-    if code in (0, 23, 24):
-        return None
-    if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
-        return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
-    if re.search(r"@ERROR: auth", said, re.IGNORECASE):
-        return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
-    if "@ERROR" in said:
-        return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
-    if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
-        return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
-    return Setback(f"rsync ended with code {code} ({_last_line(said)})", unreachable=True)
+@attrs.frozen
+class _End:
+    """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
+
+    code: int
+    said: str
+    gained: int
+
+    def refusal(self, authority: str) -> Exception | None:
+        """Return what this means for all its files; None when each has its own fate."""
+        code, said = self.code, self.said
+        if code in (0, 23, 24):
+            return None
+        if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
+            return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
+        if re.search(r"@ERROR: auth", said, re.IGNORECASE):
+            return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
+        if "@ERROR" in said:
+            return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
+        if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
+            return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
+        return BrokenOff(f"rsync ended with code {code} ({_last_line(said)})", self.gained)
 
 
 def _last_line(said: str) -> str:

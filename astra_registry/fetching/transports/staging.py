@@ -71,6 +71,10 @@ class Stage:
         """Return where rsync puts a file."""
         return os.path.join(self.path, path)
 
+    def size(self) -> int:
+        """Return the bytes of all that lies here now."""
+        return sum(_size(Path(folder, name)) for folder, _, names in os.walk(self.path) for name in names)
+
     def take_over(self, targets: Mapping[str, str], wait: Callable[[], None]) -> None:
         """Move here what earlier runs left of these files: their paths in the folder, and where each is to lie.
 
