@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from astra_registry.errors import FileMissing, TransferFailed
+from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry
@@ -23,7 +23,8 @@ from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
-from astra_registry.fetching.transports.rsync import NoRsync, RsyncTransport
+from astra_registry.fetching.transports.rsync import BrokenOff, NoAnswer, NoRsync, RsyncTransport
+from astra_registry.fetching.transports.rsync_servers import RsyncServer, RsyncServers
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
 from astra_registry.fetching.wanted import Wanted
@@ -33,7 +34,10 @@ _LIFE_EVERY = 5.0  # seconds
 
 
 class Convoy:
-    """Brings groups; what rsync cannot reach comes back as it was, to be brought over https."""
+    """Brings groups; what rsync cannot reach comes back as it was, to be brought over https.
+
+    Files with an rsync URL have no other way: where their server fails, they are tried again as any file is.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Convoy:
     ) -> None:
         self._courier = courier
         self._rsync = rsync
+        self._servers = RsyncServers()
         self._retries = retries
         self._overwrite = overwrite
         self._on_bytes = on_bytes
@@ -55,15 +60,20 @@ class Convoy:
         self._room = threading.Semaphore(folders)
         self._folders_a_group = min(_MOST_FOLDERS, folders // 4)
 
-    @property
-    def closed(self) -> bool:
-        """Whether rsync has turned out to be no way at all."""
-        return self._rsync.closed
+    def is_for_rsync(self, item: Wanted) -> bool:
+        """Whether to ask rsync for a file: not where https has it, and rsync has turned out to be no way."""
+        url = item.urls[0]
+        return _only_by_rsync(url) or (self._rsync.is_here and not self._servers.of(url).is_closed)
 
     def bring(self, items: list[Wanted]) -> Iterator[Delivery | Wanted]:
         """Bring the files of one group, and give each as it comes."""
         started = time.monotonic()
-        waiting = [_Load(item, started) for item in items]
+        waiting = []
+        for item in items:
+            if self.is_for_rsync(item):
+                waiting.append(_Load(item, started))
+            else:
+                yield item
         since, pause = started, FIRST_PAUSE
         while waiting:
             with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:
@@ -84,42 +94,70 @@ class Convoy:
                 pending.append(load)
             else:
                 yield self._told(load, entry)
-        patience = Patience(self._retries)
+        patience: dict[RsyncServer, Patience] = {}
         while pending:
+            for load in pending:
+                patience.setdefault(self._servers.of(load.url), Patience(self._retries))
             again: list[_Load] = []
-            setbacks: list[_Load] = []
+            setbacks: dict[RsyncServer, list[_Load]] = {}
             for load in self._sent(pending, stay):
                 stay.show_life()
-                if isinstance(load.outcome, FileMissing) and load.location + 1 < len(load.item.urls):
+                server, outcome = self._servers.of(load.url), load.outcome
+                if isinstance(outcome, NoAnswer):
+                    server.is_closed = True
+                elif isinstance(outcome, (Fetched, FileMissing, Unauthorized)):
+                    server.answered()
+                if isinstance(outcome, Fetched):  # what is tried again of the others goes on from there
+                    patience[server] = Patience(self._retries)
+                if isinstance(outcome, FileMissing) and load.location + 1 < len(load.item.urls):
                     load.location += 1
                     again.append(load)
-                elif isinstance(load.outcome, Setback):
-                    setbacks.append(load)
-                elif isinstance(load.outcome, NoRsync):
-                    yield self._by_another_way(load, patience)
+                elif isinstance(outcome, NoRsync) or (isinstance(outcome, NoAnswer) and not load.only_by_rsync):
+                    yield self._by_another_way(load)
+                elif isinstance(outcome, Setback):
+                    setbacks.setdefault(server, []).append(load)
                 else:
                     yield self._told(load)
-            wait = patience.wait_after(setbacks[-1].outcome) if setbacks else 0.0  # type: ignore[arg-type]
-            if wait is None:
-                yield from (self._by_another_way(load, patience) for load in setbacks)
-            else:
-                again += setbacks
+            longest = 0.0
+            for server, theirs in setbacks.items():
+                setback = theirs[-1].outcome
+                if isinstance(setback, BrokenOff):
+                    patience[server].progress(setback.gained)
+                wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
+                if wait is None:
+                    server.gave_up([load.outcome for load in theirs])
+                    yield from (self._by_another_way(load, patience[server].reason) for load in theirs)
+                else:
+                    longest = max(longest, wait)
+                    again += theirs
             if again:
-                self._sleep(wait or 0.0)
+                self._sleep(longest)
             pending = again
 
-    def _by_another_way(self, load: _Load, patience: Patience) -> Delivery | Wanted:
+    def _by_another_way(self, load: _Load, reason: str = "") -> Delivery | Wanted:
         """Return a file that rsync did not get through to: https may do it, but for what only rsync knows."""
-        if not load.url.startswith("rsync:"):
+        if not load.only_by_rsync:
             self._rsync.give_up(load.url, load.part.path)
             return load.item
-        load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), patience.reason))))
+        load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), reason))))
         return self._told(load)
 
     def _sent(self, loads: list[_Load], stay: _Stay) -> Iterator[_Load]:
         """Send for files, and give each once its outcome is known."""
+        refusals: dict[RsyncServer, str] = {}
+        asked = []
+        for load in loads:
+            server = self._servers.of(load.url)
+            if server not in refusals:
+                refusals[server] = server.refusal()
+            if refusals[server]:
+                begun = "given up" if load.errand.requests else "not tried"
+                load.outcome = NoRsync(f"{begun}: {refusals[server]}")
+                yield load
+            else:
+                asked.append(load)
         for public in (True, False):
-            group = [load for load in loads if is_public(load.url, load.item.product) is public]
+            group = [load for load in asked if is_public(load.url, load.item.product) is public]
             if not group:
                 continue
             outcomes = self._rsync.fetch_many(
@@ -132,7 +170,8 @@ class Convoy:
             for index, outcome in outcomes:
                 load = group[index]
                 load.outcome = outcome
-                load.errand.requests += 1
+                if not isinstance(outcome, NoRsync):
+                    load.errand.requests += 1
                 yield load
 
     def _told(self, load: _Load, entry: Entry | None = None) -> Delivery:
@@ -148,6 +187,10 @@ class Convoy:
             return self._courier.delivered(load.item, load.errand, bring, load.started)
         finally:
             load.leave()
+
+
+def _only_by_rsync(url: str) -> bool:
+    return url.startswith("rsync:")
 
 
 def _folders_at_once() -> int:
@@ -171,6 +214,10 @@ class _Load:
     @property
     def url(self) -> str:
         return self.item.urls[self.location]
+
+    @property
+    def only_by_rsync(self) -> bool:
+        return _only_by_rsync(self.url)
 
     def leave(self) -> None:
         """Let the next one have the turn."""

@@ -140,7 +140,7 @@ class Fetcher:
             if more and self._done.empty():  # what has come goes first: the list may be made slowly
                 more = yield from self._look_ahead(source, ready)
             self._comparing.surveyed()
-            if self._convoy is not None and self._by_rsync:
+            if self._convoy is not None:
                 self._dispatch_groups(ready, self._convoy)
             self._dispatch_single(ready)
             if not self._outstanding:
@@ -242,13 +242,12 @@ class Fetcher:
     def _known(self, items: list[Wanted]) -> Mapping[str, Entry]:
         return self._ledger.known(os.path.abspath(item.path) for item in items)
 
-    @property
-    def _by_rsync(self) -> bool:
-        return self._convoy is not None and not self._convoy.closed
+    def _goes_by_rsync(self, item: Wanted) -> bool:
+        return self._convoy is not None and self._convoy.is_for_rsync(item)
 
     def _dispatch_single(self, ready: deque[Wanted]) -> None:
         """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
-        while ready and not self._by_rsync and self._outstanding < 2 * self.options.jobs:
+        while ready and not self._goes_by_rsync(ready[0]) and self._outstanding < 2 * self.options.jobs:
             self._send_courier(ready.popleft())
 
     def _send_courier(self, item: Wanted) -> None:
@@ -258,9 +257,9 @@ class Fetcher:
         self._comparing.begin(item)
 
     def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
-        """Hand out what is ready in a few groups, each for one run of rsync."""
+        """Hand out what is ready in a few groups, each for one run of rsync; whatever else is in them comes back."""
         size = min(_GROUP, -(-len(ready) // _GROUPS))
-        while ready and self._outstanding < _GROUPS * _GROUP:
+        while ready and convoy.is_for_rsync(ready[0]) and self._outstanding < _GROUPS * _GROUP:
             group = [ready.popleft() for _ in range(min(size, len(ready)))]
             self._outstanding += len(group)
             self._todo.put(lambda group=group: convoy.bring(group))  # type: ignore[misc]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
+import selectors
 import signal
 import socket
+import struct
 import subprocess
 import time
 import urllib.request
@@ -24,10 +27,14 @@ from astra_registry.fetching.export import export
 from astra_registry.fetching.transports.staging import Stage, forget
 
 from .conftest import RSYNC, Archive, beside, fits_bytes
+from .raw import RawServer
+
+DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
 
 
 @pytest.fixture
-def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
+def configuration(archive: Archive, tmp_path: Path) -> Path:
+    """What a daemon of the archive is told: a module that is public, and one that wants a login."""
     for folder in ("dr17", "sdsswork"):
         (archive.folder / folder).mkdir()
     secrets = tmp_path / "rsync.secrets"
@@ -39,18 +46,27 @@ def daemon(archive: Archive, tmp_path: Path) -> Iterator[str]:
     file = tmp_path / "rsyncd.conf"
     log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %b %f\n"
     file.write_text(f"use chroot = no\n{log}{owner}{modules}")
-    port, process = listening([RSYNC, "--daemon", "--no-detach", f"--config={file}", "--address=127.0.0.1"])
+    return file
+
+
+@pytest.fixture
+def daemon(configuration: Path) -> Iterator[str]:
+    port, process = listening([*DAEMON, f"--config={configuration}"])
     yield f"rsync://127.0.0.1:{port}"
     process.kill()
     process.wait()
 
 
-def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listening(command: list[str], port: int | None = None) -> tuple[int, subprocess.Popen[bytes]]:
     """Start a daemon that wants to be told its port, again when another program was quicker to take it."""
     for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = port or free_port()
         process = subprocess.Popen(
             [*command, f"--port={port}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -59,6 +75,7 @@ def listening(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return port, process
             time.sleep(0.02)
+        port = None
     raise RuntimeError(f"{command[0]} does not start")
 
 
@@ -280,13 +297,15 @@ def sendings(tmp_path: Path) -> list[tuple[str, int]]:
 
 
 def test_groups_that_come_and_go_at_once_each_have_a_folder(tmp_path: Path) -> None:
-    """Whoever has done takes away the folder that the next one is about to take."""
+    """Whoever has done takes away the folder that the next one is about to take; so does who finds it empty."""
+    targets = {"a.fits": str(tmp_path / "dr17/a.fits")}
 
     def come_and_go(_: int) -> set[str]:
         seen = set()
         for _ in range(300):
             with Stage(str(tmp_path / "dr17")) as stage:
                 seen.add(os.path.basename(stage.path))
+                stage.take_over(targets, lambda: None)
                 Path(stage.path, "mine").touch(exist_ok=False)
         return seen
 
@@ -353,6 +372,34 @@ def test_the_turns_of_a_killed_group_are_free(archive: Archive, daemon: str) -> 
 
     assert not archive.fetch(items, transport="rsync", timeout=10, remote_base=daemon).failed
     assert all(map(archive.right, items))
+
+
+KILLED_WHEN_PLACED = """
+import os, signal, sys
+from astra_registry.fetching import Wanted, fetch
+from astra_registry.fetching.disk.parts import Part
+place = Part.place
+Part.place = lambda part: (place(part), os.kill(os.getpid(), signal.SIGKILL))
+fetch([Wanted((sys.argv[1],), sys.argv[2])], transport="rsync", checksums="never")
+"""
+
+
+def test_the_folder_of_a_run_that_was_killed_when_its_file_had_its_name_goes(archive: Archive, daemon: str) -> None:
+    for name in ("a", "b"):
+        archive.add(f"dr17/stars/{name}.fits")
+    first, second = (by_rsync(archive, daemon, f"dr17/stars/{name}.fits") for name in ("a", "b"))
+    beside(KILLED_WHEN_PLACED, first.urls[0], first.path).communicate()
+    assert archive.right(first)
+    stage = archive.here / "dr17/stars/.astra-rsync-0"
+    assert stage.is_dir()
+    while programs(archive):  # it is about to end, too
+        time.sleep(0.01)
+
+    report = archive.fetch([first, second], transport="rsync", timeout=10, remote_base=daemon)
+
+    assert {result.status for result in report} == {"present", "fetched"}
+    assert not stage.exists()
+    assert sorted(os.listdir(archive.here / "dr17/stars"))[-2:] == ["a.fits", "b.fits"]
 
 
 def programs(archive: Archive) -> list[int]:
@@ -446,3 +493,183 @@ def test_what_is_left_of_a_file_that_comes_another_way_is_removed(tmp_path: Path
 
     assert [path.name for path in tmp_path.rglob("*.fits")] == ["b.fits"]
     assert not (tmp_path / "dr17/.astra-rsync-0").exists()
+
+
+def test_a_sas_in_a_path_is_the_folder_above_the_modules_once(archive: Archive, daemon: str) -> None:
+    """And not again in what is left: that is a module, which this server has not; other groups come."""
+    archive.add("dr17/a.fits")
+    places = ["sas/dr17/a.fits", "sas/sas/dr17/a.fits", "sas/a.fits", "sas/sas/a.fits"]
+    items = [Wanted((f"{daemon}/{place}",), str(archive.here / place)) for place in places]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+    told = {str(result.url).removeprefix(f"{daemon}/"): (result.status, str(result.error)) for result in report}
+    assert [told[place][0] for place in places] == ["fetched", "missing", "missing", "missing"]
+    assert all("has no such module: @ERROR: Unknown module 'sas'" in told[place][1] for place in places[1:3])
+
+
+# ---------------------------------------------------------------- servers that fail
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A server that is down."""
+    return f"rsync://127.0.0.1:{free_port()}"
+
+
+def test_a_server_that_is_down_speaks_for_no_other(archive: Archive, daemon: str, nobody: str) -> None:
+    """Though it is asked first."""
+    archive.add_some(6)
+    good = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(6)]
+    bad = by_rsync(archive, nobody, "dr17/stars/bad.fits")
+
+    report = archive.fetch([bad, *good], transport="rsync", remote_base=daemon, retries=2, jobs=1)
+
+    [failed] = report.failed
+    assert (failed.path, failed.attempts) == (bad.path, 3)
+    assert "does not answer by rsync" in str(failed.error)
+    assert str(failed.error).endswith("given up after 3 tries")
+    assert all(map(archive.right, good))
+
+
+def test_thousands_of_files_of_a_server_that_is_down_are_each_told_so(archive: Archive, nobody: str) -> None:
+    """And only the first groups of them are tried."""
+    items = [by_rsync(archive, nobody, f"dr17/{n}.fits") for n in range(3000)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, retries=2, jobs=4)
+
+    authority = nobody.removeprefix("rsync://")
+    told = Counter(re.sub(r"\d+ files in a row", "N files in a row", str(result.error)) for result in report)
+    refused = f"{authority} does not answer by rsync"
+    beginnings = {"given up", "not tried", "tried"}
+    for error in told:
+        beginning = error.partition(": N files in a row failed at")[0] if " in a row " in error else "tried"
+        assert beginning in beginnings, error
+        assert refused in error, error
+    assert sum(told.values()) == 3000
+    assert sum(count for error, count in told.items() if error.startswith("not tried")) >= 500
+    assert {result.attempts for result in report if str(result.error).startswith("not tried")} == {0}
+    assert archive.here_now() == []
+
+
+def test_a_server_that_comes_up_is_asked_again(
+    archive: Archive, configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with an rsync URL has no other way."""
+    archive.add("dr17/a.fits")
+    port, refused = free_port(), tmp_path / "refused"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "rsync").write_text(f'#!/bin/sh\n{RSYNC} "$@"\ncode=$?\ntouch {refused}\nexit $code\n')
+    (programs / "rsync").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    item = by_rsync(archive, f"rsync://127.0.0.1:{port}", "dr17/a.fits")
+
+    def started() -> subprocess.Popen[bytes]:
+        while not refused.exists():
+            time.sleep(0.01)
+        return listening([*DAEMON, f"--config={configuration}"], port)[1]
+
+    with ThreadPoolExecutor(1) as pool:
+        daemon = pool.submit(started)
+        [result] = archive.fetch([item], transport="rsync", retries=10)
+    daemon.result().kill()
+    daemon.result().wait()
+
+    assert result.status == "fetched", result.error
+    assert result.attempts > 1
+    assert archive.right(item)
+
+
+def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive, daemon: str) -> None:
+    """Though rsync ends with the same code, where the line breaks while it says what it wants; it is asked again."""
+    folder = f"dr17/{'s' * 150}"
+    archive.add_some(100, size=3000, folder=folder)
+    resets: list[int] = []  # after how many bytes
+
+    def reset_once(line: socket.socket) -> None:
+        with connected(daemon) as server:
+            for said, _ in passed_on(line, server):
+                if said > 2000 and not resets:
+                    resets.append(said)
+                    reset(line)
+                    return
+
+    relay = RawServer(reset_once)
+    base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
+    items = [by_rsync(archive, base, f"{folder}/star-{n:04}.fits") for n in range(100)]
+    try:
+        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=1)
+    finally:
+        relay.close()
+
+    assert [result.error for result in report] == [None] * 100
+    assert len(resets) == 1
+    assert {result.attempts for result in report} == {1, 2}  # one group of several
+    assert all(map(archive.right, items))
+
+
+def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Archive, daemon: str) -> None:
+    """Over a line that brings something each time, though not as often as it is tried without that."""
+    archive.add("dr17/large.dat", random.Random(1).randbytes(4_000_000))
+    resets: list[int] = []
+
+    def cut(line: socket.socket) -> None:
+        with connected(daemon) as server:
+            for _, came in passed_on(line, server):
+                if came > 1_000_000:
+                    resets.append(came)
+                    reset(line)
+                    return
+
+    relay = RawServer(cut)
+    base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
+    try:
+        item = Wanted((f"{base}/dr17/large.dat",), str(archive.here / "dr17/large.dat"))
+        [result] = archive.fetch([item], transport="rsync", remote_base=base, retries=1)
+    finally:
+        relay.close()
+
+    assert result.error is None
+    assert result.attempts == len(resets) + 1 > 2
+    assert archive.right(item)
+
+
+def connected(daemon: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(daemon.rpartition(":")[2])))
+
+
+def reset(line: socket.socket) -> None:
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.close()
+
+
+def passed_on(line: socket.socket, server: socket.socket) -> Iterator[tuple[int, int]]:
+    """Pass on what a client and a server say until one of them ends; give how many bytes each has said."""
+    said = came = 0
+    with selectors.DefaultSelector() as ready:
+        ready.register(line, selectors.EVENT_READ, server)
+        ready.register(server, selectors.EVENT_READ, line)
+        while True:
+            for key, _ in ready.select():
+                data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
+                if not data:
+                    return
+                key.data.sendall(data)
+                said += len(data) if key.fileobj is line else 0
+                came += len(data) if key.fileobj is server else 0
+                yield said, came
+
+
+def test_without_the_program_what_only_rsync_has_is_told_so(
+    archive: Archive, daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the others come over https."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    items = [*archive.add_some(4), by_rsync(archive, daemon, "dr17/stars/star-0005.fits")]
+
+    report = archive.fetch(items, transport="rsync")
+
+    [failed] = report.failed
+    assert (failed.path, failed.error, failed.attempts) == (items[4].path, "there is no program rsync here", 0)
+    assert all(map(archive.right, items[:4]))

@@ -13,7 +13,8 @@ import shutil
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -29,10 +30,27 @@ from astra_registry.fetching.transports.transport import Fetched
 SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
 _LOOK_EVERY = 0.05  # seconds
 _GIVEN_EVERY = 2.0  # seconds: to write files through to the disk while others come takes it more than twice as long
+# With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
+_NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
 
 
 class NoRsync(Exception):
-    """There is no rsync here, or the server does not answer on its port: https has to do."""
+    """There is no rsync here, or it is not to be asked for this file: https has to do."""
+
+
+class NoAnswer(Setback):
+    """The server takes no connection by rsync: another try may find it up, where https is no way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, unreachable=True)
+
+
+class BrokenOff(Setback):
+    """It ended before its time; so many bytes that came over the line are kept, and the next try goes on with them."""
+
+    def __init__(self, message: str, gained: int) -> None:
+        super().__init__(message, unreachable=True)
+        self.gained = gained
 
 
 @attrs.frozen
@@ -43,6 +61,7 @@ class Source:
     module: str
     path: str
     web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
+    below_sas: bool = False  # its module is the "sas" of an rsync URL, which some servers have and others have not
 
     @property
     def authority(self) -> str:
@@ -70,7 +89,12 @@ class Source:
         # What rsync brings is looked for below a folder of ours, which ".." would leave.
         if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
             raise TransferFailed(f"{shown} names no file that rsync could bring")
-        return cls(origin, module, rest, host)
+        return cls(origin, module, rest, host, below_sas=parts.scheme == "rsync" and module == "sas" and "/" in rest)
+
+    def bare(self) -> Source:
+        """Return where it is at a server whose modules lie at the top, without a "sas" above them."""
+        module, _, path = self.path.partition("/")
+        return attrs.evolve(self, module=module, path=path, below_sas=False)
 
 
 @attrs.frozen
@@ -105,7 +129,6 @@ class RsyncTransport:
         self._stop = stop
         self._program = shutil.which("rsync")
         self._bare: set[Origin] = set()  # servers whose modules lie at the top, without a "sas" above them
-        self.closed = self._program is None
 
     def fetch_many(
         self,
@@ -116,45 +139,43 @@ class RsyncTransport:
         public: bool,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[Outcome]:
-        """Bring the files to their destinations, and give the outcome of each as it comes. NoRsync: try another way.
+        """Bring the files to their destinations, and give the outcome of each as it comes.
 
+        NoRsync means that only another way can bring it.
         ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
-        groups: dict[tuple[Origin, str, str], list[Member]] = {}
+        members = []
         for index, url in enumerate(urls):
             try:
-                source = self._source(url)
+                members.append(Member(index, self._source(url), destinations[index]))
             except TransferFailed as error:
                 yield index, error
-            else:
-                member = Member(index, source, destinations[index])
-                groups.setdefault((source.origin, source.module, source.web_host), []).append(member)
-        for members in groups.values():
+        groups = _grouped(members)
+        while groups:
+            members = groups.popleft()
             told = set()
             try:
                 for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
                     told.add(index)
                     yield index, outcome
             except _UnknownModule as error:
-                if members[0].source.module == "sas":
+                if members[0].source.below_sas:
                     self._bare.add(members[0].source.origin)
-                    indices = [member.index for member in members]
-                    outcomes = self.fetch_many(
-                        [urls[index] for index in indices],
-                        [destinations[index] for index in indices],
-                        on_bytes,
-                        public=public,
-                        meanwhile=meanwhile,
-                    )
-                    for again, outcome in outcomes:
-                        yield indices[again], outcome
-                else:
-                    for member in members:
-                        # What is at an https server need not be missing there because its rsync does not know it.
-                        is_all = urls[member.index].startswith("rsync:")
-                        yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
-            except (NoRsync, Setback, TransferFailed, Unauthorized, OSError) as error:
+                    groups += _grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
+                    continue
+                for member in members:
+                    # What is at an https server need not be missing there because its rsync does not know it.
+                    is_all = urls[member.index].startswith("rsync:")
+                    yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
+            except Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever one group meets, the others come
                 yield from ((member.index, error) for member in members if member.index not in told)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the program."""
+        return self._program is not None
 
     def give_up(self, url: str, destination: str) -> None:
         """Remove what runs have left of a file that comes another way now."""
@@ -162,16 +183,13 @@ class RsyncTransport:
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
-        if source.origin in self._bare and source.module == "sas":
-            module, _, path = source.path.partition("/")
-            return attrs.evolve(source, module=module, path=path)
-        return source
+        return source.bare() if source.below_sas and source.origin in self._bare else source
 
     def _bring(
         self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
     ) -> Iterator[Outcome]:
-        if self.closed or self._program is None:
-            raise NoRsync("there is no program rsync here" if self._program is None else "its port is closed")
+        if not self.is_here:
+            raise NoRsync("there is no program rsync here")
 
         def wait() -> None:
             if self._stop.wait(_LOOK_EVERY):
@@ -185,6 +203,7 @@ class RsyncTransport:
             # What was taken over may be another version, until rsync has said that it is not.
             unsure = {member.source.path for member in members}.difference(coming)
             left = {member.index: member for member in members}
+            before = stage.size()
             with self._begun(members, stage, public=public) as run:
                 here: list[str] = []
                 given = time.monotonic()
@@ -203,19 +222,16 @@ class RsyncTransport:
                     here = [name for name in here if name in coming]
                     given = time.monotonic()
                 code, said = run.end()
-            yield from self._rest(left.values(), unsure, stage, code, said)
+            gained = 0 if code == 0 else stage.size() - before
+            yield from self._rest(left.values(), unsure, stage, _End(code, said, gained))
 
-    def _rest(
-        self, members: Collection[Member], unsure: Collection[str], stage: Stage, code: int, said: str
-    ) -> Iterator[Outcome]:
+    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: _End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
         if not members:
             return
-        refusal = _refusal(code, said, next(iter(members)).source.authority)
-        if isinstance(refusal, NoRsync):
-            self.closed = True
-            raise refusal
-        if isinstance(refusal, (_UnknownModule, Unauthorized)):
+        said = end.said
+        refusal = end.refusal(next(iter(members)).source.authority)
+        if isinstance(refusal, (NoAnswer, _UnknownModule, Unauthorized)):
             raise refusal
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
         for member in members:
@@ -266,19 +282,37 @@ class _UnknownModule(Exception):
     pass
 
 
-def _refusal(code: int, said: str, authority: str) -> Exception | None:
-    """Return what rsync's exit code and messages mean for all its files; None when each has its own fate."""
-    if code in (0, 23, 24):
-        return None
-    if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
-        return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
-    if re.search(r"@ERROR: auth", said, re.IGNORECASE):
-        return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
-    if "@ERROR" in said:
-        return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
-    if code in (10, 35) or "getaddrinfo" in said:
-        return NoRsync(f"{authority} does not answer by rsync ({_last_line(said)})")
-    return Setback(f"rsync ended with code {code} ({_last_line(said)})", unreachable=True)
+def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
+    """Return what one run of rsync can bring each: files of one module, for one login."""
+    groups: dict[tuple[Origin, str, str, bool], list[Member]] = {}
+    for member in members:
+        source = member.source
+        groups.setdefault((source.origin, source.module, source.web_host, source.below_sas), []).append(member)
+    return deque(groups.values())
+
+
+@attrs.frozen
+class _End:
+    """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
+
+    code: int
+    said: str
+    gained: int
+
+    def refusal(self, authority: str) -> Exception | None:
+        """Return what this means for all its files; None when each has its own fate."""
+        code, said = self.code, self.said
+        if code in (0, 23, 24):
+            return None
+        if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
+            return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
+        if re.search(r"@ERROR: auth", said, re.IGNORECASE):
+            return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
+        if "@ERROR" in said:
+            return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
+        if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
+            return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
+        return BrokenOff(f"rsync ended with code {code} ({_last_line(said)})", self.gained)
 
 
 def _last_line(said: str) -> str:

@@ -44,12 +44,18 @@ class Stage:
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # who removes folders without files was quicker
+                os.close(lock)
+                continue
             except OSError:  # no locks: a folder that nobody takes over
                 os.close(lock)
                 os.rmdir(self.path)
                 self.path = os.path.join(self._folder, f"{_NAME}-{os.getpid()}-{os.urandom(4).hex()}")
                 os.mkdir(self.path)
                 return self
+            if not is_current(self.path, lock):
+                os.close(lock)
+                continue
             self.lock = lock
             return self
         raise TransferFailed(f"{self._folder} is full of folders of rsync")
@@ -65,6 +71,10 @@ class Stage:
         """Return where rsync puts a file."""
         return os.path.join(self.path, path)
 
+    def size(self) -> int:
+        """Return the bytes of all that lies here now."""
+        return sum(_size(Path(folder, name)) for folder, _, names in os.walk(self.path) for name in names)
+
     def take_over(self, targets: Mapping[str, str], wait: Callable[[], None]) -> None:
         """Move here what earlier runs left of these files: their paths in the folder, and where each is to lie.
 
@@ -77,6 +87,7 @@ class Stage:
                 continue
             paths = list(_remains(other, targets))
             if not paths:
+                _remove_if_empty(other)
                 continue
             with _held(other, paths, wait) as is_held:
                 if is_held:
@@ -93,6 +104,16 @@ class Stage:
             with contextlib.suppress(OSError):
                 place.mkdir(parents=True, exist_ok=True)
                 left.replace(place / name)
+
+
+def _remove_if_empty(stage: str) -> None:
+    """Remove the folder of a run that was killed when its last file had its name, unless somebody uses it."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as ending:
+        lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        ending.callback(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_current(stage, lock) and not any(names for _, _, names in os.walk(stage)):
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def forget(path: str, target: str) -> None:
