@@ -6,6 +6,7 @@ import threading
 import time
 
 from astra_registry.errors import TransferFailed
+from astra_registry.fetching.transports.breaker import Breaker
 from astra_registry.fetching.transports.http.line import Line
 from astra_registry.fetching.transports.http.proxies import proxy_for
 from astra_registry.fetching.transports.http.slots import Slots
@@ -13,9 +14,6 @@ from astra_registry.fetching.transports.http.wire import Connection
 from astra_registry.fetching.transports.origin import Origin
 from astra_registry.fetching.transports.setbacks import Stopped
 
-# So many files in a row that were given up because of the host, and it is left alone for a while.
-BREAKS_AFTER = 10
-PROBE_EVERY = 30.0  # seconds
 _RESTS = 1.0  # seconds after which a connection at rest is looked at before it is used
 DOWN_FOR = 60.0  # seconds that a host with a substitute (a mirror) is passed over after it could not be reached
 
@@ -30,9 +28,7 @@ class Host:
         self._slots = Slots(connections)
         self._idle: list[tuple[Connection, float]] = []  # each with the time since when it rests
         self._lock = threading.Lock()
-        self._given_up = 0
-        self._reason = ""
-        self._next_probe = 0.0
+        self._breaker = Breaker(origin.authority)
         self._pause_until = 0.0
         self._down_until = 0.0
 
@@ -87,32 +83,17 @@ class Host:
 
     def check(self) -> None:
         """Raise TransferFailed while the host is left alone, except for one file now and then that tries."""
-        if self._given_up < BREAKS_AFTER:
-            return
-        with self._lock:
-            now = time.monotonic()
-            if self._given_up < BREAKS_AFTER or now >= self._next_probe:
-                self._next_probe = now + PROBE_EVERY
-                return
-            raise TransferFailed(
-                f"not tried: {self._given_up} files in a row failed at {self.origin.authority} ({self._reason}); "
-                "run it again when the server is back"
-            )
+        if refusal := self._breaker.refusal():
+            raise TransferFailed(f"not tried: {refusal}")
 
     def gave_up(self, reason: str) -> None:
         """Note that a file was given up, and the host is to blame."""
-        with self._lock:
-            self._given_up += 1
-            self._reason = reason
-            if self._given_up >= BREAKS_AFTER:
-                self._next_probe = time.monotonic() + PROBE_EVERY
+        self._breaker.gave_up(reason)
 
     def answered(self) -> None:
         """Note that the host works."""
-        if self._given_up or self._down_until:
-            with self._lock:
-                self._given_up = 0
-                self._down_until = 0.0
+        self._breaker.answered()
+        self._down_until = 0.0
 
     def unreachable(self) -> None:
         """Note that it could not be reached."""
