@@ -243,7 +243,7 @@ def test_a_plate_is_a_number_in_tables_and_text_in_names(tmp_path: Path, ending:
     assert [visit.apred for visit in visits.get_batch_tasks()] == ["1.0", "1.0"]
 
 
-@pytest.mark.parametrize("ending", ["csv", "fits", "in memory"])
+@pytest.mark.parametrize("ending", ["csv", "nan.csv", "fits", "in memory"])
 def test_a_reduction_and_a_field_are_numbers_in_tables_that_have_gaps(tmp_path: Path, ending: str) -> None:
     """Files of SDSS-I are in the folder 26, and not 26.0."""
 
@@ -253,8 +253,8 @@ def test_a_reduction_and_a_field_are_numbers_in_tables_that_have_gaps(tmp_path: 
         gap = list(columns)[-1]
         frame[gap] = frame[gap].astype(float)
         frame.loc[1, gap] = float("nan")
-        if ending == "csv":
-            frame.to_csv(path, index=False)
+        if ending.endswith("csv"):
+            frame.to_csv(path, index=False, na_rep="nan" if ending == "nan.csv" else "")
         elif ending == "fits":
             Table.from_pandas(frame).write(path)
         source = frame if ending == "in memory" else str(path)

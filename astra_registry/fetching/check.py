@@ -195,12 +195,21 @@ class Check:
     def _against_server(self, fetcher: Fetcher) -> bool:
         """Compare with what the server has; return whether it lists the very sha1: it outweighs what is remembered."""
         self._url, headers = self._head(fetcher)
+        try:
+            return self._compared(fetcher, self._url, headers)
+        except CorruptFile as error:
+            if not self._is_at_mirror or "recorded sha1" not in self._checks:
+                raise
+            raise FileFailed(f"it is what was fetched, and a mirror has another: {error}") from None
+
+    def _compared(self, fetcher: Fetcher, url: str, headers: dict[str, str]) -> bool:
         length = number(headers.get("content-length", ""))
         if length is not None and "content-encoding" not in headers:
             if length != self._size:
                 raise CorruptFile(f"it has {self._size} bytes, and on the server {length}")
             self._checks.append("size")
-        listed = fetcher.inquiries.listings.sha1(self._url, surely=can_list(self._url))
+        # A page in the place of a folder's index says nothing of the file, neither good nor bad.
+        listed = fetcher.inquiries.listings.sha1(url, surely=can_list(url), named=False)
         etag = None if self._is_at_mirror else headers.get("etag")  # a mirror has others for the same files
         if listed is not None:
             if listed != self._sha1:

@@ -137,9 +137,10 @@ class Courier:
         before = moment_of(item.path)
         waited = turns.take(name, self._hosts.sleep)
         try:
-            if waited and moment_of(item.path) != before:  # by another process: what it was before is no measure
+            is_new = waited and moment_of(item.path) != before
+            if is_new:  # by another process: what it was before is no measure
                 item = attrs.evolve(item, known=None)
-            if waited and (entry := whole_entry(item)) is not None:
+            if is_new and (entry := whole_entry(item)) is not None:
                 self._clear(item.path, afresh=True)
                 return entry, None
             left = self._leftovers.of(item.path, afresh=waited)
@@ -187,7 +188,7 @@ class Courier:
         tried_in_a_row = 1
         most = part.kept()  # bytes that a try could go on with, when last one was worth it
         fresh_starts = _FRESH_STARTS
-        refused: set[bytes] = set()  # what servers had, and was not right
+        refused: set[tuple[int, bytes]] = set()  # what each server had, and was not right
         while True:
             errand.deadline, errand.budget = patience.deadline, patience.budget
             host = self._host(routes[at][0])
@@ -197,9 +198,9 @@ class Courier:
             except CorruptFile as error:
                 digest = whole.sha1_of(part.path).digest()
                 part.restart()
-                if digest in refused:
+                if (at, digest) in refused:
                     raise  # the server has it so
-                refused.add(digest)
+                refused.add((at, digest))
                 setback = Setback(str(error))
             except Setback as error:
                 setback = error
@@ -302,7 +303,7 @@ class Courier:
             return None
         insists = self._insists and can_list(url)
         try:
-            return self._listings.sha1(url, surely=insists)
+            return self._listings.sha1(url, surely=insists, named=not self._checksums_fixed)
         except TransferFailed as error:
             raise TransferFailed(f"{error}{self._checksums('auto does without')}") from None
 

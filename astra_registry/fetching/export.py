@@ -57,7 +57,7 @@ def _aria2(item: Wanted) -> tuple[str, ...]:
     # Without these two, a second run brings each file again, as star.1.fits.
     once = ("  auto-file-renaming=false", "  continue=true")
     # Else aria2 sends what .netrc has for the host with files that are everybody's too, and to who may read along.
-    no_login = () if _login_scheme(item) else ("  no-netrc=true",)
+    no_login = () if _logs_in(item) else ("  no-netrc=true",)
     return (
         "\t".join(map(without_password, item.urls)),
         f"  dir={folder}",
@@ -68,30 +68,30 @@ def _aria2(item: Wanted) -> tuple[str, ...]:
 
 
 # Without the first two, curl keeps a page that says "moved" or "404" under the file's name; without the third, what
-# came until a server hung up. (To another host it takes no password along; location-trusted would.)
+# came until a server hung up.
 _ALWAYS = ("location", "fail", "remove-on-error", "create-dirs", "remote-time")
-# It looks into .netrc for each host anew, also for the same one where it is led from https to http.
-_LOGIN = {"https": ("netrc-optional", 'proto-redir = "=https"'), "http": ("netrc-optional",), None: ()}
+# It looks into .netrc for each place that it is led to: another port of the host, another host, for which there may be
+# a default there. So with a password it is led nowhere.
+_LOGIN = ("netrc-optional", "max-redirs = 0")
 
 
 def _curl(items: Iterable[Wanted]) -> Iterator[str]:
     # curl takes an option for all transfers, before it and after it, up to the next `next`.
-    for number, (scheme, members) in enumerate(itertools.groupby(items, _login_scheme)):
-        yield from (*(("next",) if number else ()), *_ALWAYS, *_LOGIN[scheme])
+    for number, (logs_in, members) in enumerate(itertools.groupby(items, _logs_in)):
+        yield from (*(("next",) if number else ()), *_ALWAYS, *(_LOGIN if logs_in else ()))
         for item in members:
             yield f"url = {_quoted(without_password(item.urls[0]))}"
             yield f"output = {_quoted(item.path)}"
 
 
-def _login_scheme(item: Wanted) -> str | None:
-    """Return over what to log in for a file; None if it is everybody's, or the line could be read by others."""
+def _logs_in(item: Wanted) -> bool:
+    """Whether a file is not everybody's, and nobody on the way could read the password."""
     url = item.urls[0]
     try:
         origin, _ = split(url)
     except TransferFailed:
-        return None
-    may = (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
-    return origin.scheme if may else None
+        return False
+    return (origin.scheme == "https" or origin.is_loopback) and not is_public(url, item.product)
 
 
 def _quoted(text: str) -> str:

@@ -116,6 +116,7 @@ class Fetcher:
         With ``more_to_come`` it can be asked for others afterwards, and is to be closed at last.
         """
         self._tally.total, self._tally.total_bytes = total, total_bytes
+        self._tally.begin()  # there may have been a plan before
         self._on_double = on_double
         try:
             for result in self._stream(items, on_progress):

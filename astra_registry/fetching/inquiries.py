@@ -53,7 +53,7 @@ class Inquiries:
         return self._patiently(lambda: self._http.get(url), Patience(min(_PAGE_RETRIES, self._retries)))
 
     def _index(self, url: str) -> tuple[str, ...]:
-        return mounted.names_in(url) if mounted.is_mounted(url) else index_names(self._page(url))
+        return mounted.names_in(url) if mounted.is_mounted(url) else index_names(self._page(url), url)
 
     def _patiently(self, ask: Callable[[], _Answer], patience: Patience) -> _Answer:
         while True:

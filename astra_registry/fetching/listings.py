@@ -17,6 +17,7 @@ from astra_registry.errors import FileFailed, FileMissing, TransferFailed, Unaut
 from astra_registry.fetching.transports.origin import without_password
 
 _LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*(?:"([^">]*)"|'([^'>]*)'|([^"'\s>]+))""", re.IGNORECASE)
+_PASSWORD = re.compile(rb"""<input\s[^>]*type\s*=\s*["']?password""", re.IGNORECASE)
 _LINE = re.compile(r"^\\?([0-9a-fA-F]{40})[ \t]+\*?(.+?)\s*$", re.MULTILINE)
 _LISTINGS_A_FOLDER = 8
 _NAMES_REMEMBERED = 200_000
@@ -50,13 +51,19 @@ class Folder:
         return frozenset(self.names)
 
 
-def index_names(page: bytes) -> tuple[str, ...]:
-    """Return the names that the index page of a folder links to (folders end in a slash)."""
+def index_names(page: bytes, folder: str) -> tuple[str, ...]:
+    """Return the names that the index page of the folder at a URL links to (folders end in a slash).
+
+    Raises TransferFailed for a page to log in at.
+    """
     import html
+
+    if _PASSWORD.search(page):
+        raise TransferFailed(f"{without_password(folder)} is answered with a page to log in at")
 
     names: dict[str, None] = {}
     for quotings in _LINK.findall(page):
-        text = html.unescape(b"".join(quotings).decode("utf-8", "replace"))
+        text = html.unescape(b"".join(quotings).decode("utf-8", "replace")).removeprefix(folder)
         if "?" in text or "#" in text or "://" in text:
             continue  # to sort by another column
         name = urllib.parse.unquote(text)
@@ -96,10 +103,11 @@ class Listings:
         self._remembered = 0
         self._lock = threading.Lock()
 
-    def sha1(self, url: str, *, surely: bool = False) -> str | None:
+    def sha1(self, url: str, *, surely: bool = False, named: bool = True) -> str | None:
         """Return the sha1 that the server lists for a file that it has, or None.
 
-        ``surely``: raise TransferFailed where it may list one, and did not get to say so.
+        ``surely``: raise TransferFailed where it may list one, and did not get to say so; with ``named`` also where its
+        folder is answered with a page that does not name the file, as servers have it that show no index.
         """
         above, _, coded = url.rpartition("/")
         folder = self.folder(above + "/", sums=True)
@@ -107,8 +115,7 @@ class Listings:
         found = folder.sha1.get(name)
         if surely and found is None:
             unheard = folder.unheard
-            # An index names what the server has: a page that does not, as one to log in at, is none.
-            if not unheard and folder.there and not folder.has(name):
+            if named and not unheard and folder.there and not folder.has(name):
                 unheard = f"{without_password(above)}/ is answered with a page that does not name the file"
             if unheard:
                 raise TransferFailed(f"the sha1 that its server may list could not be asked for: {unheard}")

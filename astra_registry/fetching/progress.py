@@ -57,6 +57,10 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._asked = 0
 
+    def begin(self) -> None:
+        """Count the seconds from now on."""
+        self._started = time.monotonic()
+
     def receive(self, count: int) -> None:
         """Note that bytes came; called from many threads."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -183,10 +184,17 @@ def whole_numbers(column: Sequence[Any]) -> Sequence[Any]:
 
 
 def digits(column: Sequence[Any]) -> Sequence[Any]:
-    """Return a column of numbers that are text in a name with each written in digits alone: ``5815`` for ``5815.0``."""
-    return [
-        str(int(value)) if isinstance(value, float) and value.is_integer() else value for value in whole_numbers(column)
-    ]
+    """Return a column of numbers that are text in a name with each written in digits alone: ``5815`` for ``5815.0``.
+
+    A ``nan`` that a program wrote as text is one again.
+    """
+    return [_in_digits(value) for value in whole_numbers(column)]
+
+
+def _in_digits(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return math.nan if isinstance(value, str) and value.strip().lower() == "nan" else value
 
 
 def from_object(source: Any, wanted: Wanted | None) -> Columns:

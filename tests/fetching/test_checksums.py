@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,20 +148,43 @@ def test_a_login_page_is_no_listing(make_archive: Callable[..., Archive]) -> Non
     assert "could not be asked for" in str(finding.problem)
 
 
-@pytest.mark.parametrize("page", [b"?", b"", b"<html>please <a href='/login/'>log in</a></html>"])
+LOGIN = b"<html><form action='/login/'>please log in: <input name='p' type='password'></form></html>"
+
+
+@pytest.mark.parametrize("page", [b"?", b"", b"<html>Welcome to <a href='/about/'>us</a></html>", LOGIN])
 def test_a_page_that_does_not_name_the_file_is_no_index(make_archive: Callable[..., Archive], page: bytes) -> None:
-    """What the server has is named in its folder's index; auto does without one."""
+    """What the server has is named in its folder's index; auto does without one, and so does who compares the rest."""
     archive = make_archive(sha1sums=True, faults=lambda r: Fault(body=page) if r.path.endswith("/") else None)
     [item] = archive.add_some(1)
 
     [strict] = archive.fetch([item], checksums="always", retries=0)
     [lenient] = archive.fetch([item], checksums="auto", retries=0)
-    [finding] = verify([item.path], remote=True, remote_base=archive.sas.url, sas_base_dir=archive.here)
+    where = {"remote": True, "remote_base": archive.sas.url, "sas_base_dir": archive.here}
+    [finding] = verify([item.path], **where)
+    os.truncate(item.path, 5000)
+    [mended] = verify([item.path], repair=True, **where)
 
+    says = "to log in at" if page == LOGIN else "that does not name the file"
     assert strict.status == "failed"
-    assert "/dr17/stars/ is answered with a page that does not name the file" in str(strict.error)
+    assert f"/dr17/stars/ is answered with a page {says}" in str(strict.error)
     assert lenient.status == "fetched"
-    assert (finding.status, "does not name the file" in str(finding.problem)) == ("unknown", True)
+    assert (finding.status, finding.problem is not None) == (("unknown", True) if page == LOGIN else ("whole", False))
+    assert "sha1sum" not in finding.checks
+    assert mended.status == ("bad" if page == LOGIN else "repaired")
+
+
+def test_an_index_may_have_links_from_the_top_of_the_server_on(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(
+        sha1sums=True,
+        faults=lambda r: (
+            Fault(body="".join(f'<a href="{url}">' for url in urls).encode()) if r.path == folder else None
+        ),
+    )
+    items = [archive.add("dr17/stars/a b.fits"), archive.add("dr17/stars/c.fits")]
+    urls = [*items[0].urls, *items[1].urls]
+    folder = urllib.parse.urlsplit(urls[0]).path.rpartition("/")[0] + "/"
+
+    assert not archive.fetch(items, checksums="always").failed
 
 
 @pytest.mark.parametrize(

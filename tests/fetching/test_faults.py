@@ -539,6 +539,20 @@ def test_what_two_servers_have_wrong_is_asked_for_twice_at_one_of_them(make_arch
     assert (len(archive.sas.asked("a.fits")), len(mirror.sas.asked("a.fits"))) == (2, 1)
 
 
+def test_a_mirror_that_has_what_the_first_server_has_wrong_is_not_the_last_one_asked(
+    make_archive: Callable[..., Archive],
+) -> None:
+    first, alike, right = make_archive(), make_archive(), make_archive()
+    item = first.add("dr17/a.fits", fits_bytes(1)[:-5000])
+    alike.add("dr17/a.fits", fits_bytes(1)[:-5000])
+    right.add("dr17/a.fits", fits_bytes(1))
+
+    [result] = first.fetch([item], mirrors=(alike.sas.url, right.sas.url))
+
+    assert result.status == "fetched", result.error
+    assert right.right(item)
+
+
 REFUSALS = [
     Fault(status=403),
     Fault(status=401),

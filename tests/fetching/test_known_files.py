@@ -16,7 +16,7 @@ from astra_registry.fetching.verify import verify
 from astra_registry.settings import override
 from astra_registry.testing.sas import Fault
 
-from .conftest import Archive
+from .conftest import Archive, fits_bytes
 from .test_keeping import damage, look
 
 
@@ -78,8 +78,20 @@ def test_a_mirror_is_asked_where_the_server_cannot_be_reached(make_archive: Call
         found = look(archive, remote=True)
         alone = look(archive, remote=True, remote_base="http://127.0.0.1:9")
 
-    assert found == alone == {"star-0000.fits": "whole", "star-0001.fits": "bad", "star-0002.fits": "whole"}
+    # What was fetched is what the server had, and a mirror may be behind it.
+    assert found == alone == {"star-0000.fits": "whole", "star-0001.fits": "unknown", "star-0002.fits": "whole"}
     assert {str(result.url) for result in archive.fetch(items)} == {str(result.url) for result in fetched}
+
+
+def test_a_file_of_another_tool_is_bad_where_a_mirror_has_another(make_archive: Callable[..., Archive]) -> None:
+    archive, mirror = make_archive(), make_archive(sha1sums=True)
+    item = mirror.add("dr17/a.fits")
+    os.makedirs(os.path.dirname(item.path))
+    Path(item.path).write_bytes(fits_bytes(77))
+    archive.sas.close()
+
+    with override(retries=0, mirrors=(mirror.sas.url,)):
+        assert look(archive, remote=True) == {"a.fits": "bad"}
 
 
 def test_no_mirror_has_the_word_of_a_server_that_says_that_a_file_is_missing(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from astra_registry.fetching import Wanted, iter_fetch
+from astra_registry.fetching import Progress, Wanted, iter_fetch
+from astra_registry.fetching.fetcher import Fetcher
+from astra_registry.fetching.options import Options
 
 from .conftest import Archive
 
@@ -42,3 +45,15 @@ def test_a_slow_list_keeps_no_result_waiting_until_many_items_are_there(archive:
 
     assert len(behind) == 20
     assert max(behind) <= 8
+
+
+def test_the_seconds_of_a_run_begin_with_it_and_not_with_its_plan(archive: Archive) -> None:
+    steps: list[Progress] = []
+    with contextlib.closing(Fetcher(Options(remote_base=archive.sas.url, timeout=10))) as fetcher:
+        time.sleep(0.3)
+        begun = time.monotonic()
+        list(fetcher.results(iter(archive.add_some(2)), on_progress=steps.append))
+        seconds = time.monotonic() - begun
+
+    assert steps
+    assert all(step.seconds <= seconds for step in steps)

@@ -21,6 +21,7 @@ import pytest
 
 from astra_registry.fetching import Progress, Wanted, iter_fetch
 from astra_registry.fetching.transports.http.hosts import Hosts
+from astra_registry.fetching.verify import verify
 from astra_registry.fetching.wanted import Seen
 from astra_registry.testing.sas import Fault, Request
 
@@ -148,6 +149,41 @@ def test_a_file_that_another_process_has_brought_anew_is_not_brought_again(
 
     assert [row[0] for row in finish(other)] == ["fetched"]
     assert (result.status, len(archive.sas.asked("a.fits"))) == ("present", 2)
+    assert archive.right(item)
+
+
+HOLD = """
+import sys, time
+from astra_registry.fetching.disk.turns import Turns
+turns = Turns(sys.argv[1])
+print(turns.take_at_once(sys.argv[2], time.sleep), flush=True)
+sys.stdin.read()
+turns.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["fetch", "verify"])
+def test_what_is_to_be_brought_anew_is_so_also_after_another_process_that_brought_nothing(
+    make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    archive = make_archive(sha1sums=True)
+    item = archive.add("dr17/a.fits", fits_bytes(1))
+    os.makedirs(os.path.dirname(item.path))
+    Path(item.path).write_bytes(fits_bytes(2))
+    code = [sys.executable, "-c", HOLD, os.path.dirname(item.path), "a.fits"]
+    with subprocess.Popen(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        sleep = Hosts.sleep
+        monkeypatch.setattr(Hosts, "sleep", lambda self, seconds: (holder.stdin.close(), sleep(self, seconds))[1])
+
+        if how == "fetch":
+            [result] = archive.fetch([item], overwrite=True)
+        else:
+            where = {"remote_base": archive.sas.url, "sas_base_dir": archive.here}
+            [result] = verify([item.path], remote=True, repair=True, **where)
+
+    assert result.status == ("fetched" if how == "fetch" else "repaired")
     assert archive.right(item)
 
 
