@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,15 @@ def test_without_use_remote_nothing_is_brought(sas: EmbeddedSas) -> None:
         star.output().open()
 
     assert sas.requests == []
+
+
+def test_a_fetch_loads_nothing_that_makes_it_begin_late(sas: EmbeddedSas, tmp_path: Path) -> None:
+    """Five hundred small files come in one second and a half; each heavy module is a hundredth of that."""
+    code = (
+        "import sys; from astra_registry.fetching import Wanted, fetch\n"
+        f"fetch([Wanted(({sas.url_of('dr17/none.fits')!r},), {str(tmp_path / 'none.fits')!r})], checksums='never')\n"
+        "print([m for m in ('astropy', 'numpy', 'requests', 'asyncio', 'concurrent', 'logging') if m in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

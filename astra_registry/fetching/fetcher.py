@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -32,6 +31,8 @@ from astra_registry.fetching.transports.setbacks import Stopped
 from astra_registry.fetching.wanted import Seen, Wanted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from astra_registry.fetching.convoy import Convoy
 
 _T = TypeVar("_T")
@@ -310,12 +311,15 @@ class Fetcher:
 
     def waiting_for(self, asked: Future[_T]) -> _T:
         """Return what comes of work that asks servers in another thread; its questions to a person are put here."""
-        # Without a login there are no questions, and nothing to look up for.
-        while self.options.login is not None and not wait([asked], timeout=_PROGRESS_EVERY).done:
-            with contextlib.suppress(queue.Empty):
-                question = self._done.get_nowait()
-                if isinstance(question, _Question):
-                    question.put_to(self.options.login)
+        login = self.options.login
+        if login is not None:  # else nobody has questions
+            from concurrent.futures import wait  # it loads logging, which a fetch does without
+
+            while not wait([asked], timeout=_PROGRESS_EVERY).done:
+                with contextlib.suppress(queue.Empty):
+                    question = self._done.get_nowait()
+                    if isinstance(question, _Question):
+                        question.put_to(login)
         return asked.result()
 
     def close(self) -> None:

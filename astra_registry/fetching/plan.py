@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import attrs
@@ -147,7 +146,11 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
             return number(head.get("content-length", ""))
         return -1
 
-    with ThreadPoolExecutor(max(1, min(fetcher.options.jobs, len(sample)))) as pool:
+    if not sample:
+        return []
+    from concurrent.futures import ThreadPoolExecutor  # it loads logging
+
+    with ThreadPoolExecutor(min(fetcher.options.jobs, len(sample))) as pool:
         try:
             return list(pool.map(size, sample))
         except BaseException:
