@@ -9,7 +9,7 @@ from astra_registry.fetching.transports.credentials import Keys, trusted_hosts
 from astra_registry.fetching.transports.http import HttpTransport
 from astra_registry.fetching.transports.http.hosts import Hosts
 from astra_registry.fetching.transports.http.line import Line
-from astra_registry.fetching.transports.mounted import path_of
+from astra_registry.fetching.transports.mounted import is_mounted, path_of
 from astra_registry.settings import setting
 
 
@@ -19,7 +19,7 @@ def is_on_server(url: str, *, public: bool, remote_base: str | None = None) -> b
     For what is not ``public`` the host of ``remote_base`` is sent credentials; without one, the SDSS's own hosts are.
     Raises Unauthorized, or TransferFailed when the server does not tell.
     """
-    if url.startswith("file:"):
+    if is_mounted(url):
         return os.path.isfile(path_of(url))
     line = Line(connect_timeout=setting("connect_timeout"), timeout=setting("timeout"), ca_bundle=setting("ca_bundle"))
     hosts = Hosts(line, connections=1)

@@ -15,6 +15,7 @@ import pytest
 from astra_registry.errors import BadSetting, FileMissing
 from astra_registry.fetching import Fetched, Progress, Wanted, fetch
 from astra_registry.fetching.verify import verify
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive, fits_bytes
 
@@ -124,6 +125,18 @@ def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
 def test_a_folder_without_a_name_is_refused_at_once(archive: Archive) -> None:
     with pytest.raises(BadSetting, match="sas_base_dir is ''"):
         archive.fetch([archive.add("dr17/a.fits")], sas_base_dir="")
+
+
+def test_what_has_no_place_by_rsync_comes_over_the_url_that_it_has(archive: Archive) -> None:
+    """The servers of rsync mirror what is below the sas of the others."""
+    item = archive.add("dr17/a.fits")
+    elsewhere = Wanted((item.urls[0].replace("/sas/", "/"),), item.path)
+    archive.sas.faults = lambda request: Fault(body=(archive.folder / "dr17/a.fits").read_bytes())
+
+    [result] = archive.fetch([elsewhere], transport="rsync")
+
+    assert result.status == "fetched", result.error
+    assert archive.right(item)
 
 
 def test_where_rsync_does_not_answer_https_does_it(archive: Archive) -> None:

@@ -7,6 +7,7 @@ run goes on with what was cut off.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -148,8 +149,8 @@ class RsyncTransport:
         for index, url in enumerate(urls):
             try:
                 members.append(Member(index, self._source(url), destinations[index]))
-            except TransferFailed as error:
-                yield index, error
+            except TransferFailed as error:  # it has no place at any rsync server; at another kind it may have one
+                yield index, error if url.startswith("rsync:") else NoRsync(str(error))
         groups = _grouped(members)
         while groups:
             members = groups.popleft()
@@ -179,7 +180,8 @@ class RsyncTransport:
 
     def give_up(self, url: str, destination: str) -> None:
         """Remove what runs have left of a file that comes another way now."""
-        forget(self._source(url).path, destination)
+        with contextlib.suppress(TransferFailed):  # what has no place by rsync has left nothing
+            forget(self._source(url).path, destination)
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)

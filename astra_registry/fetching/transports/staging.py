@@ -87,7 +87,7 @@ class Stage:
                 continue
             paths = list(_remains(other, targets))
             if not paths:
-                _remove_if_empty(other)
+                _clear(other)
                 continue
             with _held(other, paths, wait) as is_held:
                 if is_held:
@@ -106,29 +106,28 @@ class Stage:
                 left.replace(place / name)
 
 
-def _remove_if_empty(stage: str) -> None:
-    """Remove the folder of a run that was killed when its last file had its name, unless somebody uses it."""
+def forget(path: str, target: str) -> None:
+    """Remove what runs have left of a file that has come another way, where nobody uses their folders now."""
+    for stage in _stages({path: target}):
+        if remains := _remains(stage, (path,)):
+            _clear(stage, remains[path])
+
+
+def _clear(stage: str, leftovers: Iterable[Path] = ()) -> None:
+    """Remove these from the folder of a run, and the folder where no file is left in it; nothing while it is used.
+
+    A run that was killed when its last file had its name leaves it without files.
+    """
     with contextlib.suppress(OSError), contextlib.ExitStack() as ending:
         lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         ending.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_current(stage, lock) and not any(names for _, _, names in os.walk(stage)):
+        if not is_current(stage, lock):
+            return
+        for left in leftovers:
+            left.unlink()
+        if not any(names for _, _, names in os.walk(stage)):
             shutil.rmtree(stage, ignore_errors=True)
-
-
-def forget(path: str, target: str) -> None:
-    """Remove what runs have left of a file that has come another way, where nobody uses their folders now."""
-    for stage in _stages({path: target}):
-        if not (remains := _remains(stage, (path,))):
-            continue
-        with contextlib.suppress(OSError), contextlib.ExitStack() as ending:
-            lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            ending.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in remains[path]:
-                left.unlink()
-            if not any(names for _, _, names in os.walk(stage)):
-                shutil.rmtree(stage, ignore_errors=True)
 
 
 def _stages(targets: Mapping[str, str]) -> Iterator[str]:
