@@ -184,10 +184,15 @@ def test_without_use_remote_nothing_is_brought(sas: EmbeddedSas) -> None:
 def test_a_fetch_loads_nothing_that_makes_it_begin_late(sas: EmbeddedSas, tmp_path: Path) -> None:
     """Five hundred small files come in one second and a half; each heavy module is a hundredth of that."""
     code = (
-        "import sys; from astra_registry.fetching import Wanted, fetch\n"
+        "import sys; from astra_registry.fetching import Wanted, fetch; at_first = []\n"
+        "def note(event, _):\n"
+        "    if event == 'socket.connect' and not at_first:\n"
+        "        at_first.append([m for m in ('hashlib', 'sqlite3') if m in sys.modules])\n"
+        "sys.addaudithook(note)\n"
         f"fetch([Wanted(({sas.url_of('dr17/none.fits')!r},), {str(tmp_path / 'none.fits')!r})], checksums='never')\n"
-        "print([m for m in ('astropy', 'numpy', 'requests', 'asyncio', 'concurrent', 'logging') if m in sys.modules])"
+        "print([m for m in ('astropy', 'numpy', 'requests', 'asyncio', 'concurrent', 'logging') if m in sys.modules])\n"
+        "print(at_first)"
     )
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
+    assert ran.stdout.splitlines() == ["[]", "[[]]"]

@@ -12,7 +12,8 @@ import attrs
 
 from astra_registry.errors import CorruptFile, FileFailed, FileMissing, NotIdentified, TransferFailed
 from astra_registry.fetching.disk import fits_sums, whole
-from astra_registry.fetching.disk.ledger import Entry
+from astra_registry.fetching.disk.entries import Entry
+from astra_registry.fetching.disk.sums import sha1_of
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.listings import can_list
 from astra_registry.fetching.places import location_of_url, url_of
@@ -139,7 +140,7 @@ class Check:
         self._checks.append("structure")
         if any(with_sums):
             self._checks.append("CHECKSUM")
-        self._sha1 = whole.sha1_of(self._path).hexdigest()
+        self._sha1 = sha1_of(self._path).hexdigest()
         entry = self._entry
         if entry is not None and entry.sha1 is not None:
             if entry.sha1 != self._sha1:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.courier import Courier, Delivery
+from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.disk.folders import Folders
-from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.disk.parts import Part
 from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
 from astra_registry.fetching.present import present_entry

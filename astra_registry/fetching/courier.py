@@ -14,8 +14,9 @@ import attrs
 from astra_registry.errors import AstraRegistryError, CorruptFile, FileFailed, FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.advice import Advice
 from astra_registry.fetching.disk import leftovers, parts, whole
+from astra_registry.fetching.disk.entries import Entry, entry_of
 from astra_registry.fetching.disk.folders import Folders
-from astra_registry.fetching.disk.ledger import Entry, entry_of
+from astra_registry.fetching.disk.sums import sha1_of
 from astra_registry.fetching.disk.trouble import disk_trouble
 from astra_registry.fetching.disk.turns import Turns
 from astra_registry.fetching.listings import Listings, can_list
@@ -196,7 +197,7 @@ class Courier:
             try:
                 return self._from_one_of(routes[at], item, part, errand)
             except CorruptFile as error:
-                digest = whole.sha1_of(part.path).digest()
+                digest = sha1_of(part.path).digest()
                 part.restart()
                 if (at, digest) in refused:
                     raise  # the server has it so
@@ -285,7 +286,7 @@ class Courier:
         # A link leads to a file that is not ours to write to.
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
-            fetched = attrs.evolve(fetched, sha1=whole.sha1_of(part.path).hexdigest())
+            fetched = attrs.evolve(fetched, sha1=sha1_of(part.path).hexdigest())
         listed = self._listed(url, item)
         if listed is not None and listed != fetched.sha1:
             remedy = self._checksums("never takes it as it is")

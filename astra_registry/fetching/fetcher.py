@@ -16,7 +16,7 @@ import attrs
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
-from astra_registry.fetching.disk.ledger import Entry, Ledger
+from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.inquiries import Inquiries
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.present import still_there
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from astra_registry.fetching.convoy import Convoy
+    from astra_registry.fetching.disk.ledger import Ledger
 
 _T = TypeVar("_T")
 
@@ -71,7 +72,7 @@ class Fetcher:
             on_bytes=self._tally.receive,
         )
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
-        self._ledger = Ledger(options.ledger)
+        self._opened_ledger: Ledger | None = None
         self._todo: queue.SimpleQueue[Callable[[], Iterable[Delivery | Wanted]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -241,8 +242,18 @@ class Fetcher:
             for item in items
         ]
 
+    @property
+    def _ledger(self) -> Ledger:
+        """What is known of this disk; opened when there is something to ask or to tell, for sqlite3 takes its time."""
+        if self._opened_ledger is None:
+            from astra_registry.fetching.disk.ledger import Ledger
+
+            self._opened_ledger = Ledger(self.options.ledger)
+        return self._opened_ledger
+
     def _known(self, items: list[Wanted]) -> Mapping[str, Entry]:
-        return self._ledger.known(os.path.abspath(item.path) for item in items)
+        here = [os.path.abspath(item.path) for item in items if _lies_there(item)]
+        return self._ledger.known(here) if here else {}
 
     def _goes_by_rsync(self, item: Wanted) -> bool:
         return self._convoy is not None and self._convoy.is_for_rsync(item)
@@ -335,7 +346,8 @@ class Fetcher:
         self._threads.clear()
         self._hosts.close()
         self._courier.settle()
-        self._ledger.close()
+        if self._opened_ledger is not None:
+            self._opened_ledger.close()
 
 
 class _Question:

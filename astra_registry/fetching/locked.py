@@ -17,7 +17,7 @@ import attrs
 
 from astra_registry.atomic import written
 from astra_registry.errors import BadTable, NotIdentified
-from astra_registry.fetching.disk.whole import sha1_of
+from astra_registry.fetching.disk.sums import sha1_of
 from astra_registry.fetching.kept import Spool
 from astra_registry.fetching.places import location_of_path, location_of_url, url_of
 from astra_registry.fetching.report import FetchResult

@@ -6,7 +6,8 @@ import os
 
 from astra_registry.errors import CorruptFile
 from astra_registry.fetching.disk import whole
-from astra_registry.fetching.disk.ledger import Entry, entry_of
+from astra_registry.fetching.disk.entries import Entry, entry_of
+from astra_registry.fetching.disk.sums import sha1_of
 from astra_registry.fetching.wanted import Wanted
 
 
@@ -42,7 +43,7 @@ def whole_entry(item: Wanted) -> Entry | None:
         if status.st_size == 0 or not sizes <= {status.st_size}:
             return None
         whole.check(item.path)
-        sha1 = whole.sha1_of(item.path).hexdigest() if sums else None
+        sha1 = sha1_of(item.path).hexdigest() if sums else None
         if not sums <= {sha1}:
             return None
         told = {"etag": known.etag, "url": known.url} if known else {}

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from astra_registry.errors import AstraRegistryError, BadValue
-from astra_registry.fetching.disk.ledger import Entry
+from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.report import Member
 
 

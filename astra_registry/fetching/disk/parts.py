@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import itertools
 import json
 import os
 import socket
 import time
+import zlib
 from typing import Any
 
 import attrs
+
+from astra_registry.fetching.disk.sums import new_sha1
 
 SUFFIX = ".astra-part"
 RECORD = "-record"
@@ -27,7 +29,7 @@ RESUMABLE = 1 << 16  # bytes: less is sooner fetched than remembered
 
 _count = itertools.count()
 _RANDOM = os.urandom(3).hex()
-HOST = hashlib.sha1(socket.gethostname().encode(), usedforsecurity=False).hexdigest()[:8]
+HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def _boot() -> str:
@@ -44,7 +46,7 @@ def private_stem(name: str) -> str:
     coded = os.fsencode(name)
     if len(coded) <= 180:
         return f".{name}."
-    return f".{os.fsdecode(coded[:150])}~{hashlib.sha1(coded, usedforsecurity=False).hexdigest()[:20]}."
+    return f".{os.fsdecode(coded[:150])}~{new_sha1(coded).hexdigest()[:20]}."
 
 
 @attrs.define

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import struct
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 
 from astra_registry.fetching.disk.parts import SUFFIX, private_stem
@@ -132,8 +132,11 @@ def is_current(path: str, file: int) -> bool:
 
 
 def _byte(name: str) -> int:
-    """Return the place of the byte that stands for a file: the same for all processes and hosts."""
-    return int.from_bytes(hashlib.sha1(os.fsencode(name), usedforsecurity=False).digest()[:7], "big")
+    """Return the place of the byte that stands for a file: the same for all processes and hosts.
+
+    Two names of one place would only take turns with each other.
+    """
+    return zlib.crc32(os.fsencode(name))
 
 
 def _lock(file: int, kind: int, first: int, length: int = 1) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import os
 import re
@@ -50,12 +49,6 @@ def tells_its_end(name: str) -> bool:
     Packed ones do; a FITS file does not, where it is cut between two of its HDUs.
     """
     return os.path.splitext(name)[1].lower() in _PACKED
-
-
-def sha1_of(path: str) -> hashlib._Hash:
-    """Return the sha1 of all that is in a file."""
-    with open(path, "rb", buffering=0) as stream:
-        return hashlib.file_digest(stream, "sha1")
 
 
 def check(

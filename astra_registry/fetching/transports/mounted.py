@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import urllib.parse
 from collections.abc import Iterator
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.disk.sums import Sum
 from astra_registry.fetching.transports.origin import without_password
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Fetched
@@ -88,9 +88,8 @@ class FileTransport:
 
 def _copied(source: str, destination: str) -> Fetched:
     """Copy a file, and return its sha1 and time; Setback where it was written to meanwhile."""
-    sha1 = hashlib.sha1(usedforsecurity=False)
+    copied = Sum()
     space = memoryview(bytearray(_PIECE))
-    size = 0
     with contextlib.ExitStack() as closing:
         with _told_of(source):
             file = closing.enter_context(open(source, "rb", buffering=0))
@@ -101,12 +100,11 @@ def _copied(source: str, destination: str) -> Fetched:
                 count = file.readinto(space)
             if not count:
                 break
-            size += count
-            sha1.update(space[:count])
+            copied.add(space[:count])
             done = 0
             while done < count:  # a disk that is nearly full takes less than all; the next call tells why
                 done += copy.write(space[done:count])
         after = os.fstat(file.fileno())
-    if (size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+    if (copied.size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise Setback(f"{source} was written to while it was copied")
-    return Fetched(sha1=sha1.hexdigest(), mtime=before.st_mtime)
+    return Fetched(sha1=copied.hexdigest(), mtime=before.st_mtime)

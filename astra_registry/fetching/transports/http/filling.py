@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from astra_registry.fetching.disk.parts import Origins, Part
+from astra_registry.fetching.disk.sums import Sum
 from astra_registry.fetching.transports.setbacks import Setback
 
 _RECORD_EVERY = 1 << 20  # bytes: as much is fetched again after kill -9 …
@@ -48,8 +48,7 @@ class Filling:
         self.origins: Origins | None = None
         self._spans: list[list[int]] = []  # [first, end) of what is written; ends grow
         self._seams: list[tuple[int, bytes]] = []  # where a range ended, and what its server said comes next
-        self._sha1 = hashlib.sha1(usedforsecurity=False)
-        self._hashed = 0  # bytes from the beginning that are in it
+        self._sum = Sum()
         self._is_followed = False
         self._unrecorded = 0
         self._unsynced = 0
@@ -61,7 +60,7 @@ class Filling:
         self.origins = None
         self._spans = []
         self._seams = []
-        self._sha1, self._hashed = hashlib.sha1(usedforsecurity=False), 0
+        self._sum = Sum()
 
     def begin(self, origins: Origins) -> None:
         """Note where the bytes come from, so that a later try can go on."""
@@ -91,9 +90,8 @@ class Filling:
 
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Write bytes at a place; of those in a row from the beginning the sha1 is kept."""
-        if at == self._hashed and not self._is_followed:
-            self._sha1.update(data)
-            self._hashed += len(data)
+        if at == self._sum.size and not self._is_followed:
+            self._sum.add(data)
         self._part.write(data, at)
 
     def differs(self, data: memoryview, at: int) -> bool:
@@ -172,8 +170,8 @@ class Filling:
 
     def sha1(self) -> str:
         """Return the sha1 of everything that is here."""
-        self._hash_up_to(max((end for _, end in self._spans), default=self._hashed))
-        return self._sha1.hexdigest()
+        self._hash_up_to(max((end for _, end in self._spans), default=self._sum.size))
+        return self._sum.hexdigest()
 
     def _hash_what_is_there(self) -> None:
         spans = merged(self._spans)
@@ -181,13 +179,12 @@ class Filling:
             self._hash_up_to(spans[0][1])
 
     def _hash_up_to(self, end: int) -> None:
-        while self._hashed < end:
-            piece = room(min(1 << 18, end - self._hashed))
-            count = os.preadv(self._part.file, [piece], self._hashed)
+        while self._sum.size < end:
+            piece = room(min(1 << 18, end - self._sum.size))
+            count = os.preadv(self._part.file, [piece], self._sum.size)
             if count == 0:
                 raise Setback("the part file shrank")
-            self._sha1.update(piece[:count])
-            self._hashed += count
+            self._sum.add(piece[:count])
 
     # The record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Where people who use requests or curl have named their certificates.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_WINDOW = 1 << 20  # bytes that may be on their way to us, before the kernel has measured how many that ought to be
 
 
 class Line:
@@ -69,6 +71,7 @@ class Line:
             self._admit(plain)
             try:
                 plain.settimeout(timeout)
+                _widen(plain)
                 plain.connect(address)
             except OSError as error:
                 self.close(plain)
@@ -130,6 +133,18 @@ class Line:
                 raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
             undoing.pop_all()
         return secured
+
+
+def _widen(connection: socket.socket) -> None:
+    """Let a server send more at first than the 64 kB of Linux, which a line with some delay waits for.
+
+    SO_RCVBUF would do that too, and end the kernel's own measuring, which long files need. To want so much at once
+    (SO_RCVLOWAT) makes room for it and leaves the measuring alone, also when it is taken back at once.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _WINDOW)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 def bundle_in_force(ca_bundle: str | None) -> str | None:
