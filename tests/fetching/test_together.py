@@ -23,7 +23,7 @@ from astra_registry.fetching import Progress, Wanted, iter_fetch
 from astra_registry.fetching.transports.http.hosts import Hosts
 from astra_registry.fetching.verify import verify
 from astra_registry.fetching.wanted import Seen
-from astra_registry.testing.sas import Fault, Request
+from astra_registry.testing.sas import Fault
 
 from .conftest import Archive, beside, fits_bytes
 
@@ -42,6 +42,13 @@ print(json.dumps([[r.status, r.attempts, r.error] for r in report]))
 def start(archive: Archive, items: list[Wanted], jobs: int = 4, timeout: float = 5.0) -> subprocess.Popen[str]:
     pairs = [text for item in items for text in (item.urls[0], item.path)]
     return beside(FETCH, archive.sas.url, str(jobs), str(timeout), *pairs)
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def finish(process: subprocess.Popen[str]) -> list[tuple[str, int, str | None]]:
@@ -97,34 +104,29 @@ def test_whoever_waited_for_a_killed_holder_goes_on_with_what_it_left(
     make_archive: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the folder was looked at before the other process began in it."""
+    stalls = Fault(stall_after=3_000_000, stall_seconds=60)
+    archive = make_archive(faults=lambda request: stalls if len(archive.sas.asked("large.fits")) == 1 else None)
+    first, large = archive.add("dr17/first.fits"), archive.add("dr17/large.fits", fits_bytes(9, 4_000_000))
     holders: list[subprocess.Popen[str]] = []
     waits = threading.Event()
     sleep = Hosts.sleep
     monkeypatch.setattr(Hosts, "sleep", lambda self, seconds: (waits.set(), sleep(self, seconds))[1])
 
-    def begins_second() -> None:
+    def wanted() -> Iterator[Wanted]:
+        yield first
+        wait_for(lambda: os.path.exists(first.path))
         holders.append(start(archive, [large], timeout=60))
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not any(
-            os.path.getsize(part) > 2_500_000 for part in archive.here.rglob(".large*.astra-part")
-        ):
-            time.sleep(0.01)
-
-    def faults(request: Request) -> Fault | None:
-        if request.path.endswith("first.fits"):
-            return Fault(before=begins_second)
-        return Fault(stall_after=3_000_000, stall_seconds=60) if len(archive.sas.asked("large.fits")) == 1 else None
+        wait_for(lambda: any(part.stat().st_size > 2_500_000 for part in archive.here.rglob(".large*.astra-part")))
+        yield large
 
     def kill() -> None:
-        waits.wait(30)
+        assert waits.wait(30)
         holders[0].kill()
         holders[0].wait()
 
-    archive = make_archive(faults=faults)
-    first, large = archive.add("dr17/first.fits"), archive.add("dr17/large.fits", fits_bytes(9, 4_000_000))
     killing = threading.Thread(target=kill)
     killing.start()
-    report = archive.fetch([first, large], jobs=1)
+    report = archive.fetch(wanted())
     killing.join()
 
     assert not report.failed
