@@ -77,7 +77,11 @@ class Courier:
     def bring(self, item: Wanted) -> Delivery:
         """Bring one file, and say what came of it; only Stopped is raised."""
         started = time.monotonic()
-        errand = Errand(is_public=partial(is_public, item.urls[0], item.product), on_bytes=self._on_bytes)
+        errand = Errand(
+            is_public=partial(is_public, item.urls[0], item.product),
+            on_bytes=self._on_bytes,
+            admit=partial(self._admit, item),
+        )
         return self.delivered(item, errand, lambda turns: self._bring(item, errand, turns), started)
 
     def delivered(
@@ -277,12 +281,10 @@ class Courier:
     def _verified(self, url: str, item: Wanted, part: parts.Part, fetched: Fetched) -> Fetched:
         """Return what is known of a part that is whole; CorruptFile for one that is not."""
         name = os.path.basename(item.path)
-        if item.size is not None and (size := os.stat(part.path).st_size) != item.size:
-            told = f"the server's file has {size} bytes, the locked one {item.size}"
-            if self._mirrors or not fetched.proven:
-                raise CorruptFile(told)
+        size = os.stat(part.path).st_size
+        if item.size not in (None, size):
             part.restart()
-            raise TransferFailed(told)  # it told that length itself, and would send the same again
+        self._admit(item, size, proven=fetched.proven)
         # A link leads to a file that is not ours to write to.
         whole.check(part.path, name, file=None if os.path.islink(part.path) else part.file)
         if fetched.sha1 is None:
@@ -298,6 +300,15 @@ class Courier:
         if self._hosts.stop.is_set():
             raise Stopped  # the line may have been cut while the server said what it lists
         return fetched
+
+    def _admit(self, item: Wanted, size: int, *, proven: bool = True) -> None:
+        """Refuse a file of another length than the locked one."""
+        if item.size in (None, size):
+            return
+        told = f"the server's file has {size} bytes, the locked one {item.size}"
+        if self._mirrors or not proven:
+            raise CorruptFile(told)
+        raise TransferFailed(told)  # it told that length itself, and would do so again
 
     def _listed(self, url: str, item: Wanted) -> str | None:
         if not self._compares(item):

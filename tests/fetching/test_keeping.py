@@ -411,14 +411,15 @@ def test_a_lock_file_brings_exactly_that_elsewhere(archive: Archive, tmp_path: P
     ]
 
 
-def test_a_locked_file_of_another_length_is_brought_once_to_see_it(archive: Archive) -> None:
-    item = archive.add("dr17/star.fits")
+def test_a_locked_file_of_another_length_is_not_brought_to_see_that(archive: Archive) -> None:
+    item = archive.add("dr17/star.fits", fits_bytes(1, 20_000_000))
     demanded = attrs.evolve(item, size=os.path.getsize(archive.folder / "dr17/star.fits") + 1, sha1="0" * 40)
 
     (result,) = archive.fetch(demanded)
 
     assert (result.status, result.attempts, len(archive.sas.requests)) == ("failed", 1, 1)
     assert re.fullmatch(r"the server's file has \d+ bytes, the locked one \d+", str(result.error))
+    assert archive.sas.requests[0].sent < 10_000_000
     assert archive.here_now() == []
 
 

@@ -43,6 +43,7 @@ class Errand:
     deadline: float = math.inf  # of time.monotonic()
     budget: float = 0.0  # seconds that it has again after progress
     on_bytes: Callable[[int], None] = lambda _: None
+    admit: Callable[[int], None] = lambda _: None  # raises for a length that is not the right one
     requests: int = 0
     waits: bool = True  # False: it goes over a connection that nobody else wants, or not at all
     ranges: bool = True  # False once the server has shown that it cannot be trusted with them

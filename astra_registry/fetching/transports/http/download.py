@@ -86,6 +86,8 @@ class Download:
             reply.skip_body()
             raise self._refusal(reply)
         self._errand.is_given = True
+        if answer.length is not None and _encoding(answer.headers) is None:
+            self._errand.admit(answer.length)
         self._filling.restart()
         self._headers = answer.headers
         self._proven = answer.promises
