@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -133,6 +134,56 @@ def test_each_file_of_a_group_is_given_as_it_comes(archive: Archive, daemon: str
     assert {result.status for result in first} == {"fetched"}
     assert {result.path for result in first} == {item.path for item in items} - {items[1].path}
     assert all(archive.right(item) for item in items if item is not items[1])
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def somebody() -> Iterator[None]:
+    """Root may write everywhere: be somebody else meanwhile, as are the programs that are started."""
+    us = os.geteuid()
+    if us == 0:
+        os.setresuid(65534, 65534, us)
+    try:
+        yield
+    finally:
+        os.setresuid(us, us, us)
+
+
+def test_a_folder_that_may_not_be_written_to_fails_its_own_files_alone(
+    archive: Archive, daemon: str, open_folder: Path
+) -> None:
+    """Neither those in the folders of it that may be, nor those beside it."""
+    archive.here = open_folder / "sas"
+    places = [f"dr17/{folder}/{n}.fits" for n in range(4) for folder in ("a", "b", "shut/c", "shut")]
+    for place in places:
+        archive.add(place)
+    items = [by_rsync(archive, daemon, place) for place in places]
+    for name in ("a", "b", "shut/c"):
+        (archive.here / "dr17" / name).mkdir(parents=True)
+        (archive.here / "dr17" / name).chmod(0o777)
+    for name in ("shut", "."):
+        (archive.here / "dr17" / name).chmod(0o555)
+    archive.fetch(Wanted(items[0].urls, str(open_folder / "first.fits")), transport="rsync")  # loads what is needed
+
+    with somebody():
+        report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    for name in ("shut", "."):
+        (archive.here / "dr17" / name).chmod(0o755)
+    shut = str(archive.here / "dr17/shut")
+    told = {str(result.path): result.error for result in report}
+    refused = [item for item in items if os.path.dirname(item.path) == shut]
+    assert {told.pop(item.path) for item in refused} == {f"may not write to {shut} (Permission denied)"}
+    assert set(told.values()) == {None}
+    assert all(archive.right(item) for item in items if item not in refused)
+    assert len(archive.here_now()) == len(told)
 
 
 def test_values_never_become_options(archive: Archive, daemon: str) -> None:

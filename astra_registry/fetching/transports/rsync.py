@@ -8,6 +8,7 @@ run goes on with what was cut off.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -168,6 +169,11 @@ class RsyncTransport:
                     # What is at an https server need not be missing there because its rsync does not know it.
                     is_all = urls[member.index].startswith("rsync:")
                     yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
+            except _NoStage as refused:
+                apart = _below(refused.folder, members) if refused.is_of_the_folder else []
+                groups += apart
+                if not apart:
+                    yield from ((member.index, refused.reason) for member in members)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 -- whatever one group meets, the others come
@@ -198,8 +204,12 @@ class RsyncTransport:
                 raise Stopped
             meanwhile()
 
-        folder = os.path.commonpath([os.path.dirname(os.path.abspath(member.destination)) for member in members])
-        with Stage(folder) as stage:
+        with contextlib.ExitStack() as ending:
+            folder = os.path.commonpath(list(map(_folder_of, members)))
+            try:
+                stage = ending.enter_context(Stage(folder))
+            except OSError as reason:
+                raise _NoStage(folder, reason) from None
             stage.take_over({member.source.path: member.destination for member in members}, wait)
             coming = {m.source.path: m for m in members if not os.path.exists(stage.place_of(m.source.path))}
             # What was taken over may be another version, until rsync has said that it is not.
@@ -282,6 +292,32 @@ class RsyncTransport:
 
 class _UnknownModule(Exception):
     pass
+
+
+class _NoStage(Exception):
+    """No folder of ours can be made in the one above all targets."""
+
+    def __init__(self, folder: str, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.folder = folder
+        self.reason = reason
+
+    @property
+    def is_of_the_folder(self) -> bool:
+        """Whether the folder refuses it, where one further down may not."""
+        return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _folder_of(member: Member) -> str:
+    return os.path.dirname(os.path.abspath(member.destination))
+
+
+def _below(folder: str, members: list[Member]) -> list[list[Member]]:
+    """Return the groups by the folders in this one that they lie in; none where all lie in the folder itself."""
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        groups.setdefault(os.path.relpath(_folder_of(member), folder).partition(os.sep)[0], []).append(member)
+    return [] if groups.keys() == {os.curdir} else list(groups.values())
 
 
 def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
