@@ -14,12 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import attrs
+
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry
 from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.disk.trouble import is_of_the_disk
 from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.places import at_mirror, is_by_rsync
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
@@ -34,9 +38,9 @@ _LIFE_EVERY = 5.0  # seconds
 
 
 class Convoy:
-    """Brings groups; what rsync cannot reach comes back as it was, to be brought over https.
+    """Brings groups; what rsync cannot reach comes back with the URLs where it may still be, to be brought over https.
 
-    Files with an rsync URL have no other way: where their server fails, they are tried again as any file is.
+    What only rsync may have is tried again as any file is, where its servers fail.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Convoy:
         rsync: RsyncTransport,
         *,
         retries: int,
+        mirrors: tuple[str, ...],
         overwrite: bool,
         on_bytes: Callable[[int], None],
         sleep: Callable[[float], None],
@@ -53,6 +58,7 @@ class Convoy:
         self._rsync = rsync
         self._servers = RsyncServers()
         self._retries = retries
+        self._mirrors = tuple(filter(is_by_rsync, mirrors))
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._sleep = sleep
@@ -61,9 +67,15 @@ class Convoy:
         self._folders_a_group = min(_MOST_FOLDERS, folders // 4)
 
     def is_for_rsync(self, item: Wanted) -> bool:
-        """Whether to ask rsync for a file: not where https has it, and rsync has turned out to be no way."""
-        url = item.urls[0]
-        return _only_by_rsync(url) or (self._rsync.is_here and not self._servers.of(url).is_closed)
+        """Whether to ask rsync for a file: not where https may have it, and rsync has turned out to be no way."""
+        return any(map(self._may_answer, self._places(item))) or not self._courier.has_way_to(item)
+
+    def _may_answer(self, url: str) -> bool:
+        return self._rsync.is_here and not self._servers.of(url).is_closed
+
+    def _places(self, item: Wanted) -> list[str]:
+        """Return where rsync is asked for a file: at its own servers, those of https too, then at mirrors."""
+        return [*item.urls, *(url for mirror in self._mirrors for url in at_mirror(mirror, item.urls))]
 
     def bring(self, items: list[Wanted]) -> Iterator[Delivery | Wanted]:
         """Bring the files of one group, and give each as it comes."""
@@ -71,7 +83,9 @@ class Convoy:
         waiting = []
         for item in items:
             if self.is_for_rsync(item):
-                waiting.append(_Load(item, started))
+                places = self._places(item)
+                first = next((n for n, url in enumerate(places) if self._may_answer(url)), 0)
+                waiting.append(_Load(item, places, first, started))
             else:
                 yield item
         since, pause = started, FIRST_PAUSE
@@ -109,38 +123,48 @@ class Convoy:
                     server.answered()
                 if isinstance(outcome, Fetched):  # what is tried again of the others goes on from there
                     patience[server] = Patience(self._retries)
-                if isinstance(outcome, FileMissing) and load.location + 1 < len(load.item.urls):
-                    load.location += 1
-                    again.append(load)
-                elif isinstance(outcome, NoRsync) or (isinstance(outcome, NoAnswer) and not load.only_by_rsync):
-                    yield self._by_another_way(load)
-                elif isinstance(outcome, Setback):
-                    setbacks.setdefault(server, []).append(load)
-                else:
+                if isinstance(outcome, Fetched) or is_of_the_disk(outcome):
                     yield self._told(load)
+                elif isinstance(outcome, Setback) and not (isinstance(outcome, NoAnswer) and self._has_other_way(load)):
+                    setbacks.setdefault(server, []).append(load)
+                elif load.goes_on():
+                    again.append(load)
+                else:
+                    yield self._by_another_way(load)
             longest = 0.0
             for server, theirs in setbacks.items():
                 setback = theirs[-1].outcome
                 if isinstance(setback, BrokenOff):
                     patience[server].progress(setback.gained)
                 wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
-                if wait is None:
-                    server.gave_up([load.outcome for load in theirs])
-                    yield from (self._by_another_way(load, patience[server].reason) for load in theirs)
-                else:
+                if wait is not None:
                     longest = max(longest, wait)
                     again += theirs
+                    if isinstance(setback, NoAnswer):
+                        for load in theirs:
+                            load.begins_again()
+                    continue
+                server.gave_up([load.outcome for load in theirs])
+                for load in theirs:
+                    load.outcome = TransferFailed(f"{load.outcome}; {patience[server].reason}")
+                    if load.goes_on():
+                        again.append(load)
+                    else:
+                        yield self._by_another_way(load)
             if again:
                 self._sleep(longest)
             pending = again
 
-    def _by_another_way(self, load: _Load, reason: str = "") -> Delivery | Wanted:
-        """Return a file that rsync did not get through to: https may do it, but for what only rsync knows."""
-        if not load.only_by_rsync:
-            self._rsync.give_up(load.url, load.part.path)
-            return load.item
-        load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), reason))))
-        return self._told(load)
+    def _has_other_way(self, load: _Load) -> bool:
+        return not load.is_at_last or self._courier.has_way_to(load.rest)
+
+    def _by_another_way(self, load: _Load) -> Delivery | Wanted:
+        """Return a file that rsync could not bring: https may do it, unless only rsync knows where the file is."""
+        if load.is_missing or not self._courier.has_way_to(load.rest):
+            return self._told(load)
+        for url in load.places:
+            self._rsync.give_up(url, load.part.path)
+        return load.rest
 
     def _sent(self, loads: list[_Load], stay: _Stay) -> Iterator[_Load]:
         """Send for files, and give each once its outcome is known."""
@@ -180,17 +204,13 @@ class Convoy:
                 return entry, None
             if not isinstance(load.outcome, Fetched):
                 load.part.leave(keep=False)
-                raise load.outcome or FileMissing("it was not asked for")
+                raise load.why_not()
             return self._courier.settled(load.url, load.item, load.part, load.outcome), load.url
 
         try:
             return self._courier.delivered(load.item, load.errand, bring, load.started)
         finally:
             load.leave()
-
-
-def _only_by_rsync(url: str) -> bool:
-    return url.startswith("rsync:")
 
 
 def _folders_at_once() -> int:
@@ -200,24 +220,61 @@ def _folders_at_once() -> int:
 
 
 class _Load:
-    """One file of a group."""
+    """One file of a group, and the places where it may be, of which rsync is asked for one after the other."""
 
-    def __init__(self, item: Wanted, started: float) -> None:
+    def __init__(self, item: Wanted, places: list[str], first: int, started: float) -> None:
         self.item = item
+        self.places = places
         self.started = started
         self.part = Part(item.path)
         self.errand = Errand()
-        self.location = 0
         self.outcome: Fetched | Exception | None = None
         self.turns: Turns | None = None
+        self._at = first
+        self._lacking: set[str] = set()  # its own places that have been asked, and have not got it
+        self._failure: Exception | None = None  # of the last place that did not even tell whether it has the file
 
     @property
     def url(self) -> str:
-        return self.item.urls[self.location]
+        return self.places[self._at]
 
     @property
-    def only_by_rsync(self) -> bool:
-        return _only_by_rsync(self.url)
+    def is_at_last(self) -> bool:
+        return self._at + 1 == len(self.places)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether all its own places have not got it: what mirrors say does not count then."""
+        return self._lacking.issuperset(self.item.urls)
+
+    @property
+    def rest(self) -> Wanted:
+        """The file with the URLs of its own that may have it."""
+        return attrs.evolve(self.item, urls=tuple(url for url in self.item.urls if url not in self._lacking))
+
+    def goes_on(self) -> bool:
+        """Turn to the next place, after what this one has said; False where there is none to ask."""
+        if not isinstance(self.outcome, FileMissing):
+            self._failure = self.why_not()
+        elif self._at < len(self.item.urls):
+            self._lacking.add(self.url)
+        if self.is_missing or self.is_at_last:
+            return False
+        self._at += 1
+        return True
+
+    def begins_again(self) -> None:
+        """Turn to the first of the places that may have it."""
+        self._at = next((n for n, url in enumerate(self.places) if url not in self._lacking), self._at)
+
+    def why_not(self) -> Exception:
+        """Return why it has not come."""
+        reason = self.outcome
+        if isinstance(reason, FileMissing) and not self.is_missing:
+            return TransferFailed(f"{reason}; {self._failure or 'its first server cannot be reached'}")
+        if isinstance(reason, Exception) and not isinstance(reason, NoRsync):
+            return reason
+        return TransferFailed(str(reason))
 
     def leave(self) -> None:
         """Let the next one have the turn."""

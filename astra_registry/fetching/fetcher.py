@@ -19,6 +19,7 @@ from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.ledger import Entry, Ledger
 from astra_registry.fetching.inquiries import Inquiries
 from astra_registry.fetching.options import Options, transport_of
+from astra_registry.fetching.places import is_by_rsync
 from astra_registry.fetching.present import still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
@@ -67,6 +68,7 @@ class Fetcher:
             checksums_fixed=options.checksums_fixed,
             retries=options.retries,
             mirrors=options.mirrors,
+            brings=(lambda url: not is_by_rsync(url)) if options.transport == "rsync" else (lambda _: True),
             overwrite=options.overwrite,
             on_bytes=self._tally.receive,
         )
@@ -96,6 +98,7 @@ class Fetcher:
             self._courier,
             rsync,
             retries=options.retries,
+            mirrors=options.mirrors,
             overwrite=options.overwrite,
             on_bytes=self._tally.receive,
             sleep=self._hosts.sleep,

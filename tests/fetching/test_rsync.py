@@ -8,6 +8,7 @@ import os
 import random
 import re
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -16,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -583,6 +584,100 @@ def test_a_server_that_is_down_speaks_for_no_other(archive: Archive, daemon: str
     assert all(map(archive.right, good))
 
 
+# ---------------------------------------------------------------- other servers, and of the other kind
+
+
+def copied_to(mirror: Archive, archive: Archive) -> None:
+    shutil.copytree(archive.folder, mirror.folder, dirs_exist_ok=True)
+
+
+def test_a_mirror_serves_when_the_server_of_rsync_is_down(
+    archive: Archive, nobody: str, make_archive: Callable[..., Archive]
+) -> None:
+    mirror = make_archive()
+    archive.add_some(12)
+    copied_to(mirror, archive)
+    items = [by_rsync(archive, nobody, f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, mirrors=(mirror.sas.url,))
+
+    assert [result.error for result in report] == [None] * 12
+    assert all(str(result.url).startswith(mirror.sas.url) for result in report)
+    assert all(map(archive.right, items))
+
+
+@pytest.mark.parametrize("kind", ["rsync", "https"])
+def test_a_mirror_may_be_one_of_rsync(archive: Archive, daemon: str, nobody: str, kind: str) -> None:
+    """For files of both kinds of servers; the second mirror has what the first one has not."""
+    archive.add_some(12)
+    items = [by_rsync(archive, nobody, f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+    if kind == "https":
+        items = [archive.wanted(f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+        archive.sas.close()
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, mirrors=(f"{daemon}/dr17/none", daemon))
+
+    assert [result.error for result in report] == [None] * 12
+    assert all(str(result.url).startswith(f"{daemon}/sas") for result in report)
+    assert all(map(archive.right, items))
+
+
+def test_what_no_mirror_has_is_not_missing_while_the_first_server_is_down(
+    archive: Archive, daemon: str, nobody: str
+) -> None:
+    """And it is missing where that server says so, though a mirror has it."""
+    archive.add("dr17/a.fits")
+    down, told = by_rsync(archive, nobody, "dr17/none.fits"), by_rsync(archive, daemon, "dr17/none.fits")
+
+    [unknown] = archive.fetch([down], transport="rsync", remote_base=daemon, mirrors=(daemon,), retries=1)
+    [missing] = archive.fetch([told], transport="rsync", remote_base=daemon, mirrors=(nobody,), retries=1)
+
+    assert (unknown.status, missing.status) == ("failed", "missing")
+    assert "has no dr17/none.fits" in str(unknown.error)
+    assert "does not answer by rsync" in str(unknown.error)
+
+
+def test_a_file_comes_from_whichever_kind_of_its_servers_has_it(
+    archive: Archive, daemon: str, nobody: str, make_archive: Callable[..., Archive]
+) -> None:
+    """Whether the others have it not or are down, in either order."""
+    other = make_archive()
+    archive.add("dr17/rsync.fits")
+    other.add("dr17/https.fits")
+    by_https = other.sas.url_of("dr17/https.fits")
+    urls = [
+        (f"{daemon}/sas/dr17/none.fits", by_https),
+        (f"{nobody}/sas/dr17/none.fits", by_https),
+        (by_https, f"{daemon}/sas/dr17/none.fits"),
+        (other.sas.url_of("dr17/none.fits"), f"{daemon}/sas/dr17/rsync.fits"),
+        (f"{nobody}/sas/dr17/none.fits", f"{daemon}/sas/dr17/rsync.fits"),
+    ]
+    items = [Wanted(both, str(archive.here / f"{n}.fits")) for n, both in enumerate(urls)]
+
+    for tried in (items, items[::-1]):  # servers that are known to be down, and that are not
+        report = archive.fetch(tried, transport="rsync", remote_base=daemon, overwrite=True)
+
+        assert [result.error for result in report] == [None] * 5
+    assert archive.here_now() == [f"{n}.fits" for n in range(5)]
+
+
+def test_what_one_kind_of_servers_has_not_is_missing_where_the_other_says_so_too(
+    archive: Archive, daemon: str, nobody: str
+) -> None:
+    absent = archive.sas.url_of("dr17/none.fits")
+    items = [
+        Wanted((f"{base}/sas/dr17/none.fits", absent), str(archive.here / f"{n}.fits"))
+        for n, base in enumerate((daemon, nobody))
+    ]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=1)
+
+    told = {result.path: result for result in report}
+    assert told[items[0].path].status == "missing"
+    assert told[items[1].path].status == "failed"
+    assert "cannot be reached" in str(told[items[1].path].error)
+
+
 def test_thousands_of_files_of_a_server_that_is_down_are_each_told_so(archive: Archive, nobody: str) -> None:
     """And only the first groups of them are tried."""
     items = [by_rsync(archive, nobody, f"dr17/{n}.fits") for n in range(3000)]
@@ -663,14 +758,16 @@ def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive
 def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Archive, daemon: str) -> None:
     """Over a line that brings something each time, though not as often as it is tried without that."""
     archive.add("dr17/large.dat", random.Random(1).randbytes(4_000_000))
-    resets: list[int] = []
+    cuts: list[int] = []
 
     def cut(line: socket.socket) -> None:
         with connected(daemon) as server:
             for _, came in passed_on(line, server):
                 if came > 1_000_000:
-                    resets.append(came)
-                    reset(line)
+                    cuts.append(came)
+                    line.shutdown(socket.SHUT_WR)  # a reset would take along what is under way
+                    while line.recv(1 << 16):
+                        pass
                     return
 
     relay = RawServer(cut)
@@ -682,7 +779,7 @@ def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Arc
         relay.close()
 
     assert result.error is None
-    assert len(resets) > 1
+    assert len(cuts) > 1
     assert result.attempts > 2
     assert archive.right(item)
 
