@@ -27,7 +27,8 @@ from astra_registry.fetching.places import at_mirror, is_by_rsync
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
-from astra_registry.fetching.transports.rsync import BrokenOff, NoAnswer, NoRsync, RsyncTransport
+from astra_registry.fetching.transports.rsync import RsyncTransport
+from astra_registry.fetching.transports.rsync_end import BrokenOff, NoAnswer, NoRsync
 from astra_registry.fetching.transports.rsync_servers import RsyncServer, RsyncServers
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched

@@ -16,96 +16,22 @@ import threading
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.transports.credentials import Keys
-from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.rsync_end import End, NoAnswer, NoRsync, UnknownModule
 from astra_registry.fetching.transports.rsync_program import RsyncRun
+from astra_registry.fetching.transports.rsync_source import SDSS_RSYNC, Member, Source, below, grouped
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.transports.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.transport import Fetched
 
-# Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
-SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
 _LOOK_EVERY = 0.05  # seconds
 _GIVEN_EVERY = 2.0  # seconds: to write files through to the disk while others come takes it more than twice as long
-# With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
-_NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
-
-
-class NoRsync(Exception):
-    """There is no rsync here, or it is not to be asked for this file: https has to do."""
-
-
-class NoAnswer(Setback):
-    """The server takes no connection by rsync: another try may find it up, where https is no way."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, unreachable=True)
-
-
-class BrokenOff(Setback):
-    """It ended before its time; so many bytes that came over the line are kept, and the next try goes on with them."""
-
-    def __init__(self, message: str, gained: int) -> None:
-        super().__init__(message, unreachable=True)
-        self.gained = gained
-
-
-@attrs.frozen
-class Source:
-    """A module of an rsync server, and a path in it."""
-
-    origin: Origin
-    module: str
-    path: str
-    web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
-    below_sas: bool = False  # its module is the "sas" of an rsync URL, which some servers have and others have not
-
-    @property
-    def authority(self) -> str:
-        """The server as an rsync URL writes it."""
-        return self.origin.authority
-
-    @classmethod
-    def of(cls, url: str) -> Source:
-        """Return where a URL's file is by rsync: an rsync URL is taken as it is, others by their location."""
-        shown = without_password(url)
-        try:
-            parts = urllib.parse.urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            raise TransferFailed(f"{shown} has no proper host and port") from None
-        path = urllib.parse.unquote(parts.path).lstrip("/")
-        if parts.scheme == "rsync":
-            origin = Origin("rsync", host, port or PORTS["rsync"])
-        elif parts.scheme in ("http", "https") and "sas/" in path:
-            origin = Origin("rsync", SDSS_RSYNC.get(host, (host, ""))[0], PORTS["rsync"])
-            path = path.partition("sas/")[2]
-        else:
-            raise TransferFailed(f"{shown} has no counterpart by rsync")
-        module, _, rest = path.partition("/")
-        # What rsync brings is looked for below a folder of ours, which ".." would leave.
-        if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
-            raise TransferFailed(f"{shown} names no file that rsync could bring")
-        return cls(origin, module, rest, host, below_sas=parts.scheme == "rsync" and module == "sas" and "/" in rest)
-
-    def bare(self) -> Source:
-        """Return where it is at a server whose modules lie at the top, without a "sas" above them."""
-        module, _, path = self.path.partition("/")
-        return attrs.evolve(self, module=module, path=path, below_sas=False)
-
-
-@attrs.frozen
-class Member:
-    """One file of a group."""
-
-    index: int
-    source: Source
-    destination: str
 
 
 Outcome = tuple[int, Fetched | Exception]
@@ -152,7 +78,7 @@ class RsyncTransport:
                 members.append(Member(index, self._source(url), destinations[index]))
             except TransferFailed as error:  # it has no place at any rsync server; at another kind it may have one
                 yield index, error if url.startswith("rsync:") else NoRsync(str(error))
-        groups = _grouped(members)
+        groups = deque(grouped(members))
         while groups:
             members = groups.popleft()
             told = set()
@@ -160,17 +86,17 @@ class RsyncTransport:
                 for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
                     told.add(index)
                     yield index, outcome
-            except _UnknownModule as error:
+            except UnknownModule as error:
                 if members[0].source.below_sas:
                     self._bare.add(members[0].source.origin)
-                    groups += _grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
+                    groups += grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
                     continue
                 for member in members:
                     # What is at an https server need not be missing there because its rsync does not know it.
                     is_all = urls[member.index].startswith("rsync:")
                     yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
             except _NoStage as refused:
-                apart = _below(refused.folder, members) if refused.is_of_the_folder else []
+                apart = below(refused.folder, members) if refused.is_of_the_folder else []
                 groups += apart
                 if not apart:
                     yield from ((member.index, refused.reason) for member in members)
@@ -205,7 +131,7 @@ class RsyncTransport:
             meanwhile()
 
         with contextlib.ExitStack() as ending:
-            folder = os.path.commonpath(list(map(_folder_of, members)))
+            folder = os.path.commonpath([member.folder for member in members])
             try:
                 stage = ending.enter_context(Stage(folder))
             except OSError as reason:
@@ -235,15 +161,15 @@ class RsyncTransport:
                     given = time.monotonic()
                 code, said = run.end()
             gained = 0 if code == 0 else stage.size() - before
-            yield from self._rest(left.values(), unsure, stage, _End(code, said, gained))
+            yield from self._rest(left.values(), unsure, stage, End(code, said, gained))
 
-    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: _End) -> Iterator[Outcome]:
+    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
         if not members:
             return
         said = end.said
         refusal = end.refusal(next(iter(members)).source.authority)
-        if isinstance(refusal, (NoAnswer, _UnknownModule, Unauthorized)):
+        if isinstance(refusal, (NoAnswer, UnknownModule, Unauthorized)):
             raise refusal
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
         for member in members:
@@ -254,7 +180,7 @@ class RsyncTransport:
             elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
                 yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")
             else:
-                yield member.index, refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
+                yield member.index, refusal or Setback(f"rsync did not bring it ({end.last_line})")
 
     def _begun(self, members: list[Member], stage: Stage, *, public: bool) -> RsyncRun:
         first = members[0].source
@@ -290,10 +216,6 @@ class RsyncTransport:
         return f"{urllib.parse.quote(found.username, safe='')}@", environment
 
 
-class _UnknownModule(Exception):
-    pass
-
-
 class _NoStage(Exception):
     """No folder of ours can be made in the one above all targets."""
 
@@ -306,56 +228,6 @@ class _NoStage(Exception):
     def is_of_the_folder(self) -> bool:
         """Whether the folder refuses it, where one further down may not."""
         return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-def _folder_of(member: Member) -> str:
-    return os.path.dirname(os.path.abspath(member.destination))
-
-
-def _below(folder: str, members: list[Member]) -> list[list[Member]]:
-    """Return the groups by the folders in this one that they lie in; none where all lie in the folder itself."""
-    groups: dict[str, list[Member]] = {}
-    for member in members:
-        groups.setdefault(os.path.relpath(_folder_of(member), folder).partition(os.sep)[0], []).append(member)
-    return [] if groups.keys() == {os.curdir} else list(groups.values())
-
-
-def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
-    """Return what one run of rsync can bring each: files of one module, for one login."""
-    groups: dict[tuple[Origin, str, str, bool], list[Member]] = {}
-    for member in members:
-        source = member.source
-        groups.setdefault((source.origin, source.module, source.web_host, source.below_sas), []).append(member)
-    return deque(groups.values())
-
-
-@attrs.frozen
-class _End:
-    """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
-
-    code: int
-    said: str
-    gained: int
-
-    def refusal(self, authority: str) -> Exception | None:
-        """Return what this means for all its files; None when each has its own fate."""
-        code, said = self.code, self.said
-        if code in (0, 23, 24):
-            return None
-        if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
-            return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
-        if re.search(r"@ERROR: auth", said, re.IGNORECASE):
-            return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
-        if "@ERROR" in said:
-            return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
-        if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
-            return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
-        return BrokenOff(f"rsync ended with code {code} ({_last_line(said)})", self.gained)
-
-
-def _last_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("rsync error")]
-    return lines[-1].strip()[:200] if lines else "it said nothing"
 
 
 def _moved(staged: str, destination: str) -> Fetched | OSError:

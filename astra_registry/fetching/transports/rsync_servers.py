@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from astra_registry.errors import TransferFailed
 from astra_registry.fetching.transports.breaker import Breaker
 from astra_registry.fetching.transports.origin import Origin
-from astra_registry.fetching.transports.rsync import Source
+from astra_registry.fetching.transports.rsync_source import Source
 from astra_registry.fetching.transports.setbacks import Setback
 
 

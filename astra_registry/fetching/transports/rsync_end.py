@@ -1,0 +1,66 @@
+"""What it means for the files how a run of rsync ended: by its exit code, and by what it complained of."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from astra_registry.errors import Unauthorized
+from astra_registry.fetching.transports.setbacks import Setback
+
+# With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
+_NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
+
+
+class NoRsync(Exception):
+    """There is no rsync here, or it is not to be asked for this file: https has to do."""
+
+
+class NoAnswer(Setback):
+    """The server takes no connection by rsync: another try may find it up, where https is no way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, unreachable=True)
+
+
+class BrokenOff(Setback):
+    """It ended before its time; so many bytes that came over the line are kept, and the next try goes on with them."""
+
+    def __init__(self, message: str, gained: int) -> None:
+        super().__init__(message, unreachable=True)
+        self.gained = gained
+
+
+class UnknownModule(Exception):
+    """The server has none of that name."""
+
+
+@attrs.frozen
+class End:
+    """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
+
+    code: int
+    said: str
+    gained: int
+
+    @property
+    def last_line(self) -> str:
+        """The last of its complaints that says something."""
+        lines = [line for line in self.said.splitlines() if line.strip() and not line.startswith("rsync error")]
+        return lines[-1].strip()[:200] if lines else "it said nothing"
+
+    def refusal(self, authority: str) -> Exception | None:
+        """Return what this means for all its files; None when each has its own fate."""
+        code, said = self.code, self.said
+        if code in (0, 23, 24):
+            return None
+        if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
+            return UnknownModule(f"{authority} has no such module: {self.last_line}")
+        if re.search(r"@ERROR: auth", said, re.IGNORECASE):
+            return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
+        if "@ERROR" in said:
+            return Setback(f"{authority} answered by rsync: {self.last_line}", unreachable=True)
+        if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
+            return NoAnswer(f"{authority} does not answer by rsync ({self.last_line})")
+        return BrokenOff(f"rsync ended with code {code} ({self.last_line})", self.gained)
