@@ -28,8 +28,8 @@ from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
 from astra_registry.fetching.transports.rsync import RsyncTransport
-from astra_registry.fetching.transports.rsync_end import BrokenOff, NoAnswer, NoRsync
-from astra_registry.fetching.transports.rsync_servers import RsyncServer, RsyncServers
+from astra_registry.fetching.transports.rsync_end import BrokenOff, Busy, NoAnswer, NoRsync
+from astra_registry.fetching.transports.rsync_servers import RsyncServer
 from astra_registry.fetching.transports.setbacks import Setback
 from astra_registry.fetching.transports.transport import Errand, Fetched
 from astra_registry.fetching.wanted import Wanted
@@ -57,7 +57,7 @@ class Convoy:
     ) -> None:
         self._courier = courier
         self._rsync = rsync
-        self._servers = RsyncServers()
+        self._servers = rsync.servers
         self._retries = retries
         self._mirrors = tuple(filter(is_by_rsync, mirrors))
         self._overwrite = overwrite
@@ -137,6 +137,8 @@ class Convoy:
                 setback = theirs[-1].outcome
                 if isinstance(setback, BrokenOff):
                     patience[server].progress(setback.gained)
+                elif isinstance(setback, Busy):
+                    patience[server].has_waited()
                 wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
                 if wait is not None:
                     longest = max(longest, wait)

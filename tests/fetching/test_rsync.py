@@ -502,14 +502,53 @@ def come_of_the_large_one(archive: Archive) -> int:
 
 def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str, tmp_path: Path) -> None:
     archive.add("dr17/a.fits")
-    configuration = tmp_path / "rsyncd.conf"
-    configuration.write_text(configuration.read_text().replace("[dr17]\n", "[dr17]\nmax connections = -1\n"))
+    with_room_for(-1, tmp_path)
 
     [result] = archive.fetch([by_rsync(archive, daemon, "dr17/a.fits")], transport="rsync", retries=2, timeout=10)
 
     assert (result.status, result.attempts) == ("failed", 3)
     assert "max connections" in str(result.error)
     assert archive.here_now() == []
+
+
+def test_groups_wait_where_a_server_has_room_for_one_of_them(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """Which is no fault of it, and costs no tries: also longer than they would last."""
+    with_room_for(1, tmp_path)
+    archive.add_some(8, size=500_000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(8)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=1, limit_rate=8_000_000)
+
+    assert [result.error for result in report] == [None] * 8
+    assert all(map(archive.right, items))
+    assert set(sent(tmp_path).values()) == {1}
+
+
+def test_a_server_that_others_fill_is_tried_again_and_not_blamed(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """All its files are tried, until there is room."""
+    with_room_for(1, tmp_path)
+    archive.add_some(40)
+    archive.add("dr17/large.dat", random.Random(1).randbytes(3_000_000))
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(40)]
+    other = [str(RSYNC), "--bwlimit=1000", f"{daemon}/dr17/large.dat", str(tmp_path / "elsewhere")]
+    with subprocess.Popen(other) as process:
+        while not list(tmp_path.glob(".elsewhere.*")):
+            time.sleep(0.01)
+
+        given_up = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+        report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=20)
+
+    assert process.returncode == 0
+    assert {result.attempts for result in given_up} == {1}
+    assert all("has no room: @ERROR: max connections (1) reached" in str(result.error) for result in given_up)
+    assert [result.error for result in report] == [None] * 40
+
+
+def with_room_for(connections: int, tmp_path: Path) -> None:
+    """Tell the daemon how many its public module takes at once."""
+    configuration = tmp_path / "rsyncd.conf"
+    told = f"[dr17]\nmax connections = {connections}\nlock file = {tmp_path}/rsyncd.lock\n"
+    configuration.write_text(configuration.read_text().replace("[dr17]\n", told))
 
 
 def test_what_a_killed_run_had_brought_is_taken_only_where_the_server_has_the_same(

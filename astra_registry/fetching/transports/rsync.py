@@ -23,8 +23,9 @@ import attrs
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.transports.credentials import Keys
 from astra_registry.fetching.transports.origin import Origin
-from astra_registry.fetching.transports.rsync_end import End, NoAnswer, NoRsync, UnknownModule
+from astra_registry.fetching.transports.rsync_end import Busy, End, NoAnswer, NoRsync, UnknownModule
 from astra_registry.fetching.transports.rsync_program import RsyncRun
+from astra_registry.fetching.transports.rsync_servers import RsyncServers
 from astra_registry.fetching.transports.rsync_source import SDSS_RSYNC, Member, Source, below, grouped
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
 from astra_registry.fetching.transports.staging import PARTIAL, Stage, forget
@@ -56,7 +57,7 @@ class RsyncTransport:
         self._connect_timeout = connect_timeout
         self._stop = stop
         self._program = shutil.which("rsync")
-        self._bare: set[Origin] = set()  # servers whose modules lie at the top, without a "sas" above them
+        self.servers = RsyncServers()
 
     def fetch_many(
         self,
@@ -72,6 +73,7 @@ class RsyncTransport:
         NoRsync means that only another way can bring it.
         ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
+        watch = _Watch(self._stop, meanwhile)
         members = []
         for index, url in enumerate(urls):
             try:
@@ -81,20 +83,26 @@ class RsyncTransport:
         groups = deque(grouped(members))
         while groups:
             members = groups.popleft()
+            server = self.servers[members[0].source.origin]
             told = set()
             try:
-                for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
+                for index, outcome in self._bring(members, on_bytes, watch, public=public):
                     told.add(index)
                     yield index, outcome
             except UnknownModule as error:
                 if members[0].source.below_sas:
-                    self._bare.add(members[0].source.origin)
+                    server.is_bare = True
                     groups += grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
                     continue
                 for member in members:
                     # What is at an https server need not be missing there because its rsync does not know it.
                     is_all = urls[member.index].startswith("rsync:")
                     yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
+            except Busy as busy:
+                if server.is_left_by_one_of_us(watch.wait):
+                    groups.append(members)
+                else:
+                    yield from ((member.index, busy) for member in members)
             except _NoStage as refused:
                 apart = below(refused.folder, members) if refused.is_of_the_folder else []
                 groups += apart
@@ -117,38 +125,31 @@ class RsyncTransport:
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
-        return source.bare() if source.below_sas and source.origin in self._bare else source
+        return source.bare() if source.below_sas and self.servers[source.origin].is_bare else source
 
     def _bring(
-        self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
+        self, members: list[Member], on_bytes: Callable[[int], None], watch: _Watch, *, public: bool
     ) -> Iterator[Outcome]:
         if not self.is_here:
             raise NoRsync("there is no program rsync here")
-
-        def wait() -> None:
-            if self._stop.wait(_LOOK_EVERY):
-                raise Stopped
-            meanwhile()
-
         with contextlib.ExitStack() as ending:
             folder = os.path.commonpath([member.folder for member in members])
             try:
                 stage = ending.enter_context(Stage(folder))
             except OSError as reason:
                 raise _NoStage(folder, reason) from None
-            stage.take_over({member.source.path: member.destination for member in members}, wait)
+            stage.take_over({member.source.path: member.destination for member in members}, watch.wait)
             coming = {m.source.path: m for m in members if not os.path.exists(stage.place_of(m.source.path))}
             # What was taken over may be another version, until rsync has said that it is not.
             unsure = {member.source.path for member in members}.difference(coming)
             left = {member.index: member for member in members}
             before = stage.size()
-            with self._begun(members, stage, public=public) as run:
+            server = self.servers[members[0].source.origin]
+            with server.visited(), self._begun(members, stage, public=public) as run:
                 here: list[str] = []
                 given = time.monotonic()
                 for arrivals in run.arrivals():
-                    meanwhile()
-                    if self._stop.is_set():
-                        raise Stopped
+                    watch.look()
                     on_bytes(sum(count for _, count in arrivals))
                     here += [name for name, _ in arrivals if name in coming]
                     unsure.difference_update(name for name, _ in arrivals)
@@ -160,17 +161,14 @@ class RsyncTransport:
                     here = [name for name in here if name in coming]
                     given = time.monotonic()
                 code, said = run.end()
-            gained = 0 if code == 0 else stage.size() - before
-            yield from self._rest(left.values(), unsure, stage, End(code, said, gained))
+                end = End(members[0].source.authority, code, said, stage.size() - before if code else 0)
+                if left and isinstance(end.refusal, (Busy, NoAnswer, UnknownModule, Unauthorized)):
+                    raise end.refusal
+            yield from self._rest(left.values(), unsure, stage, end)
 
     def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
-        if not members:
-            return
-        said = end.said
-        refusal = end.refusal(next(iter(members)).source.authority)
-        if isinstance(refusal, (NoAnswer, UnknownModule, Unauthorized)):
-            raise refusal
+        said, refusal = end.said, end.refusal
         missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
         for member in members:
             source, place = member.source, stage.place_of(member.source.path)
@@ -214,6 +212,25 @@ class RsyncTransport:
             return "", environment
         environment["RSYNC_PASSWORD"] = found.password
         return f"{urllib.parse.quote(found.username, safe='')}@", environment
+
+
+@attrs.frozen
+class _Watch:
+    """What is done again and again until all files have come."""
+
+    stop: threading.Event
+    meanwhile: Callable[[], None]
+
+    def look(self) -> None:
+        """Raise Stopped when the run is ended."""
+        if self.stop.is_set():
+            raise Stopped
+        self.meanwhile()
+
+    def wait(self) -> None:
+        """Wait for a moment."""
+        self.stop.wait(_LOOK_EVERY)
+        self.look()
 
 
 class _NoStage(Exception):

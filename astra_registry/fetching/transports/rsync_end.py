@@ -32,6 +32,10 @@ class BrokenOff(Setback):
         self.gained = gained
 
 
+class Busy(Setback):
+    """The server has as many connections as it takes: those of others, or our own."""
+
+
 class UnknownModule(Exception):
     """The server has none of that name."""
 
@@ -40,6 +44,7 @@ class UnknownModule(Exception):
 class End:
     """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
 
+    authority: str
     code: int
     said: str
     gained: int
@@ -50,15 +55,18 @@ class End:
         lines = [line for line in self.said.splitlines() if line.strip() and not line.startswith("rsync error")]
         return lines[-1].strip()[:200] if lines else "it said nothing"
 
-    def refusal(self, authority: str) -> Exception | None:
+    @property
+    def refusal(self) -> Exception | None:
         """Return what this means for all its files; None when each has its own fate."""
-        code, said = self.code, self.said
+        authority, code, said = self.authority, self.code, self.said
         if code in (0, 23, 24):
             return None
         if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
             return UnknownModule(f"{authority} has no such module: {self.last_line}")
         if re.search(r"@ERROR: auth", said, re.IGNORECASE):
             return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
+        if re.search(r"@ERROR: max connections", said, re.IGNORECASE):
+            return Busy(f"{authority} has no room: {self.last_line}")
         if "@ERROR" in said:
             return Setback(f"{authority} answered by rsync: {self.last_line}", unreachable=True)
         if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
