@@ -28,7 +28,7 @@ from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.export import export
 from astra_registry.fetching.transports.staging import Stage, forget
 
-from .conftest import RSYNC, Archive, beside, fits_bytes
+from .conftest import RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
 from .raw import RawServer
 
 DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
@@ -498,6 +498,27 @@ def come_of_the_large_one(archive: Archive) -> int:
     with contextlib.suppress(FileNotFoundError, ValueError):  # there is none, or it has another name by now
         return max((archive.here / name).stat().st_size for name in archive.here_now() if "large" in name)
     return 0
+
+
+def test_what_came_by_rsync_until_the_disk_was_full_need_not_come_again(
+    archive: Archive, daemon: str, tmp_path: Path
+) -> None:
+    """It is told as with any transport, at once, and the server is not to blame: all groups are tried."""
+    names = [f"{folder}/{n}.dat" for n in range(12) for folder in "abcd"]
+    for name in names:
+        archive.add(f"dr17/{name}", random.Random(name).randbytes(400_000))
+    items = [by_rsync(archive, daemon, f"dr17/{name}") for name in names]
+
+    told = told_where_files_end_at(300_000, archive, items, transport="rsync", remote_base=daemon)
+    kept = sum((archive.here / name).stat().st_size for name in archive.here_now())
+    (tmp_path / "rsyncd.log").write_text("")
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    assert told == {("failed", f"no room on the disk for {item.path}", 1) for item in items}
+    assert [result.error for result in report] == [None] * len(items)
+    assert kept > 0
+    assert sum(number for _, number in sendings(tmp_path)) < 400_000 * len(items) - kept // 2
+    assert len(archive.here_now()) == len(items)
 
 
 def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 import attrs
@@ -11,6 +13,10 @@ from astra_registry.fetching.transports.setbacks import Setback
 
 # With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
 _NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
+
+# What it says of the disk here, with the system's number at the end: by its receiver, and by who makes folders for it.
+_OF_THE_DISK = re.compile(r"^rsync: \[(?:receiver|generator)\] .* \((\d+)\)$", re.MULTILINE)
+_NO_OTHER_TRY_MENDS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class NoRsync(Exception):
@@ -59,6 +65,9 @@ class End:
     def refusal(self) -> Exception | None:
         """Return what this means for all its files; None when each has its own fate."""
         authority, code, said = self.authority, self.code, self.said
+        for number in map(int, _OF_THE_DISK.findall(said) if code else ()):
+            if number in _NO_OTHER_TRY_MENDS:
+                return OSError(number, os.strerror(number))
         if code in (0, 23, 24):
             return None
         if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
