@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import attrs
 import pytest
 
 from astra_registry.fetching import Wanted, iter_fetch
@@ -49,6 +50,12 @@ def configuration(archive: Archive, tmp_path: Path) -> Path:
     log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %b %f\n"
     file.write_text(f"use chroot = no\n{log}{owner}{modules}")
     return file
+
+
+def add_module(configuration: Path, name: str, folder: Path, *more: str) -> None:
+    """Tell the daemon, which reads its configuration for each connection, of one more."""
+    lines = configuration.read_text(), f"[{name}]", f"path = {folder}", *more
+    configuration.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -219,6 +226,90 @@ def test_the_password_goes_by_the_environment(archive: Archive, daemon: str, mon
     [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
 
     assert (refused.status, result.status) == ("unauthorized", "fetched")
+
+
+@pytest.mark.parametrize("user", ["me@home", "a/b", "%40"])
+def test_a_user_may_have_any_name(
+    archive: Archive, configuration: Path, daemon: str, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    """Also one that rsync's URLs cannot say."""
+    secrets = configuration.with_name("more.secrets")
+    secrets.write_text(f"{user}:pa55\n")
+    secrets.chmod(0o600)
+    add_module(configuration, "ours", archive.folder / "ours", f"auth users = {user}", f"secrets file = {secrets}")
+    archive.add("ours/a.fits")
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", user)
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", "pa55")
+
+    [result] = archive.fetch([by_rsync(archive, daemon, "ours/a.fits")], transport="rsync", remote_base=daemon)
+
+    assert result.status == "fetched", result.error
+
+
+def test_rsync_decodes_no_url_and_so_gets_names_as_they_are(archive: Archive, configuration: Path, daemon: str) -> None:
+    """Of modules as of files."""
+    names = {"my data/a.fits": "my%20data/a.fits", "50%/b c.fits": "50%25/b%20c.fits", "x/d?e#f.fits": "x/d?e#f.fits"}
+    names["x/./g.fits"] = "x/./g.fits"
+    items = []
+    for name, coded in names.items():
+        archive.add(name)
+        items.append(Wanted((f"{daemon}/{coded}",), str(archive.here / name)))
+    for module in ("my data", "50%", "x"):
+        add_module(configuration, module, archive.folder / module)
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+
+    assert [result.error for result in report] == [None] * len(items)
+    assert all(map(archive.right, items))
+
+
+def test_a_folder_is_no_file_and_is_asked_for_once(archive: Archive, daemon: str) -> None:
+    archive.add("dr17/stars/a.fits")
+    urls = [f"{daemon}/dr17/stars/", f"{daemon}/dr17/stars", f"{daemon}/dr17/all/."]
+    items = [Wanted((url,), str(archive.here / f"{n}.fits")) for n, url in enumerate(urls)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    told = {result.url: (result.status, result.attempts, result.error) for result in report}
+    by_name = "names a folder: files are brought one by one, by their own URLs"
+    there = f"{daemon.removeprefix('rsync://')} has a folder of that name"
+    assert told == {
+        urls[0]: ("failed", 1, f"{urls[0]} {by_name}"),
+        urls[1]: ("failed", 1, there),
+        urls[2]: ("failed", 1, f"{urls[2]} {by_name}"),
+    }
+
+
+def test_one_file_may_be_wanted_in_two_places(archive: Archive, daemon: str) -> None:
+    archive.add_some(8)
+    urls = [f"{daemon}/dr17/stars/star-{n:04}.fits" for n in range(8)]
+    items = [Wanted((url,), str(archive.here / str(n) / "a.fits")) for url in urls for n in (1, 2)]
+    items = [attrs.evolve(item, path=f"{item.path}-{n}") for n, item in enumerate(items)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+
+    assert [result.error for result in report] == [None] * 16
+
+
+def test_a_server_that_refuses_an_option_is_asked_once(
+    archive: Archive, configuration: Path, daemon: str, make_archive: Callable[..., Archive]
+) -> None:
+    """And what https has besides comes that way."""
+    mirror = make_archive()
+    archive.add_some(8)
+    copied_to(mirror, archive)
+    add_module(configuration, "strict", archive.folder / "dr17", "refuse options = copy-links")
+    urls = [f"{daemon}/strict/stars/star-{n:04}.fits" for n in range(8)]
+    items = [Wanted((url,), str(archive.here / url[-9:])) for url in urls]
+
+    refused = archive.fetch(items, transport="rsync", remote_base=daemon)
+    both = [Wanted((*item.urls, mirror.sas.url_of(f"dr17/stars/star-{item.path[-9:]}")), item.path) for item in items]
+    report = archive.fetch(both, transport="rsync", remote_base=daemon)
+
+    authority = daemon.removeprefix("rsync://")
+    told = f"{authority} refuses rsync's option --copy-links, which is needed: ask whoever runs it to allow that"
+    assert {result.error for result in refused} == {told}
+    assert [result.error for result in report] == [None] * 8
 
 
 def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp_path: Path) -> None:

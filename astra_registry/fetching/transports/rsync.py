@@ -1,6 +1,6 @@
 """Bringing many files over one connection with the rsync program.
 
-Values never become options: the list of files goes through a pipe, the password into its environment, and what stands
+Values never become options: the list of files goes through a pipe, who logs in into its environment, and what stands
 on its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
 run goes on with what was cut off.
 """
@@ -14,7 +14,6 @@ import re
 import shutil
 import threading
 import time
-import urllib.parse
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -162,7 +161,7 @@ class RsyncTransport:
                     given = time.monotonic()
                 code, said = run.end()
                 end = End(members[0].source.authority, code, said, stage.size() - before if code else 0)
-                if left and isinstance(end.refusal, (Busy, NoAnswer, UnknownModule, Unauthorized)):
+                if left and isinstance(end.refusal, (Busy, NoAnswer, NoRsync, UnknownModule, Unauthorized)):
                     raise end.refusal
             yield from self._rest(left.values(), unsure, stage, end)
 
@@ -177,12 +176,13 @@ class RsyncTransport:
                 yield member.index, _moved(place, member.destination)
             elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
                 yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")
+            elif os.path.isdir(place):
+                yield member.index, TransferFailed(f"{source.authority} has a folder of that name")
             else:
                 yield member.index, refusal or Setback(f"rsync did not bring it ({end.last_line})")
 
     def _begun(self, members: list[Member], stage: Stage, *, public: bool) -> RsyncRun:
-        first = members[0].source
-        user, environment = self._login(first, public=public)
+        source = members[0].source
         command = [
             str(self._program),
             "--times",
@@ -194,24 +194,27 @@ class RsyncTransport:
             f"--contimeout={max(1, round(self._connect_timeout))}",
             *([f"--bwlimit={max(1.0, self._limit_rate / 1024):.3f}"] if self._limit_rate else []),
             "--",
-            f"rsync://{user}{first.authority}/{urllib.parse.quote(first.module)}/",
+            f"rsync://{source.authority}/{source.module}/",  # as it is: rsync decodes nothing
             stage.path + "/",
         ]
-        return RsyncRun(command, [member.source.path for member in members], environment, stage.lock)
+        names = [member.source.path for member in members]
+        return RsyncRun(command, names, self._environment(source, public=public), stage.lock)
 
-    def _login(self, source: Source, *, public: bool) -> tuple[str, dict[str, str]]:
+    def _environment(self, source: Source, *, public: bool) -> dict[str, str]:
+        """Return the program's environment, which tells it who logs in: its URLs cannot say every name."""
         environment = {key: value for key, value in os.environ.items() if key != "RSYNC_PASSWORD"}
         if public:
-            return "", environment
+            return environment
         found = self._keys.for_origin(Origin("https", source.web_host, 443)) if source.web_host in SDSS_RSYNC else None
         if found is None:
             found = self._keys.for_origin(source.origin)
         if found is None:
             if "RSYNC_PASSWORD" in os.environ:
                 environment["RSYNC_PASSWORD"] = os.environ["RSYNC_PASSWORD"]
-            return "", environment
+            return environment
         environment["RSYNC_PASSWORD"] = found.password
-        return f"{urllib.parse.quote(found.username, safe='')}@", environment
+        environment["USER"] = found.username
+        return environment
 
 
 @attrs.frozen

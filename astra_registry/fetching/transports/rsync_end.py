@@ -70,6 +70,11 @@ class End:
                 return OSError(number, os.strerror(number))
         if code in (0, 23, 24):
             return None
+        if refused := re.search(r"server is configured to refuse (--\S+)", said):
+            told = (
+                f"{authority} refuses rsync's option {refused[1]}, which is needed: ask whoever runs it to allow that"
+            )
+            return NoRsync(told)
         if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
             return UnknownModule(f"{authority} has no such module: {self.last_line}")
         if re.search(r"@ERROR: auth", said, re.IGNORECASE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterable
 
 import attrs
@@ -35,18 +36,22 @@ class Source:
         """Return where a URL's file is by rsync: an rsync URL is taken as it is, others by their location."""
         shown = without_password(url)
         try:
-            parts = urllib.parse.urlsplit(url)
+            parts = urllib.parse.urlsplit(shown)
             host, port = parts.hostname or "", parts.port
         except ValueError:
             raise TransferFailed(f"{shown} has no proper host and port") from None
         path = urllib.parse.unquote(parts.path).lstrip("/")
         if parts.scheme == "rsync":
+            path = urllib.parse.unquote(shown.partition("://")[2].partition("/")[2])  # in which ? and # are of names
             origin = Origin("rsync", host, port or PORTS["rsync"])
         elif parts.scheme in ("http", "https") and "sas/" in path:
             origin = Origin("rsync", SDSS_RSYNC.get(host, (host, ""))[0], PORTS["rsync"])
             path = path.partition("sas/")[2]
         else:
             raise TransferFailed(f"{shown} has no counterpart by rsync")
+        if path.endswith(("/", "/.")):
+            raise TransferFailed(f"{shown} names a folder: files are brought one by one, by their own URLs")
+        path = "/".join(name for name in path.split("/") if name not in ("", "."))  # "." is rsync's mark of a base
         module, _, rest = path.partition("/")
         # What rsync brings is looked for below a folder of ours, which ".." would leave.
         if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
@@ -82,9 +87,12 @@ def below(folder: str, members: list[Member]) -> list[list[Member]]:
 
 
 def grouped(members: Iterable[Member]) -> list[list[Member]]:
-    """Return what one run of rsync can bring each: files of one module, for one login."""
-    groups: dict[tuple[Origin, str, str, bool], list[Member]] = {}
+    """Return what one run of rsync can bring each: files of one module, for one login, and each of them once."""
+    groups: dict[tuple[Origin, str, str, bool, int], list[Member]] = {}
+    times: Counter[Source] = Counter()
     for member in members:
         source = member.source
-        groups.setdefault((source.origin, source.module, source.web_host, source.below_sas), []).append(member)
+        times[source] += 1
+        key = source.origin, source.module, source.web_host, source.below_sas, times[source]
+        groups.setdefault(key, []).append(member)
     return list(groups.values())
