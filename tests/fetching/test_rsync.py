@@ -683,6 +683,41 @@ def test_what_a_killed_run_had_brought_is_taken_only_where_the_server_has_the_sa
     assert archive.here_now() == ["dr17/stars/changed.fits"]
 
 
+INTERRUPTED = """
+import signal, sys
+from astra_registry.fetching import Wanted, iter_fetch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also under a shell that runs things in the background
+items = [Wanted((url,), path) for url, path in zip(sys.argv[1::2], sys.argv[2::2])]
+for result in iter_fetch(items, transport="rsync", checksums="never"):
+    print(result.status, flush=True)
+"""
+
+
+def test_what_rsync_had_brought_before_an_interrupt_need_not_come_again(
+    archive: Archive, daemon: str, tmp_path: Path
+) -> None:
+    """Nor where the run after that does not get through to the server; but for what was on the line."""
+    archive.add_some(1000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(1000)]
+    run = beside(INTERRUPTED, *(text for item in items for text in (item.urls[0], item.path)))
+    while len(sent(tmp_path)) < 500:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    run.communicate()
+    once = len(sent(tmp_path))
+    usual = (tmp_path / "rsyncd.conf").read_text()
+
+    with_room_for(-1, tmp_path)
+    refused = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+    (tmp_path / "rsyncd.conf").write_text(usual)
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    assert refused.failed
+    assert [result.error for result in report] == [None] * 1000
+    assert sum(sent(tmp_path).values()) - 1000 < once / 3
+    assert len(archive.here_now()) == 1000
+
+
 def test_what_is_left_of_a_file_that_comes_another_way_is_removed(tmp_path: Path) -> None:
     """With its folder, where nothing else is left there."""
     target = tmp_path / "dr17/stars/a.fits"

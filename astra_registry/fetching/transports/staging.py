@@ -60,9 +60,11 @@ class Stage:
             return self
         raise TransferFailed(f"{self._folder} is full of folders of rsync")
 
-    def __exit__(self, *_: object) -> None:
-        # What was cut off waits for the next run; without it the folder has no reason to stay.
-        if self.lock is None or not any(_is_unfinished(folders, names) for _, folders, names in os.walk(self.path)):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What was cut off waits for the next run, and after an error what had come too: it was not looked at. Without
+        # any of that the folder has no reason to stay.
+        waits = _has_files if kind is not None else _is_unfinished
+        if self.lock is None or not any(waits(folders, names) for _, folders, names in os.walk(self.path)):
             shutil.rmtree(self.path, ignore_errors=True)
         if self.lock is not None:
             os.close(self.lock)
@@ -171,6 +173,10 @@ def _file_of(name: str) -> str | None:
     """Return the name of the file that rsync writes to another name; None for a name that is none of those."""
     written = _WRITTEN.match(name)
     return written[1] if written else None
+
+
+def _has_files(_: Iterable[str], names: Iterable[str]) -> bool:
+    return any(names)
 
 
 def _is_unfinished(folders: Iterable[str], names: Iterable[str]) -> bool:
