@@ -67,9 +67,16 @@ class Convoy:
         self._room = threading.Semaphore(folders)
         self._folders_a_group = min(_MOST_FOLDERS, folders // 4)
 
-    def is_for_rsync(self, item: Wanted) -> bool:
-        """Whether to ask rsync for a file: not where https may have it, and rsync has turned out to be no way."""
-        return any(map(self._may_answer, self._places(item))) or not self._courier.has_way_to(item)
+    def server_of(self, item: Wanted) -> RsyncServer | None:
+        """Return whom to ask for a file; None where https may have it, and rsync has turned out to be no way."""
+        places = self._places(item)
+        first = self._first_of(places)
+        if first is None:
+            return None if self._courier.has_way_to(item) else self._servers.of(places[0])
+        return self._servers.of(places[first])
+
+    def _first_of(self, places: list[str]) -> int | None:
+        return next((n for n, url in enumerate(places) if self._may_answer(url)), None)
 
     def _may_answer(self, url: str) -> bool:
         return self._rsync.is_here and not self._servers.of(url).is_closed
@@ -83,12 +90,12 @@ class Convoy:
         started = time.monotonic()
         waiting = []
         for item in items:
-            if self.is_for_rsync(item):
-                places = self._places(item)
-                first = next((n for n, url in enumerate(places) if self._may_answer(url)), 0)
-                waiting.append(_Load(item, places, first, started))
-            else:
+            places = self._places(item)
+            first = self._first_of(places)
+            if first is None and self._courier.has_way_to(item):
                 yield item
+            else:
+                waiting.append(_Load(item, places, first or 0, started))
         since, pause = started, FIRST_PAUSE
         while waiting:
             with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:

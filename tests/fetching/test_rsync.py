@@ -770,6 +770,27 @@ def test_a_server_that_is_down_speaks_for_no_other(archive: Archive, daemon: str
     assert all(map(archive.right, good))
 
 
+def test_nobody_waits_for_a_server_of_others(archive: Archive, daemon: str) -> None:
+    """However many files there are before, of one that says nothing; neither by rsync nor over https."""
+
+    def listen(line: socket.socket) -> None:
+        while line.recv(1 << 16):
+            pass
+
+    silent = RawServer(listen)
+    base = f"rsync://127.0.0.1:{silent.url.rpartition(':')[2]}"
+    items = [by_rsync(archive, base, f"dr17/stars/none-{n:04}.fits") for n in range(600)]
+    by_https = archive.add_some(20)
+    items += [*by_https[:10], *(by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(10, 20))]
+
+    with contextlib.closing(iter_fetch(items, transport="rsync", timeout=10, retries=0, jobs=2)) as results:
+        first = [next(results) for _ in range(20)]
+    silent.close()
+
+    assert [result.error for result in first] == [None] * 20
+    assert all(map(archive.right, by_https))
+
+
 # ---------------------------------------------------------------- other servers, and of the other kind
 
 
@@ -931,13 +952,13 @@ def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive
     base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
     items = [by_rsync(archive, base, f"{folder}/star-{n:04}.fits") for n in range(100)]
     try:
-        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=1)
+        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=2)
     finally:
         relay.close()
 
     assert [result.error for result in report] == [None] * 100
     assert len(resets) == 1
-    assert {result.attempts for result in report} == {1, 2}  # one group of several
+    assert {result.attempts for result in report} == {1, 2}  # one group of two
     assert all(map(archive.right, items))
 
 
