@@ -26,8 +26,8 @@ import pytest
 
 from astra_registry.fetching import Wanted, iter_fetch
 from astra_registry.fetching.disk.folders import Folders
+from astra_registry.fetching.disk.staging import Stage, forget
 from astra_registry.fetching.export import export
-from astra_registry.fetching.transports.staging import Stage, forget
 
 from .conftest import RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
 from .raw import RawServer
@@ -543,6 +543,21 @@ def test_the_folder_of_a_run_that_was_killed_when_its_file_had_its_name_goes(arc
     assert {result.status for result in report} == {"present", "fetched"}
     assert not stage.exists()
     assert sorted(os.listdir(archive.here / "dr17/stars"))[-2:] == ["a.fits", "b.fits"]
+
+
+def test_the_empty_folders_of_a_killed_run_go_with_a_fetch_over_https_too(archive: Archive) -> None:
+    """But not one that somebody uses, nor one with files, which a run by rsync may want."""
+    item = archive.add("dr17/stars/a.fits")
+    stars = archive.here / "dr17/stars"
+    left, kept = stars / ".astra-rsync-3", stars / ".astra-rsync-4"
+    for stage in (left, kept):
+        (stage / "stars/.astra-partial").mkdir(parents=True)
+    (kept / "stars/.astra-partial/b.fits").write_bytes(b"half of it")
+
+    with Stage(str(stars)) as used:
+        assert archive.fetch([item])[0].status == "fetched"
+        assert sorted(name for name in os.listdir(stars) if "rsync" in name) == [".astra-rsync-0", ".astra-rsync-4"]
+        assert os.path.isdir(used.path)
 
 
 def programs(archive: Archive) -> list[int]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.disk.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.credentials import Keys
 from astra_registry.fetching.transports.origin import Origin
 from astra_registry.fetching.transports.rsync_end import Busy, End, NoAnswer, NoRsync, UnknownModule
@@ -27,7 +28,6 @@ from astra_registry.fetching.transports.rsync_program import RsyncRun
 from astra_registry.fetching.transports.rsync_servers import RsyncServers
 from astra_registry.fetching.transports.rsync_source import SDSS_RSYNC, Member, Source, below, grouped
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
-from astra_registry.fetching.transports.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.transport import Fetched
 
 _LOOK_EVERY = 0.05  # seconds
