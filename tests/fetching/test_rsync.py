@@ -29,7 +29,7 @@ from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.staging import Stage, forget
 from astra_registry.fetching.export import export
 
-from .conftest import RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
+from .conftest import MAY_MOUNT, RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
 from .raw import RawServer
 
 DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
@@ -192,6 +192,27 @@ def test_a_folder_that_may_not_be_written_to_fails_its_own_files_alone(
     assert set(told.values()) == {None}
     assert all(archive.right(item) for item in items if item not in refused)
     assert len(archive.here_now()) == len(told)
+
+
+if MAY_MOUNT:
+
+    def test_each_disk_has_the_files_that_belong_on_it_alone(
+        archive: Archive, daemon: str, tiny_disk: Path, tmp_path: Path
+    ) -> None:
+        """One folder leads from a small disk to another one."""
+        archive.here = tiny_disk
+        archive.add_some(16, size=200_000, folder="dr17/large")
+        archive.add_some(2, size=3000, folder="dr17/small")
+        (tiny_disk / "dr17").mkdir()
+        (tmp_path / "large").mkdir()
+        (tiny_disk / "dr17/large").symlink_to(tmp_path / "large")
+        items = [by_rsync(archive, daemon, f"dr17/small/star-{n:04}.fits") for n in range(2)]
+        items += [by_rsync(archive, daemon, f"dr17/large/star-{n:04}.fits") for n in range(16)]
+
+        report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+        assert [result.error for result in report] == [None] * 18
+        assert all(map(archive.right, items))
 
 
 def test_values_never_become_options(archive: Archive, daemon: str) -> None:

@@ -24,7 +24,7 @@ from astra_registry.fetching.verify import verify
 from astra_registry.fetching.wanted import Seen
 from astra_registry.testing.sas import Fault, Request
 
-from .conftest import Archive, beside, fits_bytes, told_where_files_end_at
+from .conftest import MAY_MOUNT, Archive, beside, fits_bytes, told_where_files_end_at
 
 # Under a shell that runs things in the background, a process begins with SIGINT ignored.
 FETCH = """
@@ -397,24 +397,7 @@ def test_a_run_that_does_not_reach_the_server_keeps_what_an_earlier_one_brought(
     assert len(archive.here_now()) == len(brought) == 80
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "tiny"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def _may_mount() -> bool:
-    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-if os.geteuid() == 0 and _may_mount():
+if MAY_MOUNT:
 
     def test_a_small_disk_takes_what_fits(archive: Archive, tiny_disk: Path) -> None:
         items = [Wanted(item.urls, str(tiny_disk / f"{n}.fits")) for n, item in enumerate(archive.add_some(5, 300_000))]

@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -132,7 +132,10 @@ class RsyncTransport:
         if not self.is_here:
             raise NoRsync("there is no program rsync here")
         with contextlib.ExitStack() as ending:
-            folder = os.path.commonpath([member.folder for member in members])
+            folders = {member.folder for member in members}
+            folder = os.path.commonpath(folders)
+            if len(_disks_of({folder, *folders})) > 1:
+                raise _NoStage(folder, OSError(errno.EXDEV, os.strerror(errno.EXDEV)))
             try:
                 stage = ending.enter_context(Stage(folder))
             except OSError as reason:
@@ -246,8 +249,16 @@ class _NoStage(Exception):
 
     @property
     def is_of_the_folder(self) -> bool:
-        """Whether the folder refuses it, where one further down may not."""
-        return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        """Whether the folder refuses it, or is on another disk than a target, where one further down may do."""
+        return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
+
+
+def _disks_of(folders: Iterable[str]) -> set[int]:
+    found = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it has vanished, as the outcome of its files will tell
+            found.add(os.stat(folder).st_dev)
+    return found
 
 
 def _moved(staged: str, destination: str) -> Fetched | OSError:
