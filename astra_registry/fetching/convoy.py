@@ -14,15 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import attrs
-
-from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.errors import TransferFailed
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.ledger import Entry
-from astra_registry.fetching.disk.parts import Part
 from astra_registry.fetching.disk.trouble import is_of_the_disk
 from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.load import Load
 from astra_registry.fetching.places import at_mirror, is_by_rsync
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
@@ -31,7 +29,7 @@ from astra_registry.fetching.transports.rsync import RsyncTransport
 from astra_registry.fetching.transports.rsync_end import BrokenOff, Busy, NoAnswer, NoRsync
 from astra_registry.fetching.transports.rsync_servers import RsyncServer
 from astra_registry.fetching.transports.setbacks import Setback
-from astra_registry.fetching.transports.transport import Errand, Fetched
+from astra_registry.fetching.transports.transport import Fetched
 from astra_registry.fetching.wanted import Wanted
 
 _MOST_FOLDERS = 500  # as many as a group has files
@@ -95,7 +93,7 @@ class Convoy:
             if first is None and self._courier.has_way_to(item):
                 yield item
             else:
-                waiting.append(_Load(item, places, first or 0, started))
+                waiting.append(Load(item, places, first or 0, started))
         since, pause = started, FIRST_PAUSE
         while waiting:
             with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:
@@ -108,8 +106,8 @@ class Convoy:
                 self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
 
-    def _bring(self, loads: list[_Load], stay: _Stay) -> Iterator[Delivery | Wanted]:
-        pending: list[_Load] = []
+    def _bring(self, loads: list[Load], stay: _Stay) -> Iterator[Delivery | Wanted]:
+        pending: list[Load] = []
         for load in loads:
             entry = None if self._overwrite else present_entry(load.item)
             if entry is None and load.outcome is None:
@@ -120,63 +118,56 @@ class Convoy:
         while pending:
             for load in pending:
                 patience.setdefault(self._servers.of(load.url), Patience(self._retries))
-            again: list[_Load] = []
-            setbacks: dict[RsyncServer, list[_Load]] = {}
+            again: list[Load] = []
+            setbacks: dict[RsyncServer, list[Load]] = {}
             for load in self._sent(pending, stay):
                 stay.show_life()
-                server, outcome = self._servers.of(load.url), load.outcome
-                if isinstance(outcome, NoAnswer):
-                    server.is_closed = True
-                elif isinstance(outcome, (Fetched, FileMissing, Unauthorized)):
-                    server.answered()
-                if isinstance(outcome, Fetched):  # what is tried again of the others goes on from there
-                    patience[server] = Patience(self._retries)
-                if isinstance(outcome, Fetched) or is_of_the_disk(outcome):
+                server = self._servers.of(load.url)
+                server.note(load.outcome)
+                if isinstance(load.outcome, Fetched):
+                    patience[server] = Patience(self._retries)  # what is tried again of the others goes on from there
                     yield self._told(load)
-                elif isinstance(outcome, Setback) and not (isinstance(outcome, NoAnswer) and self._has_other_way(load)):
+                elif is_of_the_disk(load.outcome):
+                    yield self._told(load)
+                elif self._is_worth_another_try(load):
                     setbacks.setdefault(server, []).append(load)
-                elif load.goes_on():
-                    again.append(load)
                 else:
-                    yield self._by_another_way(load)
+                    yield from self._elsewhere(load, again)
             longest = 0.0
             for server, theirs in setbacks.items():
-                setback = theirs[-1].outcome
-                if isinstance(setback, BrokenOff):
-                    patience[server].progress(setback.gained)
-                elif isinstance(setback, Busy):
-                    patience[server].has_waited()
-                wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
+                wait = _wait_after(theirs, patience[server])
                 if wait is not None:
                     longest = max(longest, wait)
                     again += theirs
-                    if isinstance(setback, NoAnswer):
-                        for load in theirs:
-                            load.begins_again()
+                    for load in theirs:
+                        load.begins_again()
                     continue
                 server.gave_up([load.outcome for load in theirs])
                 for load in theirs:
                     load.outcome = TransferFailed(f"{load.outcome}; {patience[server].reason}")
-                    if load.goes_on():
-                        again.append(load)
-                    else:
-                        yield self._by_another_way(load)
+                    yield from self._elsewhere(load, again)
             if again:
                 self._sleep(longest)
             pending = again
 
-    def _has_other_way(self, load: _Load) -> bool:
-        return not load.is_at_last or self._courier.has_way_to(load.rest)
+    def _is_worth_another_try(self, load: Load) -> bool:
+        """Whether to ask the same server again: not one that takes no connection, where there is another way."""
+        if not isinstance(load.outcome, NoAnswer):
+            return isinstance(load.outcome, Setback)
+        return load.is_at_last and not self._courier.has_way_to(load.rest)
 
-    def _by_another_way(self, load: _Load) -> Delivery | Wanted:
-        """Return a file that rsync could not bring: https may do it, unless only rsync knows where the file is."""
-        if load.is_missing or not self._courier.has_way_to(load.rest):
-            return self._told(load)
-        for url in load.places:
-            self._rsync.give_up(url, load.part.path)
-        return load.rest
+    def _elsewhere(self, load: Load, again: list[Load]) -> Iterator[Delivery | Wanted]:
+        """Have a file asked for at its next place; after the last one give it to https, or what came of it."""
+        if load.goes_on():
+            again.append(load)
+        elif load.is_missing or not self._courier.has_way_to(load.rest):
+            yield self._told(load)
+        else:
+            for url in load.places:
+                self._rsync.give_up(url, load.part.path)
+            yield load.rest
 
-    def _sent(self, loads: list[_Load], stay: _Stay) -> Iterator[_Load]:
+    def _sent(self, loads: list[Load], stay: _Stay) -> Iterator[Load]:
         """Send for files, and give each once its outcome is known."""
         refusals: dict[RsyncServer, str] = {}
         asked = []
@@ -208,7 +199,7 @@ class Convoy:
                     load.errand.requests += 1
                 yield load
 
-    def _told(self, load: _Load, entry: Entry | None = None) -> Delivery:
+    def _told(self, load: Load, entry: Entry | None = None) -> Delivery:
         def bring(_: Turns) -> tuple[Entry, str | None]:
             if entry is not None:
                 return entry, None
@@ -229,69 +220,14 @@ def _folders_at_once() -> int:
     return 4 * _MOST_FOLDERS if limit == resource.RLIM_INFINITY else max(4, min(4 * _MOST_FOLDERS, limit // 4))
 
 
-class _Load:
-    """One file of a group, and the places where it may be, of which rsync is asked for one after the other."""
-
-    def __init__(self, item: Wanted, places: list[str], first: int, started: float) -> None:
-        self.item = item
-        self.places = places
-        self.started = started
-        self.part = Part(item.path)
-        self.errand = Errand()
-        self.outcome: Fetched | Exception | None = None
-        self.turns: Turns | None = None
-        self._at = first
-        self._lacking: set[str] = set()  # its own places that have been asked, and have not got it
-        self._failure: Exception | None = None  # of the last place that did not even tell whether it has the file
-
-    @property
-    def url(self) -> str:
-        return self.places[self._at]
-
-    @property
-    def is_at_last(self) -> bool:
-        return self._at + 1 == len(self.places)
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether all its own places have not got it: what mirrors say does not count then."""
-        return self._lacking.issuperset(self.item.urls)
-
-    @property
-    def rest(self) -> Wanted:
-        """The file with the URLs of its own that may have it."""
-        return attrs.evolve(self.item, urls=tuple(url for url in self.item.urls if url not in self._lacking))
-
-    def goes_on(self) -> bool:
-        """Turn to the next place, after what this one has said; False where there is none to ask."""
-        if not isinstance(self.outcome, FileMissing):
-            self._failure = self.why_not()
-        elif self._at < len(self.item.urls):
-            self._lacking.add(self.url)
-        if self.is_missing or self.is_at_last:
-            return False
-        self._at += 1
-        return True
-
-    def begins_again(self) -> None:
-        """Turn to the first of the places that may have it."""
-        self._at = next((n for n, url in enumerate(self.places) if url not in self._lacking), self._at)
-
-    def why_not(self) -> Exception:
-        """Return why it has not come."""
-        reason = self.outcome
-        if isinstance(reason, FileMissing) and not self.is_missing:
-            return TransferFailed(f"{reason}; {self._failure or 'its first server cannot be reached'}")
-        if isinstance(reason, Exception) and not isinstance(reason, NoRsync):
-            return reason
-        return TransferFailed(str(reason))
-
-    def leave(self) -> None:
-        """Let the next one have the turn."""
-        with contextlib.suppress(OSError):
-            self.part.close()
-        if self.turns is not None:
-            self.turns.give_up(os.path.basename(self.item.path))
+def _wait_after(loads: list[Load], patience: Patience) -> float | None:
+    """Return the seconds to wait before a server is asked for files again that it has failed; None for no more."""
+    setback = loads[-1].outcome
+    if isinstance(setback, BrokenOff):
+        patience.progress(setback.gained)
+    elif isinstance(setback, Busy):
+        patience.has_waited()
+    return patience.wait_after(setback)  # type: ignore[arg-type]
 
 
 class _Stay:
@@ -306,7 +242,7 @@ class _Stay:
         self._ends = contextlib.ExitStack()
         self._shown = time.monotonic()
 
-    def is_turn_of(self, load: _Load, since: float) -> bool:
+    def is_turn_of(self, load: Load, since: float) -> bool:
         """Take the turn of a file; False when somebody else has it and is not abandoned by all life since then."""
         folder, name = os.path.split(load.item.path)
         if folder not in self._turns:

@@ -865,6 +865,21 @@ def test_a_mirror_may_be_one_of_rsync(archive: Archive, daemon: str, nobody: str
     assert all(map(archive.right, items))
 
 
+def test_a_file_of_servers_that_are_all_down_is_given_up(archive: Archive, nobody: str) -> None:
+    mirror = f"rsync://127.0.0.1:{free_port()}"
+
+    [result] = archive.fetch(
+        [by_rsync(archive, nobody, "dr17/a.fits")],
+        transport="rsync",
+        remote_base=nobody,
+        mirrors=(mirror,),
+        retries=2,
+    )
+
+    assert (result.status, result.attempts) == ("failed", 6)
+    assert f"{mirror.removeprefix('rsync://')} does not answer" in str(result.error)
+
+
 def test_what_no_mirror_has_is_not_missing_while_the_first_server_is_down(
     archive: Archive, daemon: str, nobody: str
 ) -> None:

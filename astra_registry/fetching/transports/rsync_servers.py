@@ -6,12 +6,13 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
 from astra_registry.fetching.transports.breaker import Breaker
 from astra_registry.fetching.transports.origin import Origin
-from astra_registry.fetching.transports.rsync_end import Busy
+from astra_registry.fetching.transports.rsync_end import Busy, NoAnswer
 from astra_registry.fetching.transports.rsync_source import Source
 from astra_registry.fetching.transports.setbacks import Setback
+from astra_registry.fetching.transports.transport import Fetched
 
 
 class RsyncServer:
@@ -32,10 +33,13 @@ class RsyncServer:
         if reasons:
             self._breaker.gave_up(reasons[-1], len(reasons))
 
-    def answered(self) -> None:
-        """Note that it works."""
-        self._breaker.answered()
-        self.is_closed = False
+    def note(self, outcome: object) -> None:
+        """Note what came of a file, as far as it tells whether the server works."""
+        if isinstance(outcome, NoAnswer):
+            self.is_closed = True
+        elif isinstance(outcome, (Fetched, FileMissing, Unauthorized)):
+            self._breaker.answered()
+            self.is_closed = False
 
     @contextlib.contextmanager
     def visited(self) -> Iterator[None]:
