@@ -301,6 +301,28 @@ def test_a_folder_is_no_file_and_is_asked_for_once(archive: Archive, daemon: str
     }
 
 
+def test_what_a_server_has_not_or_may_not_read_is_asked_for_once(
+    open_folder: Path, archive: Archive, configuration: Path, daemon: str
+) -> None:
+    """In a module with a blank in its name, too."""
+    others = ("uid = 65534", "gid = 65534") if os.geteuid() == 0 else ()
+    add_module(configuration, "my data", open_folder, *others)
+    for name in ("a.fits", "secret.fits", "shut/b.fits"):
+        (open_folder / name).parent.mkdir(exist_ok=True)
+        (open_folder / name).write_bytes(fits_bytes(1, 3000))
+    (open_folder / "secret.fits").chmod(0)
+    (open_folder / "shut").chmod(0)
+    names = ["a.fits", "none.fits", "secret.fits", "shut/b.fits"]
+    items = [Wanted((f"{daemon}/my%20data/{name}",), str(archive.here / name)) for name in names]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+    (open_folder / "shut").chmod(0o700)
+    told = {str(result.path): (result.status, result.attempts) for result in report}
+    expected = ["fetched", "missing", "unauthorized", "unauthorized"]
+    assert [told[item.path] for item in items] == [(status, 1) for status in expected]
+
+
 def test_one_file_may_be_wanted_in_two_places(archive: Archive, daemon: str) -> None:
     archive.add_some(8)
     urls = [f"{daemon}/dr17/stars/star-{n:04}.fits" for n in range(8)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import threading
 import time
@@ -171,14 +170,16 @@ class RsyncTransport:
     def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
         said, refusal = end.said, end.refusal
-        missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
+        missing, unreadable = end.lacking, end.unreadable
         for member in members:
             source, place = member.source, stage.place_of(member.source.path)
             is_unsure = source.path in unsure and (refusal is not None or source.path in said)
             if os.path.isfile(place) and not is_unsure:
                 yield member.index, _moved(place, member.destination)
-            elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
+            elif source.is_one_of(missing):
                 yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")
+            elif source.is_one_of(unreadable):
+                yield member.index, Unauthorized(f"{source.authority} may not read it: whoever runs it can allow that")
             elif os.path.isdir(place):
                 yield member.index, TransferFailed(f"{source.authority} has a folder of that name")
             else:

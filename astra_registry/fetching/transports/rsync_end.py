@@ -18,6 +18,10 @@ _NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|
 _OF_THE_DISK = re.compile(r"^rsync: \[(?:receiver|generator)\] .* \((\d+)\)$", re.MULTILINE)
 _NO_OTHER_TRY_MENDS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
+# Its words for one file, and which module that is in.
+_LACKING = re.compile(r'link_stat "([^"]*)" (?:\(in [^)]*\) )?failed: No such file')
+_UNREADABLE = re.compile(r'(?:link_stat|failed to open) "([^"]*)" ?(?:\(in [^)]*\))?(?: failed)?: Permission denied')
+
 
 class NoRsync(Exception):
     """There is no rsync here, or it is not to be asked for this file: https has to do."""
@@ -54,6 +58,16 @@ class End:
     code: int
     said: str
     gained: int
+
+    @property
+    def lacking(self) -> set[str]:
+        """The names that the server has said it has not got; they may begin at the top of its file system."""
+        return set(_LACKING.findall(self.said))
+
+    @property
+    def unreadable(self) -> set[str]:
+        """The names that the server has said it may not read."""
+        return set(_UNREADABLE.findall(self.said))
 
     @property
     def last_line(self) -> str:

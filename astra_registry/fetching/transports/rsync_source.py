@@ -58,6 +58,10 @@ class Source:
             raise TransferFailed(f"{shown} names no file that rsync could bring")
         return cls(origin, module, rest, host, below_sas=parts.scheme == "rsync" and module == "sas" and "/" in rest)
 
+    def is_one_of(self, names: Iterable[str]) -> bool:
+        """Whether it is among files as a server names them: in its module, or from the top of its file system."""
+        return any(f"/{name}".endswith(f"/{self.path}") for name in names)
+
     def bare(self) -> Source:
         """Return where it is at a server whose modules lie at the top, without a "sas" above them."""
         module, _, path = self.path.partition("/")
