@@ -14,19 +14,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.errors import TransferFailed
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.disk.folders import Folders
-from astra_registry.fetching.disk.parts import Part
+from astra_registry.fetching.disk.trouble import is_of_the_disk
 from astra_registry.fetching.disk.turns import FIRST_PAUSE, LONGEST_PAUSE, Turns
+from astra_registry.fetching.load import Load
+from astra_registry.fetching.places import at_mirror, is_by_rsync
 from astra_registry.fetching.present import present_entry
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.patience import Patience
-from astra_registry.fetching.transports.rsync import BrokenOff, NoAnswer, NoRsync, RsyncTransport
-from astra_registry.fetching.transports.rsync_servers import RsyncServer, RsyncServers
+from astra_registry.fetching.transports.rsync import RsyncTransport
+from astra_registry.fetching.transports.rsync_end import BrokenOff, Busy, NoAnswer, NoRsync
+from astra_registry.fetching.transports.rsync_servers import RsyncServer
 from astra_registry.fetching.transports.setbacks import Setback
-from astra_registry.fetching.transports.transport import Errand, Fetched
+from astra_registry.fetching.transports.transport import Fetched
 from astra_registry.fetching.wanted import Wanted
 
 _MOST_FOLDERS = 500  # as many as a group has files
@@ -34,9 +37,9 @@ _LIFE_EVERY = 5.0  # seconds
 
 
 class Convoy:
-    """Brings groups; what rsync cannot reach comes back as it was, to be brought over https.
+    """Brings groups; what rsync cannot reach comes back with the URLs where it may still be, to be brought over https.
 
-    Files with an rsync URL have no other way: where their server fails, they are tried again as any file is.
+    What only rsync may have is tried again as any file is, where its servers fail.
     """
 
     def __init__(
@@ -45,14 +48,16 @@ class Convoy:
         rsync: RsyncTransport,
         *,
         retries: int,
+        mirrors: tuple[str, ...],
         overwrite: bool,
         on_bytes: Callable[[int], None],
         sleep: Callable[[float], None],
     ) -> None:
         self._courier = courier
         self._rsync = rsync
-        self._servers = RsyncServers()
+        self._servers = rsync.servers
         self._retries = retries
+        self._mirrors = tuple(filter(is_by_rsync, mirrors))
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._sleep = sleep
@@ -60,20 +65,35 @@ class Convoy:
         self._room = threading.Semaphore(folders)
         self._folders_a_group = min(_MOST_FOLDERS, folders // 4)
 
-    def is_for_rsync(self, item: Wanted) -> bool:
-        """Whether to ask rsync for a file: not where https has it, and rsync has turned out to be no way."""
-        url = item.urls[0]
-        return _only_by_rsync(url) or (self._rsync.is_here and not self._servers.of(url).is_closed)
+    def server_of(self, item: Wanted) -> RsyncServer | None:
+        """Return whom to ask for a file; None where https may have it, and rsync has turned out to be no way."""
+        places = self._places(item)
+        first = self._first_of(places)
+        if first is None:
+            return None if self._courier.has_way_to(item) else self._servers.of(places[0])
+        return self._servers.of(places[first])
+
+    def _first_of(self, places: list[str]) -> int | None:
+        return next((n for n, url in enumerate(places) if self._may_answer(url)), None)
+
+    def _may_answer(self, url: str) -> bool:
+        return self._rsync.is_here and not self._servers.of(url).is_closed
+
+    def _places(self, item: Wanted) -> list[str]:
+        """Return where rsync is asked for a file: at its own servers, those of https too, then at mirrors."""
+        return [*item.urls, *(url for mirror in self._mirrors for url in at_mirror(mirror, item.urls))]
 
     def bring(self, items: list[Wanted]) -> Iterator[Delivery | Wanted]:
         """Bring the files of one group, and give each as it comes."""
         started = time.monotonic()
         waiting = []
         for item in items:
-            if self.is_for_rsync(item):
-                waiting.append(_Load(item, started))
-            else:
+            places = self._places(item)
+            first = self._first_of(places)
+            if first is None and self._courier.has_way_to(item):
                 yield item
+            else:
+                waiting.append(Load(item, places, first or 0, started))
         since, pause = started, FIRST_PAUSE
         while waiting:
             with _Stay(self._courier.folders, self._room, self._folders_a_group, self._sleep) as stay:
@@ -86,8 +106,8 @@ class Convoy:
                 self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
 
-    def _bring(self, loads: list[_Load], stay: _Stay) -> Iterator[Delivery | Wanted]:
-        pending: list[_Load] = []
+    def _bring(self, loads: list[Load], stay: _Stay) -> Iterator[Delivery | Wanted]:
+        pending: list[Load] = []
         for load in loads:
             entry = None if self._overwrite else present_entry(load.item)
             if entry is None and load.outcome is None:
@@ -98,51 +118,56 @@ class Convoy:
         while pending:
             for load in pending:
                 patience.setdefault(self._servers.of(load.url), Patience(self._retries))
-            again: list[_Load] = []
-            setbacks: dict[RsyncServer, list[_Load]] = {}
+            again: list[Load] = []
+            setbacks: dict[RsyncServer, list[Load]] = {}
             for load in self._sent(pending, stay):
                 stay.show_life()
-                server, outcome = self._servers.of(load.url), load.outcome
-                if isinstance(outcome, NoAnswer):
-                    server.is_closed = True
-                elif isinstance(outcome, (Fetched, FileMissing, Unauthorized)):
-                    server.answered()
-                if isinstance(outcome, Fetched):  # what is tried again of the others goes on from there
-                    patience[server] = Patience(self._retries)
-                if isinstance(outcome, FileMissing) and load.location + 1 < len(load.item.urls):
-                    load.location += 1
-                    again.append(load)
-                elif isinstance(outcome, NoRsync) or (isinstance(outcome, NoAnswer) and not load.only_by_rsync):
-                    yield self._by_another_way(load)
-                elif isinstance(outcome, Setback):
+                server = self._servers.of(load.url)
+                server.note(load.outcome)
+                if isinstance(load.outcome, Fetched):
+                    patience[server] = Patience(self._retries)  # what is tried again of the others goes on from there
+                    yield self._told(load)
+                elif is_of_the_disk(load.outcome):
+                    yield self._told(load)
+                elif self._is_worth_another_try(load):
                     setbacks.setdefault(server, []).append(load)
                 else:
-                    yield self._told(load)
+                    yield from self._elsewhere(load, again)
             longest = 0.0
             for server, theirs in setbacks.items():
-                setback = theirs[-1].outcome
-                if isinstance(setback, BrokenOff):
-                    patience[server].progress(setback.gained)
-                wait = patience[server].wait_after(setback)  # type: ignore[arg-type]
-                if wait is None:
-                    server.gave_up([load.outcome for load in theirs])
-                    yield from (self._by_another_way(load, patience[server].reason) for load in theirs)
-                else:
+                wait = _wait_after(theirs, patience[server])
+                if wait is not None:
                     longest = max(longest, wait)
                     again += theirs
+                    for load in theirs:
+                        load.begins_again()
+                    continue
+                server.gave_up([load.outcome for load in theirs])
+                for load in theirs:
+                    load.outcome = TransferFailed(f"{load.outcome}; {patience[server].reason}")
+                    yield from self._elsewhere(load, again)
             if again:
                 self._sleep(longest)
             pending = again
 
-    def _by_another_way(self, load: _Load, reason: str = "") -> Delivery | Wanted:
-        """Return a file that rsync did not get through to: https may do it, but for what only rsync knows."""
-        if not load.only_by_rsync:
-            self._rsync.give_up(load.url, load.part.path)
-            return load.item
-        load.outcome = TransferFailed("; ".join(filter(None, (str(load.outcome), reason))))
-        return self._told(load)
+    def _is_worth_another_try(self, load: Load) -> bool:
+        """Whether to ask the same server again: not one that takes no connection, where there is another way."""
+        if not isinstance(load.outcome, NoAnswer):
+            return isinstance(load.outcome, Setback)
+        return load.is_at_last and not self._courier.has_way_to(load.rest)
 
-    def _sent(self, loads: list[_Load], stay: _Stay) -> Iterator[_Load]:
+    def _elsewhere(self, load: Load, again: list[Load]) -> Iterator[Delivery | Wanted]:
+        """Have a file asked for at its next place; after the last one give it to https, or what came of it."""
+        if load.goes_on():
+            again.append(load)
+        elif load.is_missing or not self._courier.has_way_to(load.rest):
+            yield self._told(load)
+        else:
+            for url in load.places:
+                self._rsync.give_up(url, load.part.path)
+            yield load.rest
+
+    def _sent(self, loads: list[Load], stay: _Stay) -> Iterator[Load]:
         """Send for files, and give each once its outcome is known."""
         refusals: dict[RsyncServer, str] = {}
         asked = []
@@ -174,13 +199,13 @@ class Convoy:
                     load.errand.requests += 1
                 yield load
 
-    def _told(self, load: _Load, entry: Entry | None = None) -> Delivery:
+    def _told(self, load: Load, entry: Entry | None = None) -> Delivery:
         def bring(_: Turns) -> tuple[Entry, str | None]:
             if entry is not None:
                 return entry, None
             if not isinstance(load.outcome, Fetched):
                 load.part.leave(keep=False)
-                raise load.outcome or FileMissing("it was not asked for")
+                raise load.why_not()
             return self._courier.settled(load.url, load.item, load.part, load.outcome), load.url
 
         try:
@@ -189,42 +214,20 @@ class Convoy:
             load.leave()
 
 
-def _only_by_rsync(url: str) -> bool:
-    return url.startswith("rsync:")
-
-
 def _folders_at_once() -> int:
     """Return in how many folders all groups together may have turns: each takes a descriptor."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4 * _MOST_FOLDERS if limit == resource.RLIM_INFINITY else max(4, min(4 * _MOST_FOLDERS, limit // 4))
 
 
-class _Load:
-    """One file of a group."""
-
-    def __init__(self, item: Wanted, started: float) -> None:
-        self.item = item
-        self.started = started
-        self.part = Part(item.path)
-        self.errand = Errand()
-        self.location = 0
-        self.outcome: Fetched | Exception | None = None
-        self.turns: Turns | None = None
-
-    @property
-    def url(self) -> str:
-        return self.item.urls[self.location]
-
-    @property
-    def only_by_rsync(self) -> bool:
-        return _only_by_rsync(self.url)
-
-    def leave(self) -> None:
-        """Let the next one have the turn."""
-        with contextlib.suppress(OSError):
-            self.part.close()
-        if self.turns is not None:
-            self.turns.give_up(os.path.basename(self.item.path))
+def _wait_after(loads: list[Load], patience: Patience) -> float | None:
+    """Return the seconds to wait before a server is asked for files again that it has failed; None for no more."""
+    setback = loads[-1].outcome
+    if isinstance(setback, BrokenOff):
+        patience.progress(setback.gained)
+    elif isinstance(setback, Busy):
+        patience.has_waited()
+    return patience.wait_after(setback)  # type: ignore[arg-type]
 
 
 class _Stay:
@@ -239,7 +242,7 @@ class _Stay:
         self._ends = contextlib.ExitStack()
         self._shown = time.monotonic()
 
-    def is_turn_of(self, load: _Load, since: float) -> bool:
+    def is_turn_of(self, load: Load, since: float) -> bool:
         """Take the turn of a file; False when somebody else has it and is not abandoned by all life since then."""
         folder, name = os.path.split(load.item.path)
         if folder not in self._turns:

@@ -17,9 +17,10 @@ from astra_registry.fetching.disk import leftovers, parts, whole
 from astra_registry.fetching.disk.entries import Entry, entry_of
 from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.sums import sha1_of
-from astra_registry.fetching.disk.trouble import disk_trouble
+from astra_registry.fetching.disk.trouble import disk_trouble, is_of_the_disk
 from astra_registry.fetching.disk.turns import Turns
 from astra_registry.fetching.listings import Listings, can_list
+from astra_registry.fetching.places import at_mirror
 from astra_registry.fetching.present import moment_of, whole_entry
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import is_public
@@ -57,6 +58,7 @@ class Courier:
         checksums_fixed: bool = False,
         retries: int = 5,
         mirrors: tuple[str, ...] = (),
+        brings: Callable[[str], bool] = lambda _: True,  # whether the transport is to be asked for a URL
         overwrite: bool = False,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -68,6 +70,7 @@ class Courier:
         self._checksums_fixed = checksums_fixed
         self._retries = retries
         self._mirrors = mirrors
+        self._brings = brings
         self._overwrite = overwrite
         self._on_bytes = on_bytes
         self._leftovers = leftovers.Leftovers()
@@ -158,7 +161,7 @@ class Courier:
                 _refuse_a_link_to_itself(part)
                 part.place()
             except BaseException as error:
-                part.leave(keep=not _has_lost(error), disk_failed=_is_of_the_disk(error))
+                part.leave(keep=not _has_lost(error), disk_failed=is_of_the_disk(error))
                 raise
             return entry_of(item.path, sha1=fetched.sha1, etag=fetched.etag, url=without_password(url)), url
         finally:
@@ -220,11 +223,13 @@ class Courier:
                 if setback.unreachable and host is not None:
                     host.unreachable()
             except FileFailed as error:
-                if at == 0:
+                if routes[at] == item.urls:
                     raise
                 # What a mirror says is not the last word: others are left, and the first server may come back.
                 told = f"{routes[at][0]} is not there" if isinstance(error, FileMissing) else error
                 setback = Setback(f"{told}, and the first server cannot be reached")
+                if len(routes) == 1:  # which only rsync could
+                    raise TransferFailed(str(setback)) from None
             patience.deadline = max(patience.deadline, errand.deadline)  # it has waited, or gained, meanwhile
             if tried_in_a_row < len(routes) and not was_worth_it:
                 tried_in_a_row += 1
@@ -325,16 +330,15 @@ class Courier:
 
     # Hosts
 
+    def has_way_to(self, item: Wanted) -> bool:
+        """Whether there is a URL of a file, or of a mirror that has it, for the transport to be asked for."""
+        return any(map(self._brings, item.urls)) or bool(self._routes(item))
+
     def _routes(self, item: Wanted) -> list[tuple[str, ...]]:
         """Return the item's locations at its own server, then the same at each mirror."""
-        routes = [item.urls]
-        for mirror in self._mirrors:
-            there = tuple(
-                f"{mirror.rstrip('/')}/sas/{url.partition('/sas/')[2]}" for url in item.urls if "/sas/" in url
-            )
-            if there and there != item.urls:
-                routes.append(there)
-        return routes
+        at_mirrors = (at_mirror(mirror, item.urls) for mirror in self._mirrors)
+        routes = [item.urls, *(there for there in at_mirrors if there != item.urls)]
+        return list(filter(None, (tuple(filter(self._brings, urls)) for urls in routes)))
 
     def _host(self, url: str) -> Host | None:
         return self._hosts[split(url)[0]] if url.startswith(("http://", "https://")) else None
@@ -364,10 +368,6 @@ def _refuse_a_link_to_itself(part: parts.Part) -> None:
 def _has_lost(error: BaseException) -> bool:
     """Whether a disk has lost what it took: it says so once, and what is read again may not be what was written."""
     return isinstance(error, OSError) and error.errno == errno.EIO
-
-
-def _is_of_the_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and not isinstance(error, AstraRegistryError)
 
 
 def _forget_frames(error: Exception) -> None:

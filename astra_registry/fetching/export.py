@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from astra_registry.errors import BadValue, TransferFailed
 from astra_registry.fetching.transports.credentials import is_public
 from astra_registry.fetching.transports.origin import split, without_password
-from astra_registry.fetching.transports.rsync import SDSS_RSYNC, Source
+from astra_registry.fetching.transports.rsync_source import SDSS_RSYNC, Source
 from astra_registry.fetching.wanted import Seen, Wanted
 
 FORMATS = ("urls", "aria2", "curl", "rsync")

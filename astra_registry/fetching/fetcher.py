@@ -7,8 +7,8 @@ import os
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -18,7 +18,9 @@ from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.inquiries import Inquiries
+from astra_registry.fetching.lines import Group, Lines
 from astra_registry.fetching.options import Options, transport_of
+from astra_registry.fetching.places import is_by_rsync
 from astra_registry.fetching.present import still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
@@ -41,8 +43,7 @@ _T = TypeVar("_T")
 _AHEAD = 1000  # items that are looked at before others are fetched, to know how many a folder holds
 _AHEAD_SECONDS = 0.25
 _CHUNK = 250
-_GROUPS = 4  # runs of rsync at once …
-_GROUP = 500  # … and the most files of one
+_GROUPS = 4  # runs of rsync at once at one server
 _PROGRESS_EVERY = 0.2  # seconds
 _END_WITHIN = 5.0  # seconds: whoever waits for a dead file system, or for a name server, cannot be woken
 
@@ -68,13 +69,16 @@ class Fetcher:
             checksums_fixed=options.checksums_fixed,
             retries=options.retries,
             mirrors=options.mirrors,
+            brings=(lambda url: not is_by_rsync(url)) if options.transport == "rsync" else (lambda _: True),
             overwrite=options.overwrite,
             on_bytes=self._tally.receive,
         )
         self._convoy = self._make_convoy(keys) if options.transport == "rsync" else None
+        groups = min(_GROUPS, options.jobs)
+        self._lines = Lines(self._convoy, groups=groups, most=groups if options.limit_rate else None)
         self._opened_ledger: Ledger | None = None
-        self._todo: queue.SimpleQueue[Callable[[], Iterable[Delivery | Wanted]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Delivery | Wanted | _Question | Exception] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[], Iterable[Delivery | _OfGroup]] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Delivery | _OfGroup | _Question | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._outstanding = 0
         self._broken_off: Exception | None = None
@@ -97,6 +101,7 @@ class Fetcher:
             self._courier,
             rsync,
             retries=options.retries,
+            mirrors=options.mirrors,
             overwrite=options.overwrite,
             on_bytes=self._tally.receive,
             sleep=self._hosts.sleep,
@@ -137,15 +142,13 @@ class Fetcher:
 
     def _stream(self, items: Iterator[Wanted], on_progress: Callable[[Progress], None] | None) -> Iterator[FetchResult]:
         source = self._sorted_out(items)
-        ready: deque[Wanted] = deque()
         more = True
-        while more or ready or self._outstanding:
+        while more or self._lines or self._outstanding:
             if more and self._done.empty():  # what has come goes first: the list may be made slowly
-                more = yield from self._look_ahead(source, ready)
+                more = yield from self._look_ahead(source)
             self._comparing.surveyed()
-            if self._convoy is not None:
-                self._dispatch_groups(ready, self._convoy)
-            self._dispatch_single(ready)
+            self._dispatch_groups()
+            self._dispatch_singles()
             if not self._outstanding:
                 continue
             try:
@@ -160,30 +163,35 @@ class Fetcher:
                 done.put_to(self.options.login)
                 continue
             self._outstanding -= 1
-            if isinstance(done, Wanted):  # rsync did not get through: each by itself, over https
-                self._send_courier(done)
+            outcome = self._outcome_of(done)
+            if isinstance(outcome, Wanted):  # rsync did not get through: each by itself, over https
+                self._send_courier(outcome)
                 continue
-            if done.entry is not None:
-                self._ledger.remember(done.entry)
-            yield done.result
+            if outcome.entry is not None:
+                self._ledger.remember(outcome.entry)
+            yield outcome.result
         if self._broken_off is not None:  # only now: what it gave before has come
             raise self._broken_off
 
-    def _look_ahead(
-        self, source: Iterator[Wanted | FetchResult], ready: deque[Wanted]
-    ) -> Generator[FetchResult, None, bool]:
+    def _outcome_of(self, done: Delivery | _OfGroup) -> Delivery | Wanted:
+        if isinstance(done, Delivery):
+            return done
+        self._lines.came(done.group)
+        return done.outcome
+
+    def _look_ahead(self, source: Iterator[Wanted | FetchResult]) -> Generator[FetchResult, None, bool]:
         """Make some items ready, and hand out the first of them at once; return whether there may be more."""
         since = time.monotonic()
-        while len(ready) < _AHEAD:
+        while len(self._lines) < _AHEAD:
             # A list that is made slowly keeps no result waiting.
-            if (ready or self._outstanding) and time.monotonic() - since >= _AHEAD_SECONDS:
+            if (self._lines or self._outstanding) and time.monotonic() - since >= _AHEAD_SECONDS:
                 break
             outcome = next(source, None)
             if outcome is None:
                 return False
             if isinstance(outcome, Wanted):
-                ready.append(outcome)
-                self._dispatch_single(ready)
+                self._lines.add(outcome)
+                self._dispatch_singles()
             else:
                 yield outcome
         return True
@@ -255,34 +263,33 @@ class Fetcher:
         here = [os.path.abspath(item.path) for item in items if _lies_there(item)]
         return self._ledger.known(here) if here else {}
 
-    def _goes_by_rsync(self, item: Wanted) -> bool:
-        return self._convoy is not None and self._convoy.is_for_rsync(item)
-
-    def _dispatch_single(self, ready: deque[Wanted]) -> None:
-        """Hand out what is ready, each file by itself, as far as there is somebody to take it soon."""
-        while ready and not self._goes_by_rsync(ready[0]) and self._outstanding < 2 * self.options.jobs:
-            self._send_courier(ready.popleft())
+    def _dispatch_singles(self) -> None:
+        """Hand out what waits to go by itself, as far as there is somebody to take it soon."""
+        while self._outstanding - self._lines.grouped < 2 * self.options.jobs:
+            item = self._lines.next_single()
+            if item is None:
+                return
+            self._send_courier(item)
 
     def _send_courier(self, item: Wanted) -> None:
         self._outstanding += 1
         self._todo.put(lambda: (self._courier.bring(item),))
-        self._employ(self._outstanding)
+        self._employ()
         self._comparing.begin(item)
 
-    def _dispatch_groups(self, ready: deque[Wanted], convoy: Convoy) -> None:
-        """Hand out what is ready in a few groups, each for one run of rsync; whatever else is in them comes back."""
-        size = min(_GROUP, -(-len(ready) // _GROUPS))
-        while ready and convoy.is_for_rsync(ready[0]) and self._outstanding < _GROUPS * _GROUP:
-            group = [ready.popleft() for _ in range(min(size, len(ready)))]
-            self._outstanding += len(group)
-            self._todo.put(lambda group=group: convoy.bring(group))  # type: ignore[misc]
-            self._employ(self._outstanding)
+    def _dispatch_groups(self) -> None:
+        """Hand out what waits in groups, each for one run of rsync; what it cannot bring comes back."""
+        while self._convoy is not None and (group := self._lines.next_group()) is not None:
+            self._outstanding += len(group.items)
+            self._todo.put(partial(_brought, group, self._convoy))
+            self._employ()
 
-    def _employ(self, wanted: int) -> None:
+    def _employ(self, others: int = 0) -> None:
         # More than there are connections: these are asked for the next files while those before are verified, for which
-        # the first ones in a folder may have to wait until its listing is here.
-        most = self.options.jobs + max(1, self.options.jobs // 2)
-        if len(self._threads) < min(most, wanted):
+        # the first ones in a folder may have to wait until its listing is here. A group keeps one of them to itself.
+        jobs, groups = self.options.jobs, self._lines.groups_under_way
+        wanted = self._outstanding - self._lines.grouped + others
+        if len(self._threads) < groups + min(jobs + max(1, jobs // 2), wanted):
             thread = threading.Thread(target=self._work, name=f"astra-fetch-{len(self._threads)}", daemon=True)
             self._threads.append(thread)  # first: a Ctrl-C may come while it starts
             try:
@@ -298,7 +305,7 @@ class Fetcher:
             return ()
 
         self._todo.put(ask)
-        self._employ(self._outstanding + 1)
+        self._employ(1)
 
     def _work(self) -> None:
         while (job := self._todo.get()) is not None and not self._hosts.stop.is_set():
@@ -348,6 +355,19 @@ class Fetcher:
         self._courier.settle()
         if self._opened_ledger is not None:
             self._opened_ledger.close()
+
+
+@attrs.frozen
+class _OfGroup:
+    """What came of one file of a group."""
+
+    outcome: Delivery | Wanted
+    group: Group
+
+
+def _brought(group: Group, convoy: Convoy) -> Iterator[_OfGroup]:
+    for outcome in convoy.bring(group.items):
+        yield _OfGroup(outcome, group)
 
 
 class _Question:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.parse
+from collections.abc import Iterable
 
 from astra_registry.errors import NotIdentified
 from astra_registry.fetching.transports.credentials import is_public
@@ -23,6 +24,16 @@ def url_of(location: str, remote_base: str | None = None) -> str:
         raise NotIdentified(f"{os.fsencode(location)!r} is no text in UTF-8, and has no URL")
     path = f"/sas/{quoted(location)}"
     return (remote_base or (PUBLIC_BASE if is_public(path) else INTERNAL_BASE)).rstrip("/") + path
+
+
+def is_by_rsync(url: str) -> bool:
+    """Whether a URL, or the base of a server, is one of rsync."""
+    return url.startswith("rsync:")
+
+
+def at_mirror(mirror: str, urls: Iterable[str]) -> tuple[str, ...]:
+    """Return the URLs of the same locations at another server; what is on no SAS has none."""
+    return tuple(f"{mirror.rstrip('/')}/sas/{url.partition('/sas/')[2]}" for url in urls if "/sas/" in url)
 
 
 def location_of_url(url: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,3 +135,45 @@ def archive(make_archive: Callable[..., Archive]) -> Archive:
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits between tries are a tenth of what users have."""
     monkeypatch.setattr("astra_registry.fetching.transports.patience.FIRST_WAIT", 0.05)
+
+
+def told_where_files_end_at(
+    size: int, archive: Archive, items: list[Wanted], **options: object
+) -> set[tuple[Any, ...]]:
+    """Fetch in another process, where a limit on the size of files stands for the quota: the write fails in a body.
+
+    Return the status of each result, its error, and how many tries there were.
+    """
+    read, write = os.pipe()
+    process = os.fork()
+    if process == 0:
+        with contextlib.suppress(BaseException), open(write, "w") as stream:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            json.dump([(r.status, r.error, r.attempts) for r in archive.fetch(items, **options)], stream)
+        os._exit(0)
+    os.close(write)
+    with open(read) as stream:
+        told = set(map(tuple, json.load(stream)))
+    os.waitpid(process, 0)
+    return told
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "tiny"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _may_mount() -> bool:
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+MAY_MOUNT = os.geteuid() == 0 and _may_mount()

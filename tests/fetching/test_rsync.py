@@ -8,25 +8,28 @@ import os
 import random
 import re
 import selectors
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import attrs
 import pytest
 
 from astra_registry.fetching import Wanted, iter_fetch
 from astra_registry.fetching.disk.folders import Folders
+from astra_registry.fetching.disk.staging import Stage, forget
 from astra_registry.fetching.export import export
-from astra_registry.fetching.transports.staging import Stage, forget
 
-from .conftest import RSYNC, Archive, beside, fits_bytes
+from .conftest import MAY_MOUNT, RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
 from .raw import RawServer
 
 DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
@@ -47,6 +50,12 @@ def configuration(archive: Archive, tmp_path: Path) -> Path:
     log = f"log file = {tmp_path}/rsyncd.log\ntransfer logging = yes\nlog format = %o %b %f\n"
     file.write_text(f"use chroot = no\n{log}{owner}{modules}")
     return file
+
+
+def add_module(configuration: Path, name: str, folder: Path, *more: str) -> None:
+    """Tell the daemon, which reads its configuration for each connection, of one more."""
+    lines = configuration.read_text(), f"[{name}]", f"path = {folder}", *more
+    configuration.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -135,6 +144,77 @@ def test_each_file_of_a_group_is_given_as_it_comes(archive: Archive, daemon: str
     assert all(archive.right(item) for item in items if item is not items[1])
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def somebody() -> Iterator[None]:
+    """Root may write everywhere: be somebody else meanwhile, as are the programs that are started."""
+    us = os.geteuid()
+    if us == 0:
+        os.setresuid(65534, 65534, us)
+    try:
+        yield
+    finally:
+        os.setresuid(us, us, us)
+
+
+def test_a_folder_that_may_not_be_written_to_fails_its_own_files_alone(
+    archive: Archive, daemon: str, open_folder: Path
+) -> None:
+    """Neither those in the folders of it that may be, nor those beside it."""
+    archive.here = open_folder / "sas"
+    places = [f"dr17/{folder}/{n}.fits" for n in range(4) for folder in ("a", "b", "shut/c", "shut")]
+    for place in places:
+        archive.add(place)
+    items = [by_rsync(archive, daemon, place) for place in places]
+    for name in ("a", "b", "shut/c"):
+        (archive.here / "dr17" / name).mkdir(parents=True)
+        (archive.here / "dr17" / name).chmod(0o777)
+    for name in ("shut", "."):
+        (archive.here / "dr17" / name).chmod(0o555)
+    archive.fetch(Wanted(items[0].urls, str(open_folder / "first.fits")), transport="rsync")  # loads what is needed
+
+    with somebody():
+        report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    for name in ("shut", "."):
+        (archive.here / "dr17" / name).chmod(0o755)
+    shut = str(archive.here / "dr17/shut")
+    told = {str(result.path): result.error for result in report}
+    refused = [item for item in items if os.path.dirname(item.path) == shut]
+    assert {told.pop(item.path) for item in refused} == {f"may not write to {shut} (Permission denied)"}
+    assert set(told.values()) == {None}
+    assert all(archive.right(item) for item in items if item not in refused)
+    assert len(archive.here_now()) == len(told)
+
+
+if MAY_MOUNT:
+
+    def test_each_disk_has_the_files_that_belong_on_it_alone(
+        archive: Archive, daemon: str, tiny_disk: Path, tmp_path: Path
+    ) -> None:
+        """One folder leads from a small disk to another one."""
+        archive.here = tiny_disk
+        archive.add_some(16, size=200_000, folder="dr17/large")
+        archive.add_some(2, size=3000, folder="dr17/small")
+        (tiny_disk / "dr17").mkdir()
+        (tmp_path / "large").mkdir()
+        (tiny_disk / "dr17/large").symlink_to(tmp_path / "large")
+        items = [by_rsync(archive, daemon, f"dr17/small/star-{n:04}.fits") for n in range(2)]
+        items += [by_rsync(archive, daemon, f"dr17/large/star-{n:04}.fits") for n in range(16)]
+
+        report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+        assert [result.error for result in report] == [None] * 18
+        assert all(map(archive.right, items))
+
+
 def test_values_never_become_options(archive: Archive, daemon: str) -> None:
     names = ["-e sh -c x.fits", "--delete.fits", "a 'b' \"c\".fits", "#comment.fits", "$(touch x).fits"]
     items = []
@@ -167,6 +247,112 @@ def test_the_password_goes_by_the_environment(archive: Archive, daemon: str, mon
     [result] = archive.fetch([item], transport="rsync", timeout=10, remote_base=daemon)
 
     assert (refused.status, result.status) == ("unauthorized", "fetched")
+
+
+@pytest.mark.parametrize("user", ["me@home", "a/b", "%40"])
+def test_a_user_may_have_any_name(
+    archive: Archive, configuration: Path, daemon: str, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    """Also one that rsync's URLs cannot say."""
+    secrets = configuration.with_name("more.secrets")
+    secrets.write_text(f"{user}:pa55\n")
+    secrets.chmod(0o600)
+    add_module(configuration, "ours", archive.folder / "ours", f"auth users = {user}", f"secrets file = {secrets}")
+    archive.add("ours/a.fits")
+    monkeypatch.setenv("ASTRA_REGISTRY_USERNAME", user)
+    monkeypatch.setenv("ASTRA_REGISTRY_PASSWORD", "pa55")
+
+    [result] = archive.fetch([by_rsync(archive, daemon, "ours/a.fits")], transport="rsync", remote_base=daemon)
+
+    assert result.status == "fetched", result.error
+
+
+def test_rsync_decodes_no_url_and_so_gets_names_as_they_are(archive: Archive, configuration: Path, daemon: str) -> None:
+    """Of modules as of files."""
+    names = {"my data/a.fits": "my%20data/a.fits", "50%/b c.fits": "50%25/b%20c.fits", "x/d?e#f.fits": "x/d?e#f.fits"}
+    names["x/./g.fits"] = "x/./g.fits"
+    items = []
+    for name, coded in names.items():
+        archive.add(name)
+        items.append(Wanted((f"{daemon}/{coded}",), str(archive.here / name)))
+    for module in ("my data", "50%", "x"):
+        add_module(configuration, module, archive.folder / module)
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+
+    assert [result.error for result in report] == [None] * len(items)
+    assert all(map(archive.right, items))
+
+
+def test_a_folder_is_no_file_and_is_asked_for_once(archive: Archive, daemon: str) -> None:
+    archive.add("dr17/stars/a.fits")
+    urls = [f"{daemon}/dr17/stars/", f"{daemon}/dr17/stars", f"{daemon}/dr17/all/."]
+    items = [Wanted((url,), str(archive.here / f"{n}.fits")) for n, url in enumerate(urls)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    told = {result.url: (result.status, result.attempts, result.error) for result in report}
+    by_name = "names a folder: files are brought one by one, by their own URLs"
+    there = f"{daemon.removeprefix('rsync://')} has a folder of that name"
+    assert told == {
+        urls[0]: ("failed", 1, f"{urls[0]} {by_name}"),
+        urls[1]: ("failed", 1, there),
+        urls[2]: ("failed", 1, f"{urls[2]} {by_name}"),
+    }
+
+
+def test_what_a_server_has_not_or_may_not_read_is_asked_for_once(
+    open_folder: Path, archive: Archive, configuration: Path, daemon: str
+) -> None:
+    """In a module with a blank in its name, too."""
+    others = ("uid = 65534", "gid = 65534") if os.geteuid() == 0 else ()
+    add_module(configuration, "my data", open_folder, *others)
+    for name in ("a.fits", "secret.fits", "shut/b.fits"):
+        (open_folder / name).parent.mkdir(exist_ok=True)
+        (open_folder / name).write_bytes(fits_bytes(1, 3000))
+    (open_folder / "secret.fits").chmod(0)
+    (open_folder / "shut").chmod(0)
+    names = ["a.fits", "none.fits", "secret.fits", "shut/b.fits"]
+    items = [Wanted((f"{daemon}/my%20data/{name}",), str(archive.here / name)) for name in names]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, jobs=1)
+
+    (open_folder / "shut").chmod(0o700)
+    told = {str(result.path): (result.status, result.attempts) for result in report}
+    expected = ["fetched", "missing", "unauthorized", "unauthorized"]
+    assert [told[item.path] for item in items] == [(status, 1) for status in expected]
+
+
+def test_one_file_may_be_wanted_in_two_places(archive: Archive, daemon: str) -> None:
+    archive.add_some(8)
+    urls = [f"{daemon}/dr17/stars/star-{n:04}.fits" for n in range(8)]
+    items = [Wanted((url,), str(archive.here / str(n) / "a.fits")) for url in urls for n in (1, 2)]
+    items = [attrs.evolve(item, path=f"{item.path}-{n}") for n, item in enumerate(items)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+
+    assert [result.error for result in report] == [None] * 16
+
+
+def test_a_server_that_refuses_an_option_is_asked_once(
+    archive: Archive, configuration: Path, daemon: str, make_archive: Callable[..., Archive]
+) -> None:
+    """And what https has besides comes that way."""
+    mirror = make_archive()
+    archive.add_some(8)
+    copied_to(mirror, archive)
+    add_module(configuration, "strict", archive.folder / "dr17", "refuse options = copy-links")
+    urls = [f"{daemon}/strict/stars/star-{n:04}.fits" for n in range(8)]
+    items = [Wanted((url,), str(archive.here / url[-9:])) for url in urls]
+
+    refused = archive.fetch(items, transport="rsync", remote_base=daemon)
+    both = [Wanted((*item.urls, mirror.sas.url_of(f"dr17/stars/star-{item.path[-9:]}")), item.path) for item in items]
+    report = archive.fetch(both, transport="rsync", remote_base=daemon)
+
+    authority = daemon.removeprefix("rsync://")
+    told = f"{authority} refuses rsync's option --copy-links, which is needed: ask whoever runs it to allow that"
+    assert {result.error for result in refused} == {told}
+    assert [result.error for result in report] == [None] * 8
 
 
 def test_the_exported_script_brings_the_files(archive: Archive, daemon: str, tmp_path: Path) -> None:
@@ -402,6 +588,21 @@ def test_the_folder_of_a_run_that_was_killed_when_its_file_had_its_name_goes(arc
     assert sorted(os.listdir(archive.here / "dr17/stars"))[-2:] == ["a.fits", "b.fits"]
 
 
+def test_the_empty_folders_of_a_killed_run_go_with_a_fetch_over_https_too(archive: Archive) -> None:
+    """But not one that somebody uses, nor one with files, which a run by rsync may want."""
+    item = archive.add("dr17/stars/a.fits")
+    stars = archive.here / "dr17/stars"
+    left, kept = stars / ".astra-rsync-3", stars / ".astra-rsync-4"
+    for stage in (left, kept):
+        (stage / "stars/.astra-partial").mkdir(parents=True)
+    (kept / "stars/.astra-partial/b.fits").write_bytes(b"half of it")
+
+    with Stage(str(stars)) as used:
+        assert archive.fetch([item])[0].status == "fetched"
+        assert sorted(name for name in os.listdir(stars) if "rsync" in name) == [".astra-rsync-0", ".astra-rsync-4"]
+        assert os.path.isdir(used.path)
+
+
 def programs(archive: Archive) -> list[int]:
     """The processes of rsync that write here."""
     found = []
@@ -448,16 +649,76 @@ def come_of_the_large_one(archive: Archive) -> int:
     return 0
 
 
+def test_what_came_by_rsync_until_the_disk_was_full_need_not_come_again(
+    archive: Archive, daemon: str, tmp_path: Path
+) -> None:
+    """It is told as with any transport, at once, and the server is not to blame: all groups are tried."""
+    names = [f"{folder}/{n}.dat" for n in range(12) for folder in "abcd"]
+    for name in names:
+        archive.add(f"dr17/{name}", random.Random(name).randbytes(400_000))
+    items = [by_rsync(archive, daemon, f"dr17/{name}") for name in names]
+
+    told = told_where_files_end_at(300_000, archive, items, transport="rsync", remote_base=daemon)
+    kept = sum((archive.here / name).stat().st_size for name in archive.here_now())
+    (tmp_path / "rsyncd.log").write_text("")
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    assert told == {("failed", f"no room on the disk for {item.path}", 1) for item in items}
+    assert [result.error for result in report] == [None] * len(items)
+    assert kept > 0
+    assert sum(number for _, number in sendings(tmp_path)) < 400_000 * len(items) - kept // 2
+    assert len(archive.here_now()) == len(items)
+
+
 def test_a_server_that_never_has_room_is_given_up(archive: Archive, daemon: str, tmp_path: Path) -> None:
     archive.add("dr17/a.fits")
-    configuration = tmp_path / "rsyncd.conf"
-    configuration.write_text(configuration.read_text().replace("[dr17]\n", "[dr17]\nmax connections = -1\n"))
+    with_room_for(-1, tmp_path)
 
     [result] = archive.fetch([by_rsync(archive, daemon, "dr17/a.fits")], transport="rsync", retries=2, timeout=10)
 
     assert (result.status, result.attempts) == ("failed", 3)
     assert "max connections" in str(result.error)
     assert archive.here_now() == []
+
+
+def test_groups_wait_where_a_server_has_room_for_one_of_them(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """Which is no fault of it, and costs no tries: also longer than they would last."""
+    with_room_for(1, tmp_path)
+    archive.add_some(8, size=500_000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(8)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=1, limit_rate=8_000_000)
+
+    assert [result.error for result in report] == [None] * 8
+    assert all(map(archive.right, items))
+    assert set(sent(tmp_path).values()) == {1}
+
+
+def test_a_server_that_others_fill_is_tried_again_and_not_blamed(archive: Archive, daemon: str, tmp_path: Path) -> None:
+    """All its files are tried, until there is room."""
+    with_room_for(1, tmp_path)
+    archive.add_some(40)
+    archive.add("dr17/large.dat", random.Random(1).randbytes(3_000_000))
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(40)]
+    other = [str(RSYNC), "--bwlimit=1000", f"{daemon}/dr17/large.dat", str(tmp_path / "elsewhere")]
+    with subprocess.Popen(other) as process:
+        while not list(tmp_path.glob(".elsewhere.*")):
+            time.sleep(0.01)
+
+        given_up = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+        report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=20)
+
+    assert process.returncode == 0
+    assert {result.attempts for result in given_up} == {1}
+    assert all("has no room: @ERROR: max connections (1) reached" in str(result.error) for result in given_up)
+    assert [result.error for result in report] == [None] * 40
+
+
+def with_room_for(connections: int, tmp_path: Path) -> None:
+    """Tell the daemon how many its public module takes at once."""
+    configuration = tmp_path / "rsyncd.conf"
+    told = f"[dr17]\nmax connections = {connections}\nlock file = {tmp_path}/rsyncd.lock\n"
+    configuration.write_text(configuration.read_text().replace("[dr17]\n", told))
 
 
 def test_what_a_killed_run_had_brought_is_taken_only_where_the_server_has_the_same(
@@ -478,6 +739,41 @@ def test_what_a_killed_run_had_brought_is_taken_only_where_the_server_has_the_sa
     assert status == {"changed.fits": "fetched", "gone.fits": "missing"}
     assert archive.right(changed)
     assert archive.here_now() == ["dr17/stars/changed.fits"]
+
+
+INTERRUPTED = """
+import signal, sys
+from astra_registry.fetching import Wanted, iter_fetch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also under a shell that runs things in the background
+items = [Wanted((url,), path) for url, path in zip(sys.argv[1::2], sys.argv[2::2])]
+for result in iter_fetch(items, transport="rsync", checksums="never"):
+    print(result.status, flush=True)
+"""
+
+
+def test_what_rsync_had_brought_before_an_interrupt_need_not_come_again(
+    archive: Archive, daemon: str, tmp_path: Path
+) -> None:
+    """Nor where the run after that does not get through to the server; but for what was on the line."""
+    archive.add_some(1000)
+    items = [by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(1000)]
+    run = beside(INTERRUPTED, *(text for item in items for text in (item.urls[0], item.path)))
+    while len(sent(tmp_path)) < 500:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    run.communicate()
+    once = len(sent(tmp_path))
+    usual = (tmp_path / "rsyncd.conf").read_text()
+
+    with_room_for(-1, tmp_path)
+    refused = archive.fetch(items, transport="rsync", remote_base=daemon, retries=0)
+    (tmp_path / "rsyncd.conf").write_text(usual)
+    report = archive.fetch(items, transport="rsync", remote_base=daemon)
+
+    assert refused.failed
+    assert [result.error for result in report] == [None] * 1000
+    assert sum(sent(tmp_path).values()) - 1000 < once / 3
+    assert len(archive.here_now()) == 1000
 
 
 def test_what_is_left_of_a_file_that_comes_another_way_is_removed(tmp_path: Path) -> None:
@@ -530,6 +826,136 @@ def test_a_server_that_is_down_speaks_for_no_other(archive: Archive, daemon: str
     assert "does not answer by rsync" in str(failed.error)
     assert str(failed.error).endswith("given up after 3 tries")
     assert all(map(archive.right, good))
+
+
+def test_nobody_waits_for_a_server_of_others(archive: Archive, daemon: str) -> None:
+    """However many files there are before, of one that says nothing; neither by rsync nor over https."""
+
+    def listen(line: socket.socket) -> None:
+        while line.recv(1 << 16):
+            pass
+
+    silent = RawServer(listen)
+    base = f"rsync://127.0.0.1:{silent.url.rpartition(':')[2]}"
+    items = [by_rsync(archive, base, f"dr17/stars/none-{n:04}.fits") for n in range(600)]
+    by_https = archive.add_some(20)
+    items += [*by_https[:10], *(by_rsync(archive, daemon, f"dr17/stars/star-{n:04}.fits") for n in range(10, 20))]
+
+    with contextlib.closing(iter_fetch(items, transport="rsync", timeout=10, retries=0, jobs=2)) as results:
+        first = [next(results) for _ in range(20)]
+    silent.close()
+
+    assert [result.error for result in first] == [None] * 20
+    assert all(map(archive.right, by_https))
+
+
+# ---------------------------------------------------------------- other servers, and of the other kind
+
+
+def copied_to(mirror: Archive, archive: Archive) -> None:
+    shutil.copytree(archive.folder, mirror.folder, dirs_exist_ok=True)
+
+
+def test_a_mirror_serves_when_the_server_of_rsync_is_down(
+    archive: Archive, nobody: str, make_archive: Callable[..., Archive]
+) -> None:
+    mirror = make_archive()
+    archive.add_some(12)
+    copied_to(mirror, archive)
+    items = [by_rsync(archive, nobody, f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, mirrors=(mirror.sas.url,))
+
+    assert [result.error for result in report] == [None] * 12
+    assert all(str(result.url).startswith(mirror.sas.url) for result in report)
+    assert all(map(archive.right, items))
+
+
+@pytest.mark.parametrize("kind", ["rsync", "https"])
+def test_a_mirror_may_be_one_of_rsync(archive: Archive, daemon: str, nobody: str, kind: str) -> None:
+    """For files of both kinds of servers; the second mirror has what the first one has not."""
+    archive.add_some(12)
+    items = [by_rsync(archive, nobody, f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+    if kind == "https":
+        items = [archive.wanted(f"dr17/stars/star-{n:04}.fits") for n in range(12)]
+        archive.sas.close()
+
+    report = archive.fetch(items, transport="rsync", remote_base=nobody, mirrors=(f"{daemon}/dr17/none", daemon))
+
+    assert [result.error for result in report] == [None] * 12
+    assert all(str(result.url).startswith(f"{daemon}/sas") for result in report)
+    assert all(map(archive.right, items))
+
+
+def test_a_file_of_servers_that_are_all_down_is_given_up(archive: Archive, nobody: str) -> None:
+    mirror = f"rsync://127.0.0.1:{free_port()}"
+
+    [result] = archive.fetch(
+        [by_rsync(archive, nobody, "dr17/a.fits")],
+        transport="rsync",
+        remote_base=nobody,
+        mirrors=(mirror,),
+        retries=2,
+    )
+
+    assert (result.status, result.attempts) == ("failed", 6)
+    assert f"{mirror.removeprefix('rsync://')} does not answer" in str(result.error)
+
+
+def test_what_no_mirror_has_is_not_missing_while_the_first_server_is_down(
+    archive: Archive, daemon: str, nobody: str
+) -> None:
+    """And it is missing where that server says so, though a mirror has it."""
+    archive.add("dr17/a.fits")
+    down, told = by_rsync(archive, nobody, "dr17/none.fits"), by_rsync(archive, daemon, "dr17/none.fits")
+
+    [unknown] = archive.fetch([down], transport="rsync", remote_base=daemon, mirrors=(daemon,), retries=1)
+    [missing] = archive.fetch([told], transport="rsync", remote_base=daemon, mirrors=(nobody,), retries=1)
+
+    assert (unknown.status, missing.status) == ("failed", "missing")
+    assert "has no dr17/none.fits" in str(unknown.error)
+    assert "does not answer by rsync" in str(unknown.error)
+
+
+def test_a_file_comes_from_whichever_kind_of_its_servers_has_it(
+    archive: Archive, daemon: str, nobody: str, make_archive: Callable[..., Archive]
+) -> None:
+    """Whether the others have it not or are down, in either order."""
+    other = make_archive()
+    archive.add("dr17/rsync.fits")
+    other.add("dr17/https.fits")
+    by_https = other.sas.url_of("dr17/https.fits")
+    urls = [
+        (f"{daemon}/sas/dr17/none.fits", by_https),
+        (f"{nobody}/sas/dr17/none.fits", by_https),
+        (by_https, f"{daemon}/sas/dr17/none.fits"),
+        (other.sas.url_of("dr17/none.fits"), f"{daemon}/sas/dr17/rsync.fits"),
+        (f"{nobody}/sas/dr17/none.fits", f"{daemon}/sas/dr17/rsync.fits"),
+    ]
+    items = [Wanted(both, str(archive.here / f"{n}.fits")) for n, both in enumerate(urls)]
+
+    for tried in (items, items[::-1]):  # servers that are known to be down, and that are not
+        report = archive.fetch(tried, transport="rsync", remote_base=daemon, overwrite=True)
+
+        assert [result.error for result in report] == [None] * 5
+    assert archive.here_now() == [f"{n}.fits" for n in range(5)]
+
+
+def test_what_one_kind_of_servers_has_not_is_missing_where_the_other_says_so_too(
+    archive: Archive, daemon: str, nobody: str
+) -> None:
+    absent = archive.sas.url_of("dr17/none.fits")
+    items = [
+        Wanted((f"{base}/sas/dr17/none.fits", absent), str(archive.here / f"{n}.fits"))
+        for n, base in enumerate((daemon, nobody))
+    ]
+
+    report = archive.fetch(items, transport="rsync", remote_base=daemon, retries=1)
+
+    told = {result.path: result for result in report}
+    assert told[items[0].path].status == "missing"
+    assert told[items[1].path].status == "failed"
+    assert "cannot be reached" in str(told[items[1].path].error)
 
 
 def test_thousands_of_files_of_a_server_that_is_down_are_each_told_so(archive: Archive, nobody: str) -> None:
@@ -599,27 +1025,29 @@ def test_a_line_that_is_reset_is_no_server_that_does_not_answer(archive: Archive
     base = f"rsync://127.0.0.1:{relay.url.rpartition(':')[2]}"
     items = [by_rsync(archive, base, f"{folder}/star-{n:04}.fits") for n in range(100)]
     try:
-        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=1)
+        report = archive.fetch(items, transport="rsync", remote_base=base, jobs=2)
     finally:
         relay.close()
 
     assert [result.error for result in report] == [None] * 100
     assert len(resets) == 1
-    assert {result.attempts for result in report} == {1, 2}  # one group of several
+    assert {result.attempts for result in report} == {1, 2}  # one group of two
     assert all(map(archive.right, items))
 
 
 def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Archive, daemon: str) -> None:
     """Over a line that brings something each time, though not as often as it is tried without that."""
     archive.add("dr17/large.dat", random.Random(1).randbytes(4_000_000))
-    resets: list[int] = []
+    cuts: list[int] = []
 
     def cut(line: socket.socket) -> None:
         with connected(daemon) as server:
             for _, came in passed_on(line, server):
                 if came > 1_000_000:
-                    resets.append(came)
-                    reset(line)
+                    cuts.append(came)
+                    line.shutdown(socket.SHUT_WR)  # a reset would take along what is under way
+                    while line.recv(1 << 16):
+                        pass
                     return
 
     relay = RawServer(cut)
@@ -631,7 +1059,7 @@ def test_a_file_that_is_broken_off_again_and_again_comes_in_the_end(archive: Arc
         relay.close()
 
     assert result.error is None
-    assert len(resets) > 1
+    assert len(cuts) > 1
     assert result.attempts > 2
     assert archive.right(item)
 

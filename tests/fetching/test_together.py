@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from astra_registry.fetching.verify import verify
 from astra_registry.fetching.wanted import Seen
 from astra_registry.testing.sas import Fault
 
-from .conftest import Archive, beside, fits_bytes
+from .conftest import MAY_MOUNT, Archive, beside, fits_bytes, told_where_files_end_at
 
 # Under a shell that runs things in the background, a process begins with SIGINT ignored.
 FETCH = """
@@ -362,35 +361,19 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(archive: Archive) -> None:
     """But for what is large enough to go on with."""
     items = archive.add_some(3, size=400_000)
 
-    assert statuses_where_files_end_at(50_000, archive, items) == {"failed"}
+    assert {status for status, *_ in told_where_files_end_at(50_000, archive, items)} == {"failed"}
     assert archive.here_now() == []
 
     assert not archive.fetch(items).failed
     assert all(map(archive.right, items))
 
 
-def statuses_where_files_end_at(size: int, archive: Archive, items: list[Wanted]) -> set[str]:
-    """Fetch in another process, where a limit on the size of files stands for the quota: the write fails in a body."""
-    read, write = os.pipe()
-    process = os.fork()
-    if process == 0:
-        with contextlib.suppress(BaseException):
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            os.write(write, " ".join(result.status for result in archive.fetch(items)).encode())
-        os._exit(0)
-    os.close(write)
-    with open(read) as told:
-        found = set(told.read().split())
-    os.waitpid(process, 0)
-    return found
-
-
 @pytest.mark.parametrize("size", [3_000_000, 60_000_000], ids=["in one piece", "in several ranges"])
 def test_what_came_until_the_disk_was_full_need_not_come_again(archive: Archive, size: int) -> None:
     item = archive.add("dr17/large.fits", fits_bytes(1, size))
 
-    assert statuses_where_files_end_at(size * 3 // 4, archive, [item]) == {"failed"}
+    [(status, *_)] = told_where_files_end_at(size * 3 // 4, archive, [item])
+    assert status == "failed"
     assert not Path(item.path).exists()
     archive.sas.forget()
     assert not archive.fetch([item]).failed
@@ -416,24 +399,7 @@ def test_a_run_that_does_not_reach_the_server_keeps_what_an_earlier_one_brought(
     assert len(archive.here_now()) == len(brought) == 80
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "tiny"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def _may_mount() -> bool:
-    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-if os.geteuid() == 0 and _may_mount():
+if MAY_MOUNT:
 
     def test_a_small_disk_takes_what_fits(archive: Archive, tiny_disk: Path) -> None:
         items = [Wanted(item.urls, str(tiny_disk / f"{n}.fits")) for n, item in enumerate(archive.add_some(5, 300_000))]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 
-from astra_registry.fetching.disk.parts import HOST, RECORD, SUFFIX, Part, private_stem, remove
+from astra_registry.fetching.disk.parts import HOST, RECORD, STAGE, SUFFIX, Part, private_stem, remove
 
 _ABANDONED_AFTER = 600.0  # seconds without a write, for parts of other hosts
 _FOLDERS_REMEMBERED = 512
@@ -38,10 +38,18 @@ class Leftovers:
 
 
 def _list(folder: str) -> dict[str, list[str]]:
-    """Return the names of the parts in a folder by the names' stems; a record may be all that is left of one."""
+    """Return the names of the parts in a folder by the names' stems; a record may be all that is left of one.
+
+    The folder of a killed run of rsync goes, where no file is left in it.
+    """
     parts: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
         names = os.listdir(folder)
+        for name in names:
+            if name.startswith(STAGE):
+                from astra_registry.fetching.disk.staging import clear  # few need it, and what it loads
+
+                clear(os.path.join(folder, name))
         found = (name.removesuffix(RECORD) for name in names if name.endswith((SUFFIX, SUFFIX + RECORD)))
         for name in dict.fromkeys(found):
             token_at = name[: -len(SUFFIX)].rfind(".") + 1

@@ -24,6 +24,7 @@ from astra_registry.fetching.disk.sums import new_sha1
 
 SUFFIX = ".astra-part"
 RECORD = "-record"
+STAGE = ".astra-rsync-"  # how the folders begin in which rsync has its own
 _RECORD_SIZE = 2048  # bytes, of nearly all: then each is written over the one before it by one call
 RESUMABLE = 1 << 16  # bytes: less is sooner fetched than remembered
 

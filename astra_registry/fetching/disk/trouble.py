@@ -5,9 +5,14 @@ from __future__ import annotations
 import errno
 import os
 
-from astra_registry.errors import TransferFailed
+from astra_registry.errors import AstraRegistryError, TransferFailed
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_of_the_disk(error: object) -> bool:
+    """Whether something is an error of this disk as the system tells it."""
+    return isinstance(error, OSError) and not isinstance(error, AstraRegistryError)
 
 
 def disk_trouble(error: OSError, path: str) -> TransferFailed:

@@ -33,6 +33,10 @@ class Patience:
         self.deadline = time.monotonic() + self.budget
         return True
 
+    def has_waited(self) -> None:
+        """Note that the time was spent on a wait that is nobody's fault: only tries count."""
+        self.deadline = time.monotonic() + self.budget
+
     def wait_after(self, setback: Setback) -> float | None:
         """Return the seconds to wait; None, with the ``reason``, when the file is to be given up."""
         asked = setback.retry_after

@@ -1,6 +1,6 @@
 """Bringing many files over one connection with the rsync program.
 
-Values never become options: the list of files goes through a pipe, the password into its environment, and what stands
+Values never become options: the list of files goes through a pipe, who logs in into its environment, and what stands
 on its command line begins with ``rsync://`` or ``/``. It writes into a folder of ours beside the targets, where a later
 run goes on with what was cut off.
 """
@@ -8,103 +8,29 @@ run goes on with what was cut off.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import re
 import shutil
 import threading
 import time
-import urllib.parse
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import attrs
 
 from astra_registry.errors import FileMissing, TransferFailed, Unauthorized
+from astra_registry.fetching.disk.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.credentials import Keys
-from astra_registry.fetching.transports.origin import PORTS, Origin, without_password
+from astra_registry.fetching.transports.origin import Origin
+from astra_registry.fetching.transports.rsync_end import Busy, End, NoAnswer, NoRsync, UnknownModule
 from astra_registry.fetching.transports.rsync_program import RsyncRun
+from astra_registry.fetching.transports.rsync_servers import RsyncServers
+from astra_registry.fetching.transports.rsync_source import SDSS_RSYNC, Member, Source, below, grouped
 from astra_registry.fetching.transports.setbacks import Setback, Stopped
-from astra_registry.fetching.transports.staging import PARTIAL, Stage, forget
 from astra_registry.fetching.transports.transport import Fetched
 
-# Where the SDSS serves by rsync what it serves over https, and as whom (its own documentation).
-SDSS_RSYNC = {"data.sdss.org": ("dtn.sdss.org", "sdss"), "data.sdss5.org": ("dtn.sdss.org", "sdss5")}
 _LOOK_EVERY = 0.05  # seconds
 _GIVEN_EVERY = 2.0  # seconds: to write files through to the disk while others come takes it more than twice as long
-# With its code 10 rsync also ends when a line breaks over which files came; these are its words for one not made.
-_NOT_CONNECTED = re.compile(r"failed to connect|getaddrinfo|unable to (?:create|bind) .*socket|(?:to|from) proxy")
-
-
-class NoRsync(Exception):
-    """There is no rsync here, or it is not to be asked for this file: https has to do."""
-
-
-class NoAnswer(Setback):
-    """The server takes no connection by rsync: another try may find it up, where https is no way."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, unreachable=True)
-
-
-class BrokenOff(Setback):
-    """It ended before its time; so many bytes that came over the line are kept, and the next try goes on with them."""
-
-    def __init__(self, message: str, gained: int) -> None:
-        super().__init__(message, unreachable=True)
-        self.gained = gained
-
-
-@attrs.frozen
-class Source:
-    """A module of an rsync server, and a path in it."""
-
-    origin: Origin
-    module: str
-    path: str
-    web_host: str = ""  # the host of the https URL that stands for it: its credentials serve here too
-    below_sas: bool = False  # its module is the "sas" of an rsync URL, which some servers have and others have not
-
-    @property
-    def authority(self) -> str:
-        """The server as an rsync URL writes it."""
-        return self.origin.authority
-
-    @classmethod
-    def of(cls, url: str) -> Source:
-        """Return where a URL's file is by rsync: an rsync URL is taken as it is, others by their location."""
-        shown = without_password(url)
-        try:
-            parts = urllib.parse.urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            raise TransferFailed(f"{shown} has no proper host and port") from None
-        path = urllib.parse.unquote(parts.path).lstrip("/")
-        if parts.scheme == "rsync":
-            origin = Origin("rsync", host, port or PORTS["rsync"])
-        elif parts.scheme in ("http", "https") and "sas/" in path:
-            origin = Origin("rsync", SDSS_RSYNC.get(host, (host, ""))[0], PORTS["rsync"])
-            path = path.partition("sas/")[2]
-        else:
-            raise TransferFailed(f"{shown} has no counterpart by rsync")
-        module, _, rest = path.partition("/")
-        # What rsync brings is looked for below a folder of ours, which ".." would leave.
-        if not host or not module or not rest or ".." in path.split("/") or any(c in path for c in "\0\n\r"):
-            raise TransferFailed(f"{shown} names no file that rsync could bring")
-        return cls(origin, module, rest, host, below_sas=parts.scheme == "rsync" and module == "sas" and "/" in rest)
-
-    def bare(self) -> Source:
-        """Return where it is at a server whose modules lie at the top, without a "sas" above them."""
-        module, _, path = self.path.partition("/")
-        return attrs.evolve(self, module=module, path=path, below_sas=False)
-
-
-@attrs.frozen
-class Member:
-    """One file of a group."""
-
-    index: int
-    source: Source
-    destination: str
 
 
 Outcome = tuple[int, Fetched | Exception]
@@ -129,7 +55,7 @@ class RsyncTransport:
         self._connect_timeout = connect_timeout
         self._stop = stop
         self._program = shutil.which("rsync")
-        self._bare: set[Origin] = set()  # servers whose modules lie at the top, without a "sas" above them
+        self.servers = RsyncServers()
 
     def fetch_many(
         self,
@@ -145,29 +71,41 @@ class RsyncTransport:
         NoRsync means that only another way can bring it.
         ``on_bytes`` is called with what came of each file, ``meanwhile`` again and again until all have.
         """
+        watch = _Watch(self._stop, meanwhile)
         members = []
         for index, url in enumerate(urls):
             try:
                 members.append(Member(index, self._source(url), destinations[index]))
             except TransferFailed as error:  # it has no place at any rsync server; at another kind it may have one
                 yield index, error if url.startswith("rsync:") else NoRsync(str(error))
-        groups = _grouped(members)
+        groups = deque(grouped(members))
         while groups:
             members = groups.popleft()
+            server = self.servers[members[0].source.origin]
             told = set()
             try:
-                for index, outcome in self._bring(members, on_bytes, meanwhile, public=public):
+                for index, outcome in self._bring(members, on_bytes, watch, public=public):
                     told.add(index)
                     yield index, outcome
-            except _UnknownModule as error:
+            except UnknownModule as error:
                 if members[0].source.below_sas:
-                    self._bare.add(members[0].source.origin)
-                    groups += _grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
+                    server.is_bare = True
+                    groups += grouped(attrs.evolve(member, source=member.source.bare()) for member in members)
                     continue
                 for member in members:
                     # What is at an https server need not be missing there because its rsync does not know it.
                     is_all = urls[member.index].startswith("rsync:")
                     yield member.index, FileMissing(str(error)) if is_all else NoRsync(str(error))
+            except Busy as busy:
+                if server.is_left_by_one_of_us(watch.wait):
+                    groups.append(members)
+                else:
+                    yield from ((member.index, busy) for member in members)
+            except _NoStage as refused:
+                apart = below(refused.folder, members) if refused.is_of_the_folder else []
+                groups += apart
+                if not apart:
+                    yield from ((member.index, refused.reason) for member in members)
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 -- whatever one group meets, the others come
@@ -185,34 +123,34 @@ class RsyncTransport:
 
     def _source(self, url: str) -> Source:
         source = Source.of(url)
-        return source.bare() if source.below_sas and source.origin in self._bare else source
+        return source.bare() if source.below_sas and self.servers[source.origin].is_bare else source
 
     def _bring(
-        self, members: list[Member], on_bytes: Callable[[int], None], meanwhile: Callable[[], None], *, public: bool
+        self, members: list[Member], on_bytes: Callable[[int], None], watch: _Watch, *, public: bool
     ) -> Iterator[Outcome]:
         if not self.is_here:
             raise NoRsync("there is no program rsync here")
-
-        def wait() -> None:
-            if self._stop.wait(_LOOK_EVERY):
-                raise Stopped
-            meanwhile()
-
-        folder = os.path.commonpath([os.path.dirname(os.path.abspath(member.destination)) for member in members])
-        with Stage(folder) as stage:
-            stage.take_over({member.source.path: member.destination for member in members}, wait)
+        with contextlib.ExitStack() as ending:
+            folders = {member.folder for member in members}
+            folder = os.path.commonpath(folders)
+            if len(_disks_of({folder, *folders})) > 1:
+                raise _NoStage(folder, OSError(errno.EXDEV, os.strerror(errno.EXDEV)))
+            try:
+                stage = ending.enter_context(Stage(folder))
+            except OSError as reason:
+                raise _NoStage(folder, reason) from None
+            stage.take_over({member.source.path: member.destination for member in members}, watch.wait)
             coming = {m.source.path: m for m in members if not os.path.exists(stage.place_of(m.source.path))}
             # What was taken over may be another version, until rsync has said that it is not.
             unsure = {member.source.path for member in members}.difference(coming)
             left = {member.index: member for member in members}
             before = stage.size()
-            with self._begun(members, stage, public=public) as run:
+            server = self.servers[members[0].source.origin]
+            with server.visited(), self._begun(members, stage, public=public) as run:
                 here: list[str] = []
                 given = time.monotonic()
                 for arrivals in run.arrivals():
-                    meanwhile()
-                    if self._stop.is_set():
-                        raise Stopped
+                    watch.look()
                     on_bytes(sum(count for _, count in arrivals))
                     here += [name for name, _ in arrivals if name in coming]
                     unsure.difference_update(name for name, _ in arrivals)
@@ -224,31 +162,31 @@ class RsyncTransport:
                     here = [name for name in here if name in coming]
                     given = time.monotonic()
                 code, said = run.end()
-            gained = 0 if code == 0 else stage.size() - before
-            yield from self._rest(left.values(), unsure, stage, _End(code, said, gained))
+                end = End(members[0].source.authority, code, said, stage.size() - before if code else 0)
+                if left and isinstance(end.refusal, (Busy, NoAnswer, NoRsync, UnknownModule, Unauthorized)):
+                    raise end.refusal
+            yield from self._rest(left.values(), unsure, stage, end)
 
-    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: _End) -> Iterator[Outcome]:
+    def _rest(self, members: Collection[Member], unsure: Collection[str], stage: Stage, end: End) -> Iterator[Outcome]:
         """Give the outcomes of the files that rsync has not told of, once it has ended."""
-        if not members:
-            return
-        said = end.said
-        refusal = end.refusal(next(iter(members)).source.authority)
-        if isinstance(refusal, (NoAnswer, _UnknownModule, Unauthorized)):
-            raise refusal
-        missing = set(re.findall(r'link_stat "([^"]*)" (?:\(in \S+\) )?failed: No such file', said))
+        said, refusal = end.said, end.refusal
+        missing, unreadable = end.lacking, end.unreadable
         for member in members:
             source, place = member.source, stage.place_of(member.source.path)
             is_unsure = source.path in unsure and (refusal is not None or source.path in said)
             if os.path.isfile(place) and not is_unsure:
                 yield member.index, _moved(place, member.destination)
-            elif any(f"/{name}".endswith(f"/{source.path}") for name in missing):
+            elif source.is_one_of(missing):
                 yield member.index, FileMissing(f"{source.authority} has no {source.module}/{source.path}")
+            elif source.is_one_of(unreadable):
+                yield member.index, Unauthorized(f"{source.authority} may not read it: whoever runs it can allow that")
+            elif os.path.isdir(place):
+                yield member.index, TransferFailed(f"{source.authority} has a folder of that name")
             else:
-                yield member.index, refusal or Setback(f"rsync did not bring it ({_last_line(said)})")
+                yield member.index, refusal or Setback(f"rsync did not bring it ({end.last_line})")
 
     def _begun(self, members: list[Member], stage: Stage, *, public: bool) -> RsyncRun:
-        first = members[0].source
-        user, environment = self._login(first, public=public)
+        source = members[0].source
         command = [
             str(self._program),
             "--times",
@@ -260,66 +198,68 @@ class RsyncTransport:
             f"--contimeout={max(1, round(self._connect_timeout))}",
             *([f"--bwlimit={max(1.0, self._limit_rate / 1024):.3f}"] if self._limit_rate else []),
             "--",
-            f"rsync://{user}{first.authority}/{urllib.parse.quote(first.module)}/",
+            f"rsync://{source.authority}/{source.module}/",  # as it is: rsync decodes nothing
             stage.path + "/",
         ]
-        return RsyncRun(command, [member.source.path for member in members], environment, stage.lock)
+        names = [member.source.path for member in members]
+        return RsyncRun(command, names, self._environment(source, public=public), stage.lock)
 
-    def _login(self, source: Source, *, public: bool) -> tuple[str, dict[str, str]]:
+    def _environment(self, source: Source, *, public: bool) -> dict[str, str]:
+        """Return the program's environment, which tells it who logs in: its URLs cannot say every name."""
         environment = {key: value for key, value in os.environ.items() if key != "RSYNC_PASSWORD"}
         if public:
-            return "", environment
+            return environment
         found = self._keys.for_origin(Origin("https", source.web_host, 443)) if source.web_host in SDSS_RSYNC else None
         if found is None:
             found = self._keys.for_origin(source.origin)
         if found is None:
             if "RSYNC_PASSWORD" in os.environ:
                 environment["RSYNC_PASSWORD"] = os.environ["RSYNC_PASSWORD"]
-            return "", environment
+            return environment
         environment["RSYNC_PASSWORD"] = found.password
-        return f"{urllib.parse.quote(found.username, safe='')}@", environment
-
-
-class _UnknownModule(Exception):
-    pass
-
-
-def _grouped(members: Iterable[Member]) -> deque[list[Member]]:
-    """Return what one run of rsync can bring each: files of one module, for one login."""
-    groups: dict[tuple[Origin, str, str, bool], list[Member]] = {}
-    for member in members:
-        source = member.source
-        groups.setdefault((source.origin, source.module, source.web_host, source.below_sas), []).append(member)
-    return deque(groups.values())
+        environment["USER"] = found.username
+        return environment
 
 
 @attrs.frozen
-class _End:
-    """How a run of rsync ended: its exit code, its complaints, and the bytes of unfinished files that it brought."""
+class _Watch:
+    """What is done again and again until all files have come."""
 
-    code: int
-    said: str
-    gained: int
+    stop: threading.Event
+    meanwhile: Callable[[], None]
 
-    def refusal(self, authority: str) -> Exception | None:
-        """Return what this means for all its files; None when each has its own fate."""
-        code, said = self.code, self.said
-        if code in (0, 23, 24):
-            return None
-        if re.search(r"@ERROR: Unknown module", said, re.IGNORECASE):
-            return _UnknownModule(f"{authority} has no such module: {_last_line(said)}")
-        if re.search(r"@ERROR: auth", said, re.IGNORECASE):
-            return Unauthorized(f"{authority} wants a login by rsync, or refused the one it was given")
-        if "@ERROR" in said:
-            return Setback(f"{authority} answered by rsync: {_last_line(said)}", unreachable=True)
-        if code == 35 or (code == 10 and _NOT_CONNECTED.search(said)):
-            return NoAnswer(f"{authority} does not answer by rsync ({_last_line(said)})")
-        return BrokenOff(f"rsync ended with code {code} ({_last_line(said)})", self.gained)
+    def look(self) -> None:
+        """Raise Stopped when the run is ended."""
+        if self.stop.is_set():
+            raise Stopped
+        self.meanwhile()
+
+    def wait(self) -> None:
+        """Wait for a moment."""
+        self.stop.wait(_LOOK_EVERY)
+        self.look()
 
 
-def _last_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("rsync error")]
-    return lines[-1].strip()[:200] if lines else "it said nothing"
+class _NoStage(Exception):
+    """No folder of ours can be made in the one above all targets."""
+
+    def __init__(self, folder: str, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.folder = folder
+        self.reason = reason
+
+    @property
+    def is_of_the_folder(self) -> bool:
+        """Whether the folder refuses it, or is on another disk than a target, where one further down may do."""
+        return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV)
+
+
+def _disks_of(folders: Iterable[str]) -> set[int]:
+    found = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it has vanished, as the outcome of its files will tell
+            found.add(os.stat(folder).st_dev)
+    return found
 
 
 def _moved(staged: str, destination: str) -> Fetched | OSError:

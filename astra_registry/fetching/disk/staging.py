@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from astra_registry.errors import TransferFailed
+from astra_registry.fetching.disk.parts import STAGE
 from astra_registry.fetching.disk.turns import is_current
 
 PARTIAL = ".astra-partial"  # where rsync keeps what was cut off, in each folder
-_NAME = ".astra-rsync"
 _WRITTEN = re.compile(r"\.(.+)\.[0-9A-Za-z]{6}$")  # .NAME.X1y2Z3: what rsync writes before it bears its name
 _HANGS_AFTER = 60.0  # seconds in which who holds a folder writes nothing
 
@@ -36,7 +36,7 @@ class Stage:
 
     def __enter__(self) -> Stage:
         for number in range(1000):
-            self.path = os.path.join(self._folder, f"{_NAME}-{number}")
+            self.path = os.path.join(self._folder, f"{STAGE}{number}")
             try:
                 os.mkdir(self.path)
                 lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -50,7 +50,7 @@ class Stage:
             except OSError:  # no locks: a folder that nobody takes over
                 os.close(lock)
                 os.rmdir(self.path)
-                self.path = os.path.join(self._folder, f"{_NAME}-{os.getpid()}-{os.urandom(4).hex()}")
+                self.path = os.path.join(self._folder, f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}")
                 os.mkdir(self.path)
                 return self
             if not is_current(self.path, lock):
@@ -60,9 +60,11 @@ class Stage:
             return self
         raise TransferFailed(f"{self._folder} is full of folders of rsync")
 
-    def __exit__(self, *_: object) -> None:
-        # What was cut off waits for the next run; without it the folder has no reason to stay.
-        if self.lock is None or not any(_is_unfinished(folders, names) for _, folders, names in os.walk(self.path)):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What was cut off waits for the next run, and after an error what had come too: it was not looked at. Without
+        # any of that the folder has no reason to stay.
+        waits = _has_files if kind is not None else _is_unfinished
+        if self.lock is None or not any(waits(folders, names) for _, folders, names in os.walk(self.path)):
             shutil.rmtree(self.path, ignore_errors=True)
         if self.lock is not None:
             os.close(self.lock)
@@ -87,7 +89,7 @@ class Stage:
                 continue
             paths = list(_remains(other, targets))
             if not paths:
-                _clear(other)
+                clear(other)
                 continue
             with _held(other, paths, wait) as is_held:
                 if is_held:
@@ -110,10 +112,10 @@ def forget(path: str, target: str) -> None:
     """Remove what runs have left of a file that has come another way, where nobody uses their folders now."""
     for stage in _stages({path: target}):
         if remains := _remains(stage, (path,)):
-            _clear(stage, remains[path])
+            clear(stage, remains[path])
 
 
-def _clear(stage: str, leftovers: Iterable[Path] = ()) -> None:
+def clear(stage: str, leftovers: Iterable[Path] = ()) -> None:
     """Remove these from the folder of a run, and the folder where no file is left in it; nothing while it is used.
 
     A run that was killed when its last file had its name leaves it without files.
@@ -139,7 +141,7 @@ def _stages(targets: Mapping[str, str]) -> Iterator[str]:
             if folder not in looked_at:
                 looked_at.add(folder)
                 with contextlib.suppress(OSError):
-                    names = [name for name in os.listdir(folder) if name.startswith(f"{_NAME}-")]
+                    names = [name for name in os.listdir(folder) if name.startswith(STAGE)]
                     yield from (os.path.join(folder, name) for name in names)
             folder = os.path.dirname(folder)
 
@@ -171,6 +173,10 @@ def _file_of(name: str) -> str | None:
     """Return the name of the file that rsync writes to another name; None for a name that is none of those."""
     written = _WRITTEN.match(name)
     return written[1] if written else None
+
+
+def _has_files(_: Iterable[str], names: Iterable[str]) -> bool:
+    return any(names)
 
 
 def _is_unfinished(folders: Iterable[str], names: Iterable[str]) -> bool:
