@@ -408,8 +408,8 @@ if MAY_MOUNT:
 
         assert {result.status for result in report} == {"fetched", "failed"}
         assert all("no room" in str(result.error) for result in report.failed)
-        for name in os.listdir(tiny_disk):
-            assert (tiny_disk / name).read_bytes() == fits_bytes(int(name[:-5]), 300_000)
+        for path in tiny_disk.glob("[!.]*"):  # parts may stay, for the next try
+            assert path.read_bytes() == fits_bytes(int(path.stem), 300_000)
 
 
 # ---------------------------------------------------------------- many
