@@ -158,6 +158,8 @@ def _usable(
             made = cls(**columns, **given)
         else:
             made = cls(**{name: column[0] for name, column in columns.items()}, **given)
+            if made.is_batch_mode and len(made) != 1:
+                raise BadValue(f"its {_of_several(columns)} has several values: a row names one file")
         _ = made.local_path  # a value may be fine by itself, and not in a path
     except AstraRegistryError as error:
         if len(rows) == 1 or not isinstance(error, BadValue):
@@ -169,6 +171,12 @@ def _usable(
     half = len(rows) // 2
     for part in (slice(None, half), slice(half, None)):
         yield from _usable(cls, {name: column[part] for name, column in columns.items()}, given, rows[part], first)
+
+
+def _of_several(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Return the name of the column whose first cell is not one value."""
+    cells = {name: column[0] for name, column in columns.items() if not isinstance(column[0], (str, bytes))}
+    return next(name for name, cell in cells.items() if hasattr(cell, "__len__") and len(cell) != 1)
 
 
 def _unusable(row: int, reason: object) -> Rows:

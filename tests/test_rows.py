@@ -195,6 +195,19 @@ def test_each_product_knows_its_row() -> None:
     assert (told[0].release, told[1].release, told[2].row) == ("dr17", "dr16", 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "form"), [("visits.fits", "fits"), ("visits.ecsv", "ascii.ecsv"), ("visits.vot", "votable")]
+)
+def test_a_row_with_several_values_in_a_cell_is_told(name: str, form: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    Table({**VISITS, "mjd": [[56396, 1]] * 3}).write(path, format=form)
+
+    unusable = list(products_of(str(path), registry, product="apVisit", release="dr17"))
+
+    assert {str(row).partition(": ")[2] for row in unusable} == {"its mjd has several values: a row names one file"}
+    assert [row.row for row in unusable] == [0, 1, 2]
+
+
 def test_integers_that_pandas_wrote_as_floats_for_a_gap_are_integers(tmp_path: Path) -> None:
     """But for the gaps themselves, for what is no whole number, and for what may have lost digits."""
     path = tmp_path / "visits.csv"

@@ -21,7 +21,7 @@ from astra_registry.fetching.inquiries import Inquiries
 from astra_registry.fetching.lines import Group, Lines
 from astra_registry.fetching.options import Options, transport_of
 from astra_registry.fetching.places import is_by_rsync
-from astra_registry.fetching.present import still_there
+from astra_registry.fetching.present import seems_there, still_there
 from astra_registry.fetching.progress import Progress, Tally
 from astra_registry.fetching.report import FetchResult
 from astra_registry.fetching.transports.credentials import Keys, Login, trusted_hosts
@@ -243,12 +243,9 @@ class Fetcher:
         return taken
 
     def are_here(self, items: list[Wanted]) -> list[bool]:
-        """Whether files lie here, as far as their names and what is remembered tell; none is read."""
+        """Whether files lie here, as far as their sizes and what is remembered tell; none is read."""
         known = self._known(items)
-        return [
-            _lies_there(item) if (entry := known.get(os.path.abspath(item.path))) is None else still_there(item, entry)
-            for item in items
-        ]
+        return [seems_there(item, known.get(os.path.abspath(item.path))) for item in items]
 
     @property
     def _ledger(self) -> Ledger:

@@ -36,7 +36,7 @@ class Plan:
     known: int = 0  # … and told
     known_bytes: int = 0
     missing: int = 0  # of those asked for, not on the server
-    begun: int = 0  # … of which an earlier run left something
+    begun_bytes: int = 0  # … what earlier runs left of them, as it takes room on the disk
     free: int | None = None  # bytes on the disk of the first file
 
     @property
@@ -59,7 +59,7 @@ class Plan:
     @property
     def bytes_to_come(self) -> int | None:
         """How many bytes will come over the line; None where that is not known exactly."""
-        return None if self.is_estimate or self.begun else self.bytes
+        return None if self.is_estimate or self.begun_bytes else self.bytes
 
     @property
     def is_estimate(self) -> bool:
@@ -69,7 +69,7 @@ class Plan:
     @property
     def has_room(self) -> bool | None:
         """Whether the disk has room; None when nobody knows."""
-        return None if self.bytes is None or self.free is None else self.bytes < self.free
+        return None if self.bytes is None or self.free is None else self.bytes - self.begun_bytes < self.free
 
     def summary(self) -> str:
         """Return one line for a person."""
@@ -119,7 +119,7 @@ def plan(items: Iterator[Wanted], fetcher: Fetcher, *, ask: int) -> Plan:
         known=len(told),
         known_bytes=sum(told),
         missing=sum(size == -1 for size in sizes),
-        begun=sum(bool(leftovers.of(item.path)) for item in sample),
+        begun_bytes=sum(_taken_by(part) for item in sample for part in leftovers.of(item.path)),
         free=free,
     )
 
@@ -156,6 +156,12 @@ def _sizes(fetcher: Fetcher, sample: list[Wanted]) -> list[int | None]:
         except BaseException:
             fetcher.close()  # else the pool waits for those that wait for the server
             raise
+
+
+def _taken_by(path: str) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(path).st_blocks * 512
+    return 0
 
 
 def _free(path: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from astra_registry.errors import CorruptFile
 from astra_registry.fetching.disk import whole
@@ -19,6 +20,17 @@ def still_there(item: Wanted, entry: Entry) -> bool:
         return entry.is_about(os.stat(item.path))
     except (OSError, ValueError):
         return False
+
+
+def seems_there(item: Wanted, entry: Entry | None) -> bool:
+    """Whether a file lies there that a fetch would keep, as far as its size and what is remembered tell."""
+    try:
+        status = os.stat(item.path)
+    except (OSError, ValueError):
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0 or item.size not in (None, status.st_size):
+        return False
+    return entry is None or (entry.size == status.st_size and item.sha1 in (None, entry.sha1))
 
 
 def moment_of(path: str) -> tuple[int, ...]:

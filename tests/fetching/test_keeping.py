@@ -532,6 +532,32 @@ def test_a_plan_counts_files_bytes_and_room(archive: Archive) -> None:
     assert planned(mounted, ask=9).bytes == made.bytes
 
 
+def test_a_plan_counts_a_file_that_was_touched_and_no_folder_in_its_place(archive: Archive) -> None:
+    items = archive.add_some(4)
+    archive.fetch(items[:2])
+    os.utime(items[0].path, (1e9, 1e9))
+    Path(items[1].path).write_bytes(b"another")
+    os.makedirs(items[2].path)
+
+    made = planned(items, ask=9, remote_base=archive.sas.url)
+
+    assert (made.present, made.to_fetch) == (1, 3)
+    [status] = {result.status for result in archive.fetch(items[:1])}
+    assert status == "present"
+
+
+def test_what_an_earlier_run_left_needs_no_room(make_archive: Callable[..., Archive]) -> None:
+    archive = make_archive(faults=lambda request: Fault(cut_after=1_500_000) if request.method == "GET" else None)
+    item = archive.add("dr17/star.fits", fits_bytes(1, 2_000_000))
+    archive.fetch([item], retries=0)
+
+    made = planned([item], ask=9, remote_base=archive.sas.url)
+
+    assert made.bytes == os.path.getsize(archive.folder / "dr17/star.fits")
+    assert attrs.evolve(made, free=600_000).has_room
+    assert not attrs.evolve(made, free=400_000).has_room
+
+
 def test_a_plan_supposes_as_many_files_missing_as_among_those_asked_for(archive: Archive) -> None:
     items = [
         archive.add(f"dr17/{n:03}.bin", b"x" * 1000) if n % 10 == 0 else archive.wanted(f"dr17/{n:03}.bin")
