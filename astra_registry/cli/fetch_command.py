@@ -69,10 +69,11 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
             # Before a fetch each connection asks once: what follows waits for the answers.
             ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)
-            planned = plan(wanted_items(wanted), fetcher, ask=ask)
             if dry_run:
-                _print_plan(planned, in_json=in_json)
+                unusable = _FirstFew("cannot be used", "more rows cannot be used")
+                _print_plan(plan(wanted_items(wanted), fetcher, ask=ask, on_unusable=unusable.tell), in_json=in_json)
                 return
+            planned = plan(wanted_items(wanted), fetcher, ask=ask)
             if planned.to_fetch:
                 click.echo(planned.summary(), err=True)
             total, total_bytes = planned.files + planned.unusable, planned.bytes_to_come
@@ -208,19 +209,39 @@ def _ask_for_login(line: ProgressLine, host: str) -> tuple[str, str] | None:
 
 def _export(items: Iterator[Wanted], style: str) -> None:
     """Print the list for another program; exit with 1 when something had to be left out of it."""
-    left_out = itertools.count(1)
+    left_out = _FirstFew("left out", "more were left out: --dry-run says how many rows cannot be used")
+    elsewhere = 0
 
-    def tell(item: Wanted, reason: object) -> None:
-        if (number := next(left_out)) <= _TOLD:
-            place = f"{item.urls[0]}: " if item.urls else ""
-            click.echo(f"left out: {place}{in_one_line(reason)}", err=True)
-        elif number == _TOLD + 1:
-            click.echo("more were left out: --dry-run says how many rows cannot be used", err=True)
+    def noted() -> Iterator[Wanted]:
+        nonlocal elsewhere
+        for item in items:
+            elsewhere += len(item.urls) > 1
+            yield item
 
-    for line in export(items, style, tell):
+    for line in export(noted(), style, left_out.tell):
         click.echo(line)
-    if next(left_out) > 1:
+    if elsewhere and style != "aria2":
+        told = f"{elsewhere:,} of these may be at another location, which {style} has no way to be told: aria2 has"
+        click.echo(told, err=True)
+    if left_out.count:
         sys.exit(1)
+
+
+class _FirstFew:
+    """Tells on stderr what cannot be fetched: the first few a line each, and that there are more."""
+
+    def __init__(self, what: str, more: str) -> None:
+        self.count = 0
+        self._what = what
+        self._more = more
+
+    def tell(self, item: Wanted, reason: object) -> None:
+        self.count += 1
+        if self.count <= _TOLD:
+            place = f"{item.urls[0]}: " if item.urls else ""
+            click.echo(f"{self._what}: {place}{in_one_line(reason)}", err=True)
+        elif self.count == _TOLD + 1:
+            click.echo(self._more, err=True)
 
 
 def _print_plan(planned: Plan, *, in_json: bool) -> None:

@@ -42,8 +42,8 @@ def export(items: Iterable[Wanted], style: str, on_left_out: _LeftOut = lambda i
 def _usable(items: Iterable[Wanted], on_left_out: _LeftOut) -> Iterator[Wanted]:
     seen = Seen()  # two transfers to one path at once, as curl -Z would do them, make one bad file
     for item in items:
-        if item.error is not None or not item.urls:
-            on_left_out(item, item.error or "there is no URL for it")
+        if (refusal := item.refusal) is not None:
+            on_left_out(item, refusal)
         elif seen.add(item.path):
             yield item
 

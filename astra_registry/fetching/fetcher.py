@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from astra_registry.errors import TransferFailed
 from astra_registry.fetching.comparing import Comparing
 from astra_registry.fetching.courier import Courier, Delivery
 from astra_registry.fetching.disk.entries import Entry
@@ -204,8 +203,8 @@ class Fetcher:
             size = min(_CHUNK, 2 * size)
             fresh = []
             for item in chunk:
-                if item.error is not None or not item.urls:
-                    yield _unusable(item)
+                if (refusal := item.refusal) is not None:
+                    yield _unusable(item, refusal)
                 elif seen.add(item.path):
                     fresh.append(item)
                 elif self._on_double is not None:
@@ -388,7 +387,6 @@ def _lies_there(item: Wanted) -> bool:
         return False
 
 
-def _unusable(item: Wanted) -> FetchResult:
-    error = item.error or TransferFailed("there is no URL for it")
+def _unusable(item: Wanted, error: Exception) -> FetchResult:
     told = " ".join(str(error).split())
     return FetchResult(None, item.path or None, "failed", error=told, row=item.row, cause=error, source=item.product)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import attrs
@@ -90,19 +90,30 @@ class Plan:
         return ", ".join(told)
 
 
-def plan(items: Iterator[Wanted], fetcher: Fetcher, *, ask: int) -> Plan:
+def plan(
+    items: Iterator[Wanted],
+    fetcher: Fetcher,
+    *,
+    ask: int,
+    on_unusable: Callable[[Wanted, object], None] = lambda item, reason: None,
+) -> Plan:
     """Return the plan of a fetch. Nothing is fetched; the server is asked for the sizes of at most ``ask`` files.
 
-    The connections for that are the fetcher's, and ready when it begins. Nobody is asked for a login.
+    The connections for that are the fetcher's, and ready when it begins. Nobody is asked for a login. ``on_unusable``
+    is called with an item that cannot be fetched, and the reason.
     """
     counts = {"files": 0, "present": 0, "unusable": 0}
     sample: list[Wanted] = []
     free: int | None = None
     seen = Seen()
     while chunk := list(islice(items, _CHUNK)):
-        usable = [item for item in chunk if item.error is None and item.urls]
-        counts["unusable"] += len(chunk) - len(usable)
-        fresh = [item for item in usable if seen.add(item.path)]
+        fresh = []
+        for item in chunk:
+            if (refusal := item.refusal) is not None:
+                counts["unusable"] += 1
+                on_unusable(item, refusal)
+            elif seen.add(item.path):
+                fresh.append(item)
         counts["files"] += len(fresh)
         if fresh and free is None:
             free = _free(fresh[0].path)

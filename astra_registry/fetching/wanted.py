@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from astra_registry.errors import AstraRegistryError, BadValue
+from astra_registry.errors import AstraRegistryError, BadValue, TransferFailed
 from astra_registry.fetching.disk.entries import Entry
 from astra_registry.fetching.report import Member
 
@@ -31,6 +31,11 @@ class Wanted:
     sha1: str | None = None
     known: Entry | None = None
     row: int | None = None  # that asked for it
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why it cannot even be tried; None for what can."""
+        return self.error or (None if self.urls else TransferFailed("there is no URL for it"))
 
 
 @attrs.frozen

@@ -114,7 +114,9 @@ def test_each_row_of_a_product_that_is_on_no_server_has_its_outcome(cli: Cli, tm
     assert ran.code == 1
     assert [line["parameters"]["mjd"] for line in ran.json_lines] == [58000, 58001, 58002]
     assert read_columns(str(report))["status"] == ["failed"] * 3
-    assert "3 rows cannot be used" in cli(*nights, "--dry-run").out
+    planned = cli(*nights, "--dry-run")
+    assert "3 rows cannot be used" in planned.out
+    assert planned.err.count("cannot be used: ") == 3
 
 
 def test_rows_may_tell_their_release_and_product(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
@@ -436,6 +438,16 @@ def test_an_export_without_some_rows_says_so(cli: Cli, tmp_path: Path) -> None:
     assert ran.code == 1
     assert len(ran.lines) == 1
     assert ran.err.startswith("left out: row 1: ")
+
+
+def test_an_export_tells_of_locations_that_it_has_no_way_to_name(cli: Cli) -> None:
+    spectrum = ("--run2d", "26", "--plate", "332", "--mjd", "52367", "--fiberid", "639")
+
+    assert (
+        "1 of these may be at another location"
+        in cli("fetch", "spec", "--release", "dr16", *spectrum, "--export", "curl").err
+    )
+    assert cli("fetch", "spec", "--release", "dr16", *spectrum, "--export", "aria2").err == ""
 
 
 def test_a_list_of_urls_and_paths_is_identified(cli: Cli, sas: EmbeddedSas, tmp_path: Path) -> None:
