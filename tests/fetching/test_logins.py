@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import os
 import ssl
 import threading
@@ -393,6 +394,23 @@ def test_a_certificate_of_nobody_known_is_refused_at_once(secure: Archive) -> No
     assert result.status == "failed"
     assert "--ca-bundle" in str(result.error)
     assert secure.sas.requests == []
+
+
+def test_a_certificate_of_another_name_or_time_is_no_matter_of_authorities(
+    make_archive: Callable[..., Archive], authority: trustme.CA, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    told = []
+    for host, until in (("data.example.org", None), ("localhost", day)):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host, not_after=until).configure_cert(context)
+        archive = make_archive(tls=context)
+        told += [str(result.error) for result in archive.fetch([archive.add("dr17/a.fits")], ca_bundle=bundle)]
+
+    assert ["the name of the server" in told[0], "clock" in told[1]] == [True, True], told
+    assert "--ca-bundle" not in " ".join(told)
 
 
 def test_a_redirect_from_https_to_http_is_refused(
