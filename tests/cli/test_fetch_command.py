@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pty
@@ -12,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -519,6 +521,31 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
     again = cli("fetch", *STARS, "--json")
     assert sorted(line["status"] for line in again.json_lines) == ["fetched", "present"]
     assert not list(sas_base_dir.rglob(".*")), "what was left of the first try is gone"
+
+
+def test_who_gives_a_table_through_a_pipe_is_asked_for_a_login_on_the_terminal(
+    sas_base_dir: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "visit.csv"
+    table.write_text("product,release,apred,telescope,healpix,obj\napStar,sdsswork,1.3,apo25m,1234,2M01\n")
+    ours, theirs = pty.openpty()
+    with EmbeddedSas(tmp_path, users={"me": "s3cret"}) as sas, open(table) as stdin:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "astra_registry", "fetch", "--from", "-", "--login", "--remote-base", sas.url],
+            stdin=stdin, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            for question, answer in ((b"user name for 127.0.0.1:", b"me\n"), (b"password:", b"s3cret\n"), (b"\0", b"")):
+                while question not in seen:
+                    seen += os.read(ours, 65536)
+                os.write(ours, answer)
+        os.close(ours)
+        process.wait()
+
+    assert b"1 missing" in seen, seen.decode()
 
 
 def test_the_time_left_is_told_before_the_first_file_is_here(sas: EmbeddedSas, sas_base_dir: Path) -> None:
