@@ -65,7 +65,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     keeping = Keeping(report, lock, read)
     wanted = asked_for(name, given, release, **sources)
     total, total_bytes = count_of(wanted), None
-    with contextlib.closing(Fetcher(as_configured("fetch", **options))) as fetcher:
+    how = as_configured("fetch", **options)
+    how.check_servers()
+    with contextlib.closing(Fetcher(how)) as fetcher:
         if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
             # Before a fetch each connection asks once: what follows waits for the answers.
             ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)

@@ -122,6 +122,14 @@ def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
         archive.fetch([], transport="carrier pigeon")
 
 
+def test_a_server_that_the_transport_cannot_ask_is_refused_at_once(archive: Archive) -> None:
+    """Another transport may."""
+    with pytest.raises(BadSetting, match="remote_base is 'attic://house', and the transport http wants http"):
+        archive.fetch([], remote_base="attic://house")
+
+    assert archive.fetch([archive.wanted("a.fits")], remote_base="attic://house", transport=Attic())[0].ok
+
+
 def test_a_folder_without_a_name_is_refused_at_once(archive: Archive) -> None:
     with pytest.raises(BadSetting, match="sas_base_dir is ''"):
         archive.fetch([archive.add("dr17/a.fits")], sas_base_dir="")
