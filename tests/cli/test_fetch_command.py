@@ -422,6 +422,13 @@ def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: Em
     assert sas.requests == []
 
 
+def test_the_help_says_what_may_be_left_out(cli: Cli) -> None:
+    told = " ".join(cli("fetch", "--help").out.split())
+
+    assert "fetch [OPTIONS] [PRODUCT [OPTIONS]]" in told
+    assert "(auto: where that costs little)" in told
+
+
 def test_mirrors_may_be_named(cli: Cli, sas: EmbeddedSas) -> None:
     ran = cli("--remote-base", "http://127.0.0.1:1", "fetch", *STARS, "--mirrors", f"http://127.0.0.1:2,{sas.url}")
 
@@ -511,7 +518,7 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
 
     assert code == 130
     assert re.search(r"1 of 2 files · [0-9.]+ [kM]B · [0-9.]+ [kM]B/s · [0-9:]+ left", screen), screen
-    assert screen.rstrip().endswith("interrupted")
+    assert re.search(r"\r1 fetched, 1 to come; run it again to go on\s+interrupted\s*$", screen), screen
     assert "Traceback" not in screen
     assert len(list(sas_base_dir.rglob("apStar*.fits"))) == 1
     assert list(read_columns(str(report))["status"]) == ["fetched"]
@@ -631,6 +638,8 @@ def test_tables_and_lists_may_come_through_a_pipe(cli: Cli, sas: EmbeddedSas, tm
         (("--urls", "/dev/null", "--locked", "/dev/null"), "one of them at a time"),
         (("apStar", "--release", "dr13", "--jobs", "0"), "0 is not in the range"),
         (("apStar", "--urls", "/dev/null"), "leave the product out"),
+        ((*LEGACY, "--lock", "-"), "--lock writes a file"),
+        ((*LEGACY, "--export", "urls", "--json"), "leave --json out"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_asked(
