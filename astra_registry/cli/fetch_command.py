@@ -53,6 +53,8 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
             raise BadValue(f"{option} fetches nothing to tell of: leave --report and --lock out, or {option}")
     if dry_run and exporting:
         raise BadValue("--export and --dry-run: one of them at a time")
+    if in_json and exporting:
+        raise BadValue("--export prints what the other program reads, which is no JSON: leave --json out")
     sources = {source: options.pop(source) for source in _SOURCES}
     read = {"--from" if source == "table" else f"--{source}": file for source, file in sources.items()}
     sources = {name: existing(file, _SOURCES[name]) if file else None for name, file in sources.items()}
@@ -65,7 +67,9 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     keeping = Keeping(report, lock, read)
     wanted = asked_for(name, given, release, **sources)
     total, total_bytes = count_of(wanted), None
-    with contextlib.closing(Fetcher(as_configured("fetch", **options))) as fetcher:
+    how = as_configured("fetch", **options)
+    how.check_servers()
+    with contextlib.closing(Fetcher(how)) as fetcher:
         if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
             # Before a fetch each connection asks once: what follows waits for the answers.
             ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)
@@ -88,7 +92,7 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
         describe = functools.partial(as_data, name=name, release=release) if in_json or report else _nothing
         counts = _taken(results, keeping, line, describe, in_json=in_json)
     if not in_json:
-        told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status]) or "nothing to fetch"
+        told = _summary(counts) or "nothing to fetch"
         click.echo(f"{told}; {size_of(line.latest.bytes)} came over the line", err=True)
     keeping.write()
     if sum(counts.values()) != counts["fetched"] + counts["present"]:
@@ -116,11 +120,18 @@ def _taken(
                 line.clear()
                 _tell(result, counts)
         line.clear()
-    except BaseException:
+    except BaseException as error:
         line.clear()
+        if isinstance(error, KeyboardInterrupt) and not in_json:
+            left = f", {line.latest.total - counts.total():,} to come" if line.latest.total else ""
+            click.echo(f"{_summary(counts) or 'nothing yet'}{left}; run it again to go on", err=True)
         keeping.write(ended=False)
         raise
     return counts
+
+
+def _summary(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status])
 
 
 def asked_for(
@@ -302,7 +313,7 @@ command = ProductGroup(
         click.Option(
             ["--checksums"],
             type=click.Choice(["auto", "always", "never"]),
-            help="Compare with *.sha1sum listings; auto: where that costs little.",
+            help="Compare with *.sha1sum listings (auto: where that costs little).",
         ),
         click.Option(["--ca-bundle"], metavar="FILE", help="The certificates to trust."),
         click.Option(["--limit-rate"], metavar="RATE", help="Bytes a second at most: 500k, 2M."),

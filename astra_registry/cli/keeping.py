@@ -26,6 +26,8 @@ class Keeping:
         _refuse_one_file_twice({"--report": report, "--lock": lock}, sources)
         if report:
             check_writable(report)
+        if lock == "-":
+            raise BadValue("--lock writes a file, which --locked reads: give it a name, and not -")
         for file in filter(None, (report, lock)):
             if (obstacle := _obstacle_to(file)) is not None:
                 raise BadValue(f"'{file}' cannot be written: {obstacle}")

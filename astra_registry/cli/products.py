@@ -98,7 +98,7 @@ class ProductGroup(click.Group):
             callback=self._before,
             invoke_without_command=without_product is not None,
             no_args_is_help=without_product is None,
-            subcommand_metavar="PRODUCT [OPTIONS]",
+            subcommand_metavar="PRODUCT [OPTIONS]" if without_product is None else "[PRODUCT [OPTIONS]]",
             **attributes,
         )
 

@@ -116,6 +116,8 @@ def iter_fetch(
         link=link,
         login=login,
     )
+    if remote_base is not None:  # else the items may have URLs of their own
+        options.check_servers()
     items = wanted_items(products, sas_base_dir=base_dir, remote_base=remote_base)
     if total is None:
         total = count_of(products)

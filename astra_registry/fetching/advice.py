@@ -14,7 +14,7 @@ from astra_registry.fetching.listings import Listings, can_list, spellings
 from astra_registry.fetching.places import url_of
 from astra_registry.fetching.report import Member
 from astra_registry.fetching.transports.credentials import SDSS_HOSTS, is_public
-from astra_registry.fetching.transports.origin import split
+from astra_registry.fetching.transports.origin import split, without_password
 from astra_registry.fetching.wanted import Wanted
 
 _FOLDERS_FOR = 100  # missing files a run whose folder on the server is looked at …
@@ -56,7 +56,7 @@ class Advice:
                 break
             is_told &= there.there is not None
         else:
-            return " (nor its folder)" if is_told else ""
+            return f" (nor its folder){self._on_the_base(urls[0])}" if is_told else ""
         if name in there.names:
             return ", although its folder lists it"
         for spelling in spellings(name)[1:]:
@@ -68,6 +68,13 @@ class Advice:
         files = sum(not n.endswith("/") for n in there.names)
         among = f", among them {', '.join(close)}" if close else ""
         return f"; its folder holds {files:,} file{'' if files == 1 else 's'}{among}"
+
+    def _on_the_base(self, url: str) -> str:
+        """Return what to say of a base that is the folder sas itself, in the place of what holds it."""
+        base, twice, _ = url.partition("/sas/sas/")
+        if not twice or self._listings.folder(f"{base}{twice}").there is not False:
+            return ""
+        return f"; there is no folder sas in {without_password(base)}/sas, and remote_base is what holds one"
 
     def _in_other_releases(self, item: Wanted) -> str:
         product = item.product.product() if isinstance(item.product, Member) else item.product

@@ -8,11 +8,16 @@ from typing import Any
 import attrs
 
 from astra_registry.errors import BadSetting
+from astra_registry.fetching.places import PUBLIC_BASE
 from astra_registry.fetching.transports.credentials import Login
 from astra_registry.fetching.transports.http import HttpTransport
+from astra_registry.fetching.transports.http.line import tls_context
+from astra_registry.fetching.transports.origin import without_password
 from astra_registry.fetching.transports.transport import Transport
 
-TRANSPORTS = ("http", "file", "rsync")
+# Of each of our own transports, the schemes of the servers that it asks; one that a plugin brings may ask any.
+_SCHEMES = {"http": ("http", "https"), "file": ("file",), "rsync": ("rsync", "http", "https")}
+TRANSPORTS = tuple(_SCHEMES)
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +50,23 @@ class Options:
             raise BadSetting("links can be made to files that are mounted here: link needs the transport file")
         if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
             raise BadSetting(f"ca_bundle is {str(self.ca_bundle)!r}, and there is no such file")
+        if self.ca_bundle is not None:
+            tls_context(self.ca_bundle)  # one that cannot be read is refused now, and not once for each file
+
+    def check_servers(self) -> None:
+        """Raise BadSetting for a base or a mirror that the transport cannot ask, for any file."""
+        if not isinstance(self.transport, str) or self.transport not in _SCHEMES:
+            return
+        asked = _SCHEMES[self.transport]
+        for name, servers in (("remote_base", (self.remote_base or PUBLIC_BASE,)), ("mirrors", self.mirrors)):
+            for server in servers:
+                scheme = server.partition(":")[0]
+                if scheme not in asked:
+                    wanted = " or ".join(f"{known}://…" for known in asked)
+                    others = [transport for transport, schemes in _SCHEMES.items() if scheme in schemes]
+                    way = f"; {scheme}://… is for the transport {others[0]}" if others else ""
+                    shown = without_password(server)
+                    raise BadSetting(f"{name} is {shown!r}, and the transport {self.transport} wants {wanted}{way}")
 
 
 _SETTINGS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pty
@@ -12,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -422,6 +424,13 @@ def test_what_would_be_fetched_can_be_given_to_another_program(cli: Cli, sas: Em
     assert sas.requests == []
 
 
+def test_the_help_says_what_may_be_left_out(cli: Cli) -> None:
+    told = " ".join(cli("fetch", "--help").out.split())
+
+    assert "fetch [OPTIONS] [PRODUCT [OPTIONS]]" in told
+    assert "(auto: where that costs little)" in told
+
+
 def test_mirrors_may_be_named(cli: Cli, sas: EmbeddedSas) -> None:
     ran = cli("--remote-base", "http://127.0.0.1:1", "fetch", *STARS, "--mirrors", f"http://127.0.0.1:2,{sas.url}")
 
@@ -521,7 +530,7 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
 
     assert code == 130
     assert re.search(r"1 of 2 files · [0-9.]+ [kM]B · [0-9.]+ [kM]B/s · [0-9:]+ left", screen), screen
-    assert screen.rstrip().endswith("interrupted")
+    assert re.search(r"\r1 fetched, 1 to come; run it again to go on\s+interrupted\s*$", screen), screen
     assert "Traceback" not in screen
     assert len(list(sas_base_dir.rglob("apStar*.fits"))) == 1
     assert list(read_columns(str(report))["status"]) == ["fetched"]
@@ -531,6 +540,31 @@ def test_progress_is_for_a_terminal_and_ctrl_c_leaves_nothing_half_written(
     again = cli("fetch", *STARS, "--json")
     assert sorted(line["status"] for line in again.json_lines) == ["fetched", "present"]
     assert not list(sas_base_dir.rglob(".*")), "what was left of the first try is gone"
+
+
+def test_who_gives_a_table_through_a_pipe_is_asked_for_a_login_on_the_terminal(
+    sas_base_dir: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "visit.csv"
+    table.write_text("product,release,apred,telescope,healpix,obj\napStar,sdsswork,1.3,apo25m,1234,2M01\n")
+    ours, theirs = pty.openpty()
+    with EmbeddedSas(tmp_path, users={"me": "s3cret"}) as sas, open(table) as stdin:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "astra_registry", "fetch", "--from", "-", "--login", "--remote-base", sas.url],
+            stdin=stdin, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            for question, answer in ((b"user name for 127.0.0.1:", b"me\n"), (b"password:", b"s3cret\n"), (b"\0", b"")):
+                while question not in seen:
+                    seen += os.read(ours, 65536)
+                os.write(ours, answer)
+        os.close(ours)
+        process.wait()
+
+    assert b"1 missing" in seen, seen.decode()
 
 
 def test_the_time_left_is_told_before_the_first_file_is_here(sas: EmbeddedSas, sas_base_dir: Path) -> None:
@@ -606,10 +640,18 @@ def test_tables_and_lists_may_come_through_a_pipe(cli: Cli, sas: EmbeddedSas, tm
         (("apStar", "--from", "/nope"), "there is no table '/nope'"),
         (("apStar", "--release", "dr13", "--limit-rate", "junk"), "--limit-rate: limit_rate is 'junk'"),
         ((*LEGACY, "--ca-bundle", "/nope"), "there is no such file"),
+        ((*LEGACY, "--ca-bundle", DATA / "tables" / "stars.csv"), "stars.csv cannot be read"),
         ((*LEGACY, "--remote-base", "http://x:99999"), "no proper host and port"),
+        ((*LEGACY, "--remote-base", "ftp://x"), "'ftp://x', and the transport http wants http://… or https://…"),
+        ((*LEGACY, "--mirrors", "ftp://x"), "mirrors is 'ftp://x', and the transport http wants"),
+        ((*LEGACY, "--transport", "rsync", "--mirrors", "ftp://x"), "the transport rsync wants rsync://… or http://…"),
+        ((*LEGACY, "--remote-base", "file:///tmp"), "file://… is for the transport file"),
+        ((*LEGACY, "--transport", "file"), "the transport file wants file://…"),
         (("--urls", "/dev/null", "--locked", "/dev/null"), "one of them at a time"),
         (("apStar", "--release", "dr13", "--jobs", "0"), "0 is not in the range"),
         (("apStar", "--urls", "/dev/null"), "leave the product out"),
+        ((*LEGACY, "--lock", "-"), "--lock writes a file"),
+        ((*LEGACY, "--export", "urls", "--json"), "leave --json out"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_asked(

@@ -97,6 +97,8 @@ class Archive:
     def fetch(self, items: object, **options: object) -> FetchReport:
         """Fetch from it, with time-outs that a busy machine keeps; who waits for one asks for a shorter one."""
         chosen = {"timeout": 10.0, "connect_timeout": 10.0, "checksums": "never", "remote_base": self.sas.url}
+        if options.get("transport") == "file":
+            chosen["remote_base"] = self.folder.as_uri()
         chosen.update(options)
         return fetch(items, **chosen)
 

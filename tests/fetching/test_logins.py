@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import os
 import ssl
 import threading
@@ -97,6 +98,41 @@ def test_wrong_and_missing_credentials_are_told_apart(
     assert "wr0ng" not in repr(wrong) + str(wrong.error)
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"NETRC": "/nothere"}, "NETRC names /nothere, which cannot be read (No such file or directory); put"),
+        ({"NETRC": "/tmp"}, "no credentials were found: /tmp is a folder; put them into the file that NETRC names"),
+        ({"ASTRA_REGISTRY_USERNAME": "me"}, "ASTRA_REGISTRY_USERNAME is set and ASTRA_REGISTRY_PASSWORD is not"),
+        ({"ASTRA_REGISTRY_PASSWORD": "me"}, "ASTRA_REGISTRY_PASSWORD is set and ASTRA_REGISTRY_USERNAME is not"),
+        ({}, "put them into ~/.netrc (chmod 600), or"),
+        ({}, "(those in a URL are not used), or use --login"),
+    ],
+)
+def test_what_keeps_credentials_from_being_found_is_told(
+    private: Archive, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], told: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    [result] = private.fetch([private.add("sdsswork/a.fits")])
+
+    assert told in str(result.error)
+    assert "chmod 600 /" not in str(result.error)
+
+
+def test_a_server_that_forbids_a_public_file_is_said_to_do_just_that(archive: Archive) -> None:
+    """It may let somebody have it: nobody has logged in."""
+    archive.sas.faults = lambda request: Fault(status=403)
+
+    [result] = archive.fetch([archive.add("dr17/a.fits")])
+
+    assert (result.status, result.error) == (
+        "unauthorized",
+        "127.0.0.1 refuses this file (403), asked for without a login: the release is public",
+    )
+
+
 def test_a_person_is_asked_once_and_only_when_told(private: Archive) -> None:
     asked: list[str] = []
 
@@ -147,7 +183,8 @@ def test_where_nobody_is_to_ask_the_file_is_unauthorized(private: Archive) -> No
     report = private.fetch([private.add(f"sdsswork/{n}.fits") for n in range(10)], login=lambda host: None)
 
     assert {result.status for result in report} == {"unauthorized"}
-    assert "no credentials were found" in str(report[0].error)
+    assert "no credentials were found: --login got no answer" in str(report[0].error)
+    assert "or use --login" not in str(report[0].error)
 
 
 def test_a_public_release_never_touches_credentials(
@@ -393,6 +430,23 @@ def test_a_certificate_of_nobody_known_is_refused_at_once(secure: Archive) -> No
     assert result.status == "failed"
     assert "--ca-bundle" in str(result.error)
     assert secure.sas.requests == []
+
+
+def test_a_certificate_of_another_name_or_time_is_no_matter_of_authorities(
+    make_archive: Callable[..., Archive], authority: trustme.CA, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    told = []
+    for host, until in (("data.example.org", None), ("localhost", day)):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host, not_after=until).configure_cert(context)
+        archive = make_archive(tls=context)
+        told += [str(result.error) for result in archive.fetch([archive.add("dr17/a.fits")], ca_bundle=bundle)]
+
+    assert ["the name of the server" in told[0], "clock" in told[1]] == [True, True], told
+    assert "--ca-bundle" not in " ".join(told)
 
 
 def test_a_redirect_from_https_to_http_is_refused(

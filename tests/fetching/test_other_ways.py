@@ -122,6 +122,14 @@ def test_an_unknown_transport_is_refused_at_once(archive: Archive) -> None:
         archive.fetch([], transport="carrier pigeon")
 
 
+def test_a_server_that_the_transport_cannot_ask_is_refused_at_once(archive: Archive) -> None:
+    """Another transport may."""
+    with pytest.raises(BadSetting, match="remote_base is 'attic://house', and the transport http wants http"):
+        archive.fetch([], remote_base="attic://house")
+
+    assert archive.fetch([archive.wanted("a.fits")], remote_base="attic://house", transport=Attic())[0].ok
+
+
 def test_a_folder_without_a_name_is_refused_at_once(archive: Archive) -> None:
     with pytest.raises(BadSetting, match="sas_base_dir is ''"):
         archive.fetch([archive.add("dr17/a.fits")], sas_base_dir="")
@@ -210,3 +218,18 @@ def test_of_a_mounted_sas_too_it_is_told_what_its_folder_holds(
 
     assert "; it has star-1.fits" in told["s.gz"]
     assert "(nor its folder)" in told["fits"]
+
+
+@pytest.mark.parametrize("transport", ["http", "file"])
+def test_a_base_that_is_the_folder_sas_itself_is_told_of(archive: Archive, tmp_path: Path, transport: str) -> None:
+    """It has to be what holds that; and there may be a server that has two of them, one in the other."""
+    (tmp_path / "sas").symlink_to(archive.folder)
+    base = {"http": archive.sas.url, "file": tmp_path.as_uri()}[transport]
+    item = Wanted((f"{base}/sas/sas/dr17/a.fits",), str(tmp_path / "here" / "a.fits"))
+
+    [wrong] = archive.fetch([item], transport=transport, remote_base=f"{base}/sas")
+    (archive.folder / "sas").mkdir()
+    [right] = archive.fetch([item], transport=transport, remote_base=f"{base}/sas")
+
+    assert str(wrong.error).endswith(f"; there is no folder sas in {base}/sas, and remote_base is what holds one")
+    assert str(right.error).endswith("(nor its folder)")

@@ -71,8 +71,9 @@ class Keys:
     def __init__(self, hosts: frozenset[Origin], login: Login | None = None) -> None:
         self._hosts = hosts
         self._login = login
+        self._has_asked = False
         self._found: dict[str, Credentials | None] = {}
-        self._remarks: dict[str, str] = {}
+        self._remarks: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
     def for_origin(self, origin: Origin, is_public: Callable[[], bool] = lambda: False) -> Credentials | None:
@@ -94,7 +95,7 @@ class Keys:
                 return known  # another thread has asked meanwhile
             if self._login is None:
                 return None
-            login, self._login = self._login, None
+            login, self._login, self._has_asked = self._login, None, True
             typed = login(origin.host)
             if typed is not None:
                 self._found[origin.host] = Credentials(*typed, "your answer")
@@ -102,8 +103,10 @@ class Keys:
 
     def advice(self, origin: Origin, used: Credentials | None, *, public: bool, status: int = 401) -> str:
         """Return what a person can do about a 401 or 403."""
-        if status == 403 and (public or used is not None):
-            return f"{origin.host} does not let {f'{used.username!r} ' if used else 'anybody '}have this file (403)"
+        if status == 403 and used is not None:
+            return f"{origin.host} does not let {used.username!r} have this file (403)"
+        if status == 403 and public:
+            return f"{origin.host} refuses this file (403), asked for without a login: the release is public"
         if public:
             return (
                 f"{origin.host} wants a login, although the release is public and needs none; "
@@ -114,11 +117,14 @@ class Keys:
         refusal = self._refusal(origin)
         if refusal is not None:
             return f"{origin.host} wants a login, and {refusal}"
-        remark = self._remarks.get(origin.host)
+        remarks = [*self._remarks.get(origin.host, ()), *(["--login got no answer"] if self._has_asked else [])]
+        because = f": {', '.join(remarks)}" if remarks else ""
+        place = "the file that NETRC names" if os.environ.get("NETRC") else "~/.netrc"
         return (
             f"{origin.host} wants a login (the release is not public), and no credentials were found"
-            f"{f': {remark}' if remark else ''}; put them into ~/.netrc (chmod 600), "
-            "or ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD, or use --login"
+            f"{because}; put them into {place} (chmod 600), "
+            "or ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD (those in a URL are not used)"
+            f"{'' if self._has_asked else ', or use --login'}"
         )
 
     def _refusal(self, origin: Origin) -> str | None:
@@ -130,28 +136,41 @@ class Keys:
         return None
 
     def _look_up(self, host: str) -> Credentials | None:
-        username, password = os.environ.get("ASTRA_REGISTRY_USERNAME"), os.environ.get("ASTRA_REGISTRY_PASSWORD")
+        name, word = "ASTRA_REGISTRY_USERNAME", "ASTRA_REGISTRY_PASSWORD"
+        username, password = os.environ.get(name), os.environ.get(word)
         if username and password:
-            return Credentials(username, password, "ASTRA_REGISTRY_USERNAME and ASTRA_REGISTRY_PASSWORD")
+            return Credentials(username, password, f"{name} and {word}")
+        if username or password:
+            given, lacking = (name, word) if username else (word, name)
+            self._remark(host, f"{given} is set and {lacking} is not")
         return self._from_netrc(host) or _from_keyring(host, username)
+
+    def _remark(self, host: str, why: str) -> None:
+        self._remarks.setdefault(host, []).append(why)
 
     def _from_netrc(self, host: str) -> Credentials | None:
         import netrc
 
-        file = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+        named = os.environ.get("NETRC")
+        file = named or os.path.expanduser("~/.netrc")
         try:
-            status = os.stat(file)
-        except OSError:
+            mode = os.stat(file).st_mode
+        except OSError as error:
+            if named:  # in the place of ~/.netrc, which may well hold them
+                self._remark(host, f"NETRC names {file}, which cannot be read ({error.strerror})")
             return None
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            self._remarks[host] = f"{file} was not read, because others can (chmod 600 {file})"
+        if stat.S_ISDIR(mode):
+            self._remark(host, f"{file} is a folder")
+            return None
+        if stat.S_IMODE(mode) & 0o077:
+            self._remark(host, f"{file} was not read, because others can (chmod 600 {file})")
             return None
         try:
             entry = netrc.netrc(file).authenticators(host)
         except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
             # The parser's message may quote a token, and that may be the password.
             line = getattr(error, "lineno", None)
-            self._remarks[host] = f"{file} cannot be read{f' (line {line})' if line else ''}"
+            self._remark(host, f"{file} cannot be read{f' (line {line})' if line else ''}")
             return None
         if entry is None or not entry[2]:
             return None

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 # Where people who use requests or curl have named their certificates.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# What is wrong with a certificate for which the authority is not to blame, by OpenSSL's number of it.
+_NO_AUTHORITYS_FAULT = {
+    9: "look at this machine's clock",
+    10: "look at this machine's clock, or tell the server's keepers",
+    62: "look at the name of the server: it is another's certificate",
+    64: "look at the name of the server: it is another's certificate",
+}
 _WINDOW = 1 << 20  # bytes that may be on their way to us, before the kernel has measured how many that ought to be
 
 
@@ -125,9 +132,11 @@ class Line:
                 secured.do_handshake()
                 secured.settimeout(self.timeout)
             except ssl.SSLCertVerificationError as error:
+                advice = _NO_AUTHORITYS_FAULT.get(
+                    error.verify_code, "name your authority's with --ca-bundle if you expect this"
+                )
                 raise TransferFailed(
-                    f"the certificate of {origin.authority} is not trusted ({error.verify_message}); "
-                    "name your authority's with --ca-bundle if you expect this"
+                    f"the certificate of {origin.authority} is not trusted ({error.verify_message}); {advice}"
                 ) from None
             except (ssl.SSLError, OSError) as error:
                 raise Setback(f"no TLS with {origin.authority}: {error}", unreachable=True) from None
