@@ -65,7 +65,8 @@ def match_columns(
     """Return which column holds each wanted name: ``{name: column}``, without the names that no column bears.
 
     ``wanted`` gives the aliases of each name. The name as spelled is taken before another spelling of its case,
-    and the name in any case before an alias. Two columns that fit equally well are a `BadTable` that names both.
+    and the name in any case before an alias; but an alias that stands before the name itself in ``wanted`` goes first.
+    Two columns that fit equally well are a `BadTable` that names both.
     """
     columns = list(available)
     exact = set(columns)
@@ -74,11 +75,14 @@ def match_columns(
         folded.setdefault(column.casefold(), []).append(column)
     found = {}
     for name, aliases in wanted.items():
+        first = aliases.index(name) if name in aliases else 0
         for fitting in (
-            [name] if name in exact else [],
-            folded.get(name.casefold(), []),
-            [alias for alias in aliases if alias in exact],
-            [column for alias in aliases for column in folded.get(alias.casefold(), [])],
+            fitting
+            for names in (aliases[:first], [name], aliases[first:])
+            for fitting in (
+                [spelled for spelled in names if spelled in exact],
+                [column for spelled in names for column in folded.get(spelled.casefold(), [])],
+            )
         ):
             distinct = list(dict.fromkeys(fitting))
             if len(distinct) > 1:

@@ -215,8 +215,13 @@ class Batched(Identified):
     def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         """Return the parameters that a table may give besides these constants, with the names a column may have."""
         fixed = cls._by_attribute(constants)
-        used = cls._used_parameters(cls._converted(fixed))
-        return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
+        values = cls._converted(fixed)
+        used = cls._used_parameters(values)
+        return {
+            p.name: (*([first] if (first := p.columns.get(values.get("release", ""))) else []), p.name, a, *p.aliases)
+            for a, p in cls._parameters.items()
+            if p.batch and a in used and a not in fixed
+        }
 
     @classmethod
     def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str]) -> BadTable:
