@@ -239,7 +239,9 @@ class Released(Task):
             read = read_columns(table, columns={**told, **cls.wanted_columns(constants)})
         else:
             batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
-            of_releases = {name: () for p in cls._parameters.values() for name in p.columns.values()}
+            of_releases: dict[str, tuple[str, ...]] = {
+                n: () for p in cls._parameters.values() for n in p.columns.values()
+            }
             read = read_columns(table, columns={**told, **of_releases, **batch, "release": ()})
             if read.get("release"):
                 constants = {**constants, "release": _only_release(read["release"], read.origin)}

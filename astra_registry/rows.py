@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,12 +48,14 @@ def products_of(
         if release is not None:
             told.pop("release", None)
         if product is None:
-            return names  # each row has its own needs
+            repeated = {name for name, count in Counter(names).items() if count > 1}
+            return [name for name in names if name not in repeated or name in told.values()]  # each row has its needs
         cls = registry[product]
         if any(parameter.name == "product" for parameter in cls.product_parameters().values()):
             told.pop("product", None)  # it is no product's name
         if "release" in told:
-            return names
+            spelled = {name.casefold() for name in cls.spellings_in_tables()}
+            return [name for name in names if name.casefold() in spelled or name in told.values()]
         return list(dict.fromkeys([*_columns_of(cls, release, names, table, constants), *told.values()]))
 
     first = 0

@@ -95,14 +95,22 @@ def match_columns(
 
 
 def choose(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict[str, str]:
-    """Return what to read as ``{name in the result: column}``; a missing column of a sequence is a `BadTable`."""
-    repeated = sorted({name for name in available if available.count(name) > 1})
+    """Return what to read as ``{name in the result: column}``.
+
+    A missing column of a sequence is a `BadTable`, and so is a name that several columns to be read bear.
+    """
+    chosen = _chosen(available, wanted, origin)
+    repeated = sorted({column for column in chosen.values() if available.count(column) > 1})
     if repeated:
         raise BadTable(f"{origin} has more than one column {', '.join(map(repr, repeated))}")
-    if wanted is None:
-        return {name: name for name in available}
+    return chosen
+
+
+def _chosen(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict[str, str]:
     if callable(wanted):
         wanted = wanted(available)
+    if wanted is None:
+        return {name: name for name in available}
     if isinstance(wanted, Mapping):
         return match_columns(available, wanted, origin=origin)
     found = match_columns(available, dict.fromkeys(wanted, ()), origin=origin)

@@ -30,6 +30,7 @@ def _pieces(file: str | BinaryIO, origin: str, wanted: Wanted | None, rows: int)
                 table = next((hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))), None)
             if table is None:
                 raise BadTable(f"{origin} holds no table, only images")  # noqa: TRY301
+            choose(table.columns.names, None, origin)  # of one that has a column twice astropy reads nothing
             chosen = choose(table.columns.names, wanted, origin)
             units = {name: table.columns[column].unit for name, column in chosen.items() if table.columns[column].unit}
             told = {

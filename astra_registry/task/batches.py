@@ -224,6 +224,11 @@ class Batched(Identified):
         }
 
     @classmethod
+    def spellings_in_tables(cls) -> list[str]:
+        """Return every name that a column which this product takes may have, in whatever release."""
+        return [name for a, p in cls._parameters.items() for name in (p.name, a, *p.aliases, *p.columns.values())]
+
+    @classmethod
     def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str]) -> BadTable:
         """Return the refusal of a table that lacks a column; it may have one for what all rows share."""
         from astra_registry.tables import match_columns
