@@ -10,7 +10,7 @@ from astra_registry.errors import AstraRegistryError, BadTable, BadValue, Missin
 from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, is_blank, iter_columns, match_columns, name_in
+from astra_registry.tables import Columns, is_blank, iter_columns, match_columns, name_in, which_table
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -79,7 +79,7 @@ def _columns_of(
     try:
         cls(**probe)
     except MissingParameter as error:
-        raise cls.without_column(error, _origin(table), names) from None
+        raise cls.without_column(error, _origin(table), names, which_table(table)) from None
     return list(dict.fromkeys(found.values()))
 
 

@@ -174,7 +174,7 @@ class Batched(Identified):
         of another one; InvalidParameter (naming the row) for a cell that cannot be used.
 
         """
-        from astra_registry.tables import column_names
+        from astra_registry.tables import column_names, which_table
 
         columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
@@ -191,7 +191,7 @@ class Batched(Identified):
         try:
             return cls(**given)
         except MissingParameter as error:
-            raise cls.without_column(error, columns.origin, column_names(table)) from None
+            raise cls.without_column(error, columns.origin, column_names(table), which_table(table)) from None
 
     @classmethod
     def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
@@ -229,13 +229,16 @@ class Batched(Identified):
         return [name for a, p in cls._parameters.items() for name in (p.name, a, *p.aliases, *p.columns.values())]
 
     @classmethod
-    def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str]) -> BadTable:
-        """Return the refusal of a table that lacks a column; it may have one for what all rows share."""
+    def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str], which: str) -> BadTable:
+        """Return the refusal of a table that lacks a column; it may have one for what all rows share.
+
+        ``which`` tells which table of the file was read, where there are several.
+        """
         from astra_registry.tables import match_columns
 
         alike = match_columns(names, {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if not p.batch})
         hint = f" (not with batch=True declared, and so the same for all rows: {', '.join(alike)})" if alike else ""
-        return BadTable(f"{origin}: {error}; its columns are {', '.join(names)}{hint}")
+        return BadTable(f"{origin}: {error}; its columns are {', '.join(names)}{hint}{f'; {which}' if which else ''}")
 
     @classmethod
     def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]], *, are_of_file: bool) -> dict[str, Sequence[Any]]:
