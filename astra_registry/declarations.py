@@ -126,6 +126,7 @@ class Declaration:
                 choices=declared.choices,
                 check=declared.check,
                 aliases=tuple(alias for alias in declared.aliases if alias != declared.name),
+                columns=declared.columns,
             )
         return type(class_name(self.name), (SDSS5DataModelTask,), namespace)
 

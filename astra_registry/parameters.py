@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -37,6 +37,8 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
     check: Callable[[Any], object] | None = None
     aliases: tuple[str, ...] = ()
+    # release -> the column that holds it in that release's tables, before one of its own name
+    columns: Mapping[str, str] = attrs.field(default=MappingProxyType({}), hash=False)
     refine: tuple[Callable[[Any], Any], ...] = ()  # the functions of an ``Annotated[type, function]``
     in_path: bool = False  # it takes part in a path: no separators, no control characters
     subpath: bool = False  # it may hold ``/``: the tree's template wants a path below a folder
@@ -139,6 +141,7 @@ def parameter(
     choices: Iterable[Any] | None = None,
     check: Callable[[Any], object] | None = None,
     aliases: Iterable[str] = (),
+    columns: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """Declare a parameter of a task or data product; the annotation of the attribute is its type.
 
@@ -168,6 +171,9 @@ def parameter(
         A function of the converted value: returns False or a text, or raises ValueError, when it is wrong.
     aliases
         Other names by which templates, callers and columns of tables know it.
+    columns
+        Release to the column (in any case) that holds it in tables of that release: it is taken before a column of the
+        parameter's own name, which holds something else there.
 
     """
     if visibility not in VISIBILITIES:
@@ -183,7 +189,7 @@ def parameter(
         metadata={
             "declared": {
                 "doc": doc,
-                "default": types.MappingProxyType(dict(default)) if isinstance(default, Mapping) else default,
+                "default": MappingProxyType(dict(default)) if isinstance(default, Mapping) else default,
                 "batch": batch,
                 "significant": significant,
                 "visibility": visibility,
@@ -191,6 +197,7 @@ def parameter(
                 "choices": None if choices is None else tuple(choices),
                 "check": check,
                 "aliases": tuple(aliases),
+                "columns": MappingProxyType(dict(columns)),
             }
         },
     )

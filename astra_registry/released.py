@@ -231,7 +231,7 @@ class Released(Task):
 
         A column that tells the product has to tell this one, in each row.
         """
-        from astra_registry.tables import read_columns
+        from astra_registry.tables import match_columns, read_columns
 
         fixed = cls._by_attribute(constants)
         told: dict[str, tuple[str, ...]] = {} if "product" in cls._spellings else {"product": ()}
@@ -239,13 +239,16 @@ class Released(Task):
             read = read_columns(table, columns={**told, **cls.wanted_columns(constants)})
         else:
             batch = {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a not in fixed}
-            read = read_columns(table, columns={**told, **batch, "release": ()})
+            of_releases: dict[str, tuple[str, ...]] = {
+                n: () for p in cls._parameters.values() for n in p.columns.values()
+            }
+            read = read_columns(table, columns={**told, **of_releases, **batch, "release": ()})
             if read.get("release"):
                 constants = {**constants, "release": _only_release(read["release"], read.origin)}
         if "product" in told:
             cls._check_products(read.get("product", ()), read.origin)
-        wanted = cls.wanted_columns(constants)
-        return attrs.evolve(read, values_by_name={n: read[n] for n in read if n in wanted}), constants
+        found = match_columns(read, cls.wanted_columns(constants))
+        return attrs.evolve(read, values_by_name={name: read[column] for name, column in found.items()}), constants
 
     @classmethod
     def _check_products(cls, cells: Sequence[Any], origin: str) -> None:

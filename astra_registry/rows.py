@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from astra_registry.errors import AstraRegistryError, BadTable, BadValue, Missin
 from astra_registry.fetching import Rows
 from astra_registry.product import DataProduct
 from astra_registry.registries import Registry
-from astra_registry.tables import Columns, is_blank, iter_columns, match_columns, name_in
+from astra_registry.tables import Columns, is_blank, iter_columns, match_columns, name_in, which_table
 
 _TOGETHER = 4096  # rows of a batch; more cost memory, and make nothing faster
 
@@ -47,12 +48,14 @@ def products_of(
         if release is not None:
             told.pop("release", None)
         if product is None:
-            return names  # each row has its own needs
+            repeated = {name for name, count in Counter(names).items() if count > 1}
+            return [name for name in names if name not in repeated or name in told.values()]  # each row has its needs
         cls = registry[product]
         if any(parameter.name == "product" for parameter in cls.product_parameters().values()):
             told.pop("product", None)  # it is no product's name
         if "release" in told:
-            return names
+            spelled = {name.casefold() for name in cls.spellings_in_tables()}
+            return [name for name in names if name.casefold() in spelled or name in told.values()]
         return list(dict.fromkeys([*_columns_of(cls, release, names, table, constants), *told.values()]))
 
     first = 0
@@ -76,7 +79,7 @@ def _columns_of(
     try:
         cls(**probe)
     except MissingParameter as error:
-        raise cls.without_column(error, _origin(table), names) from None
+        raise cls.without_column(error, _origin(table), names, which_table(table)) from None
     return list(dict.fromkeys(found.values()))
 
 

@@ -255,6 +255,8 @@ def _source_of(p: Parameter) -> str:
         arguments.append(f"choices={_tuple(p.choices)}")
     if p.aliases:
         arguments.append(f"aliases={_tuple(p.aliases)}")
+    if p.columns:
+        arguments.append(f"columns={dict(p.columns)!r}")
     return f"{p.attribute}: {p.type_name} = parameter({', '.join(arguments)})"
 
 

@@ -26,6 +26,7 @@ from astra_registry.errors import (
 )
 from astra_registry.paths import on_disk
 from astra_registry.released import releases_in_words
+from astra_registry.rows import products_of
 from astra_registry.settings import override
 from astra_registry.target import Target, present
 
@@ -265,6 +266,26 @@ def test_a_column_of_a_table_tells_the_release_when_nobody_else_does() -> None:
     assert StarFile.from_table(rows) == StarFile(release="dr19", sdss_id=[1, 2])
     assert StarFile.from_table(rows, release="dr20") == StarFile(release="dr20", sdss_id=[1, 2])
     assert StarFile.from_table(io.StringIO("release,sdss_id\ndr20,1\n")) == StarFile(release="dr20", sdss_id=[1])
+
+
+@pytest.mark.parametrize("product", ["apStar", "apField"])
+def test_where_a_release_files_by_location_the_location_of_a_table_is_taken_and_not_the_name(product: str) -> None:
+    """Both stand in the survey's tables; FIELD is taken from DR16 on, and where the table has nothing else."""
+    kind = registry[product]
+    star = (
+        {"obj": ["2M19241352+3858278"]}
+        if product == "apStar"
+        else {"apred": ["r5"], "apstar": ["stars"], "prefix": ["ap"]}
+    )
+    rows = {**star, "TELESCOPE": ["apo25m"], "FIELD": ["N6791"], "location_id": [4262.0]}
+    by_name = {name: column for name, column in rows.items() if name != "location_id"}
+
+    assert list(kind.from_table(rows, release="DR12").field) == ["4262"]
+    assert list(kind.from_table({**rows, "release": ["dr12"]}).field) == ["4262"]
+    assert [made.product.field for made in products_of(rows, registry, product=product, release="dr12")] == ["4262"]
+    assert list(kind.from_table(rows, release="dr17").field) == ["N6791"]
+    assert list(kind.from_table({**rows, "release": ["dr17"]}).field) == ["N6791"]
+    assert list(kind.from_table(by_name, release="dr12").field) == ["N6791"]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def _plain(p: Any) -> tuple[Any, ...]:
     default = "computed" if callable(p.default) else p.default
     if p.name == "healpix":
         default = None  # from the star's name: that takes Python
-    return p.name, p.attribute, p.type, p.doc, default, p.batch, p.unit, p.choices, p.aliases
+    return p.name, p.attribute, p.type, p.doc, default, p.batch, p.unit, p.choices, p.aliases, p.columns
 
 
 def test_every_product_can_be_written(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas
+import pyarrow
 import pytest
 from astropy.table import Table
+from pyarrow import parquet
 
 from astra_registry import Registry, SDSS5DataModelTask, hookimpl, parameter, registry
 from astra_registry.errors import BadTable, InvalidParameter, UnknownProduct
@@ -291,3 +293,28 @@ def test_a_column_that_only_another_product_fills_is_not_taken_for_this_one() ->
     made = list(products_of(table, registry, release="dr17"))
 
     assert sorted(product.get_batch_size() for product in made) == [1, 1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("told", [(), ("release",), ("release", "product")])
+def test_a_column_that_is_not_needed_may_be_there_twice(told: tuple[str, ...], suffix: str, tmp_path: Path) -> None:
+    """As a join leaves it; of a needed one nobody knows which is meant."""
+    visit = {"telescope": "apo25m", "field": "K04_083+13", "plate": "6084", "mjd": "56090", "fiber": "7"}
+    row = {**visit, **{name: {"release": "dr17", "product": "apVisit"}[name] for name in told}}
+    path = str(tmp_path / f"dup{suffix}")
+    given = {name: value for name, value in {"release": "dr17", "product": "apVisit"}.items() if name not in told}
+
+    _write_table(path, [*row, "ra", "ra"], [*row.values(), "1.5", "1.5"])
+    (made,) = products_of(path, registry, **given)
+    assert made.plate == "6084"
+    if "product" not in told:
+        _write_table(path, [*row, "plate"], [*row.values(), "6085"])
+        with pytest.raises(BadTable, match=r"dup.*has more than one column 'plate'"):
+            list(products_of(path, registry, **given))
+
+
+def _write_table(path: str, names: list[str], cells: list[str]) -> None:
+    if path.endswith(".csv"):
+        Path(path).write_text(f"{','.join(names)}\n{','.join(cells)}\n")
+    else:
+        parquet.write_table(pyarrow.Table.from_arrays([[cell] for cell in cells], names=names), path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 
+from astra_registry import registry
 from astra_registry.atomic import written
 from astra_registry.conversion import MASKED
 from astra_registry.errors import BadTable, FileMissing, UnequalLengths
+from astra_registry.rows import products_of
 from astra_registry.tables import as_table, column_names, iter_columns, match_columns, read_columns, write_table
 from tests.streaming import growth
 
@@ -212,6 +215,39 @@ def test_csv_is_read_from_a_stream_and_from_a_packed_file(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_the_names_of_columns_may_stand_in_the_last_comment(mark: str, tmp_path: Path) -> None:
+    """As numpy writes them; a comment before names is none."""
+    path = tmp_path / "visits.csv"
+    path.write_text(f"# of 2020\n# plate{mark}mjd\n5094{mark}55874\n")
+    assert dict(read_columns(path)) == {"plate": ["5094"], "mjd": ["55874"]}
+
+    path.write_text(f"#made{mark}here\nplate{mark}mjd\n5094{mark}55874\n")
+    assert dict(read_columns(path)) == {"plate": ["5094"], "mjd": ["55874"]}
+
+
+@pytest.mark.parametrize("length", [2000, 2885, 5759, 9000])
+def test_a_fits_table_that_is_cut_is_refused_as_such(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "visits.fits"
+    Table({"plate": np.arange(2000)}).write(path)
+    os.truncate(path, length)
+
+    with pytest.raises(BadTable, match=r"visits\.fits' (is cut|cannot be read as a FITS table: Empty)"):
+        read_columns(path)
+
+
+def test_a_file_of_several_tables_tells_which_of_them_lacks_a_column(tmp_path: Path) -> None:
+    path = str(tmp_path / "all.fits")
+    parts = [fits.BinTableHDU(Table({name: [1]})) for name in ("version", "plate", "other")]
+    fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(path)
+    told = r"needs .*plate.*; its columns are version; HDU 1 was read; HDU 2, 3 hold tables, too"
+
+    with pytest.raises(BadTable, match=told):
+        registry["apVisit"].from_table(path, release="dr17")
+    with pytest.raises(BadTable, match=told):
+        list(products_of(path, registry, product="apVisit", release="dr17"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -261,7 +297,7 @@ def test_a_cut_fits_table_is_refused(visits: Table, tmp_path: Path) -> None:
     visits.write(path)
     path.write_bytes(path.read_bytes()[:6000])
 
-    with pytest.raises(BadTable, match="cannot be read as a FITS table"):
+    with pytest.raises(BadTable, match="is cut or damaged"):
         read_columns(path)
 
 

@@ -87,6 +87,7 @@ def parameter_as_data(p: Parameter, release: str | None = None) -> dict[str, Any
         ),
         "batch": p.batch,
         "aliases": list(p.aliases),
+        "columns": dict(p.columns),
     }  # fmt: skip
 
 
@@ -102,6 +103,9 @@ def in_words(p: Parameter, release: str | None) -> str:
         notes.append(f"default {default}")
     if p.aliases:
         notes.append(f"also {', '.join(p.aliases)}")
+    for column in sorted({*p.columns.values()} if release is None else {*filter(None, [p.columns.get(release)])}):
+        there = tuple(r for r, other in p.columns.items() if other == column and release in (r, None))
+        notes.append(f"in tables of {releases_in_words(there)} {column}")
     return "; ".join(notes)
 
 

@@ -45,8 +45,8 @@ def command(
 
     A FITS file is walked to its last block, a .gz to its trailer, CHECKSUM and DATASUM cards are compared where there
     are any, and so is the sha1 that was recorded when the file was fetched. What is whole is remembered: that is how
-    an archive that other tools have brought is adopted. Links to folders elsewhere are followed. Exit code 1 when a
-    file is bad, or could not be looked at.
+    an archive that other tools have brought is adopted. Files of your own may be edited, and empty. Links to folders
+    elsewhere are followed. Exit code 1 when a file is bad, or could not be looked at.
     """
     with places({"sas_base_dir": sas_base_dir, "remote_base": remote_base}):
         wanted = paths or (setting("sas_base_dir"),)
@@ -61,6 +61,7 @@ def command(
             ca_bundle=ca_bundle,
             login=ask_for_login if login else None,
             further_locations=_further_locations,
+            is_product=lambda path: product_of(path) is not None,
         )
         counted = _counted(found, counts)
         if in_json:

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import attrs
 
@@ -25,9 +26,13 @@ _SAME_DATE = 2.0  # seconds: some file systems know no odd ones
 _LOOKS = 3  # at a file that somebody writes to
 _WRITTEN_SECONDS_AGO = 1.0  # who wrote so lately may still be at it, …
 _WRITERS_PAUSE = 0.25  # … and writes again within these seconds
+_ASK_THE_SERVER = "; if another tool brought the survey's new file, `verify --remote` finds it right"
 
 UrlsOf = Callable[[str], Iterator[str]]
 """The URLs where a path's file may be, the first one first; the others only when it is wanted."""
+
+IsProduct = Callable[[str], bool]
+"""Whether a path is where a file of the survey lies."""
 
 
 @attrs.frozen
@@ -55,11 +60,14 @@ class Finding:
 class Check:
     """The check of one file, in a thread of its own."""
 
-    def __init__(self, path: str, entry: Entry | None, urls_of: UrlsOf, fetcher: Fetcher | None) -> None:
+    def __init__(
+        self, path: str, entry: Entry | None, urls_of: UrlsOf, fetcher: Fetcher | None, is_product: IsProduct
+    ) -> None:
         self._path = path
         self._entry = entry
         self._urls_of = urls_of
         self._fetcher = fetcher
+        self._is_product = is_product
         self._checks: list[str] = []
         self._sha1: str | None = None
         self._url: str | None = None
@@ -136,8 +144,11 @@ class Check:
             raise FileFailed("it is no regular file")
         self._size = status.st_size
         with_sums: list[bool] = []
-        whole.check(self._path, on_hdu=lambda read, hdu: with_sums.append(fits_sums.confirm(read, hdu)))
-        self._checks.append("structure")
+        checked = whole.what_is_checked(os.path.basename(self._path))
+        if status.st_size or checked is not None or not self._is_the_users:  # theirs may be empty: a log, __init__.py
+            whole.check(self._path, on_hdu=lambda read, hdu: with_sums.append(fits_sums.confirm(read, hdu)))
+        if checked is not None:
+            self._checks.append(checked)
         if any(with_sums):
             self._checks.append("CHECKSUM")
         self._sha1 = sha1_of(self._path).hexdigest()
@@ -146,12 +157,20 @@ class Check:
             if entry.sha1 != self._sha1:
                 # Its time tells what happened, not whether it is right: files of an archive are not edited.
                 how = "damaged" if entry.mtime == status.st_mtime_ns else "written to"
+                if how == "written to" and self._is_the_users:
+                    return None
+                hint = "" if self._fetcher is not None or self._is_the_users else _ASK_THE_SERVER
                 return CorruptFile(
-                    f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}"
+                    f"it was {how} since it was found whole: its sha1 is {self._sha1}, and was {entry.sha1}{hint}"
                 )
             self._checks.append("recorded sha1")
             self._etag = entry.etag
         return None
+
+    @cached_property
+    def _is_the_users(self) -> bool:
+        """Whether it is neither the survey's nor was fetched: who keeps a file of theirs in an archive may edit it."""
+        return (self._entry is None or self._entry.url is None) and not self._is_product(self._path)
 
     def _head(self, fetcher: Fetcher) -> tuple[str, dict[str, str]]:
         """Return the first URL at which the server has the file, and what it says of it.

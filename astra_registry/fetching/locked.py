@@ -149,7 +149,11 @@ def read_lock(path: str | os.PathLike[str]) -> Iterator[LockedFile]:
                 told = json.loads(line)
                 locked = _checked(LockedFile(**told)) if number > 1 else None
             except (ValueError, TypeError, RecursionError) as error:
-                raise BadTable(f"{os.fspath(path)}, line {number}: {error}" if number > 1 else no_lock) from None
+                if number == 1:
+                    raise BadTable(no_lock) from None
+                is_cut = isinstance(error, json.JSONDecodeError) and not line.endswith("\n")
+                told = f"it is cut there; the file names {promised or 'more'} files" if is_cut else error
+                raise BadTable(f"{os.fspath(path)}, line {number}: {told}") from None
             if locked is not None:
                 yield locked
             elif not isinstance(told, dict) or told.get("format") != _HEAD["format"]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from astra_registry.errors import NotIdentified
-from astra_registry.fetching.check import Check, Finding, UrlsOf
+from astra_registry.fetching.check import Check, Finding, IsProduct, UrlsOf
 from astra_registry.fetching.disk.ledger import Ledger
 from astra_registry.fetching.fetcher import Fetcher
 from astra_registry.fetching.options import Options, as_configured
@@ -40,6 +40,7 @@ def verify(
     remote_base: str | None = None,
     url_for: Callable[[str], str] | None = None,
     further_locations: Callable[[str], Iterable[str]] = lambda path: (),
+    is_product: IsProduct = lambda path: True,
     jobs: int | None = None,
     timeout: float | None = None,
     ca_bundle: str | os.PathLike[str] | None = None,
@@ -55,8 +56,9 @@ def verify(
     it: that is how an existing archive is adopted.
 
     ``url_for`` tells the URL of a path, where that is not its location below the server's base; ``further_locations``
-    where else on the server a path's file may be, asked only when it is not at the first. ``login`` is that of
-    `iter_fetch`.
+    where else on the server a path's file may be, asked only when it is not at the first. ``is_product`` tells
+    whether a path is where a file of the survey lies: others, which were not fetched, may be empty, and be edited after
+    they were found whole. ``login`` is that of `iter_fetch`.
     """
     from astra_registry.settings import setting
 
@@ -85,7 +87,7 @@ def verify(
         for location in further_locations(path):
             yield url_of(location, base)
 
-    found = _findings(paths, options, urls_of, remote=remote)
+    found = _findings(paths, options, urls_of, is_product, remote=remote)
     return _with_repairs(found, options, urls_of) if repair else found
 
 
@@ -93,6 +95,7 @@ def _findings(
     paths: Iterable[str | os.PathLike[str]],
     options: Options,
     urls_of: UrlsOf,
+    is_product: IsProduct,
     *,
     remote: bool,
 ) -> Generator[Finding]:
@@ -106,7 +109,7 @@ def _findings(
             chunk = list(islice(files, _CHUNK))
             known = ledger.known(os.path.abspath(path) for path in chunk)
             for path in chunk:
-                check = Check(path, known.get(os.path.abspath(path)), urls_of, fetcher)
+                check = Check(path, known.get(os.path.abspath(path)), urls_of, fetcher, is_product)
                 waiting.append((check, pool.submit(check.run)))
             while waiting and (len(waiting) > 2 * _CHUNK or not chunk):
                 check, future = waiting.popleft()

@@ -24,7 +24,8 @@ from astra_registry.released import releases_of
 TYPES = {"int": int, "str": str, "float": float, "bool": bool}
 _OF_PRODUCT = ("summary", "description", "templates", "parameters", "examples", "cards", "readers", "subpaths")
 _OF_PARAMETER = (
-    "type", "doc", "default", "optional", "batch", "significant", "visibility", "unit", "choices", "aliases"
+    "type", "doc", "default", "optional", "batch", "significant", "visibility", "unit", "choices", "aliases",
+    "columns",
 )  # fmt: skip
 _KEY = re.compile(r"\{([^{}:|]*)[^{}]*\}")
 
@@ -168,6 +169,8 @@ class _Reading:
             aliases=tuple(self._texts(given, "aliases", product, name)),
         )
         try:
+            columns = self._table(given, "columns", f"{product}, parameter '{name}'")
+            made = attrs.evolve(made, columns={canonical(release): str(column) for release, column in columns.items()})
             if choices is not None:
                 made = attrs.evolve(made, choices=tuple(attrs.evolve(made, choices=None).convert(c) for c in choices))
             return attrs.evolve(made, default=self._default(made, given))

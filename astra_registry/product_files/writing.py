@@ -64,6 +64,7 @@ def _parameter_lines(head: str, declared: Parameter, others: Sequence[Parameter]
         ("unit", declared.unit, None),
         ("choices", None if declared.choices is None else list(declared.choices), None),
         ("aliases", list(declared.aliases), []),
+        ("columns", dict(declared.columns), {}),
     ):
         if value != usual:
             lines.append(f"{key} = {_value(value)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from astra_registry.tables.columns import Columns, digits, is_blank, match_columns, name_in, whole_numbers
-from astra_registry.tables.files import column_names, iter_columns, read_columns
+from astra_registry.tables.files import column_names, iter_columns, read_columns, which_table
 from astra_registry.tables.writing import as_table, write_table
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "match_columns",
     "name_in",
     "read_columns",
+    "which_table",
     "whole_numbers",
     "write_table",
 ]

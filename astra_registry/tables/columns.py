@@ -65,7 +65,8 @@ def match_columns(
     """Return which column holds each wanted name: ``{name: column}``, without the names that no column bears.
 
     ``wanted`` gives the aliases of each name. The name as spelled is taken before another spelling of its case,
-    and the name in any case before an alias. Two columns that fit equally well are a `BadTable` that names both.
+    and the name in any case before an alias; but an alias that stands before the name itself in ``wanted`` goes first.
+    Two columns that fit equally well are a `BadTable` that names both.
     """
     columns = list(available)
     exact = set(columns)
@@ -74,11 +75,14 @@ def match_columns(
         folded.setdefault(column.casefold(), []).append(column)
     found = {}
     for name, aliases in wanted.items():
+        first = aliases.index(name) if name in aliases else 0
         for fitting in (
-            [name] if name in exact else [],
-            folded.get(name.casefold(), []),
-            [alias for alias in aliases if alias in exact],
-            [column for alias in aliases for column in folded.get(alias.casefold(), [])],
+            fitting
+            for names in (aliases[:first], [name], aliases[first:])
+            for fitting in (
+                [spelled for spelled in names if spelled in exact],
+                [column for spelled in names for column in folded.get(spelled.casefold(), [])],
+            )
         ):
             distinct = list(dict.fromkeys(fitting))
             if len(distinct) > 1:
@@ -91,14 +95,22 @@ def match_columns(
 
 
 def choose(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict[str, str]:
-    """Return what to read as ``{name in the result: column}``; a missing column of a sequence is a `BadTable`."""
-    repeated = sorted({name for name in available if available.count(name) > 1})
+    """Return what to read as ``{name in the result: column}``.
+
+    A missing column of a sequence is a `BadTable`, and so is a name that several columns to be read bear.
+    """
+    chosen = _chosen(available, wanted, origin)
+    repeated = sorted({column for column in chosen.values() if available.count(column) > 1})
     if repeated:
         raise BadTable(f"{origin} has more than one column {', '.join(map(repr, repeated))}")
-    if wanted is None:
-        return {name: name for name in available}
+    return chosen
+
+
+def _chosen(available: Sequence[str], wanted: Wanted | None, origin: str) -> dict[str, str]:
     if callable(wanted):
         wanted = wanted(available)
+    if wanted is None:
+        return {name: name for name in available}
     if isinstance(wanted, Mapping):
         return match_columns(available, wanted, origin=origin)
     found = match_columns(available, dict.fromkeys(wanted, ()), origin=origin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -12,6 +13,7 @@ from astra_registry.errors import BadTable
 from astra_registry.tables.columns import Columns, Wanted, choose
 from astra_registry.tables.packed import opened, unpacking
 
+_NAME = re.compile(r"[A-Za-z_][^\s,;]*")  # of a column
 _BLOCK = 512  # rows transposed together; the garbage collector makes larger blocks three times slower
 
 
@@ -25,10 +27,8 @@ def read_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -
     """Yield the pieces of an open stream of text; ``origin`` names it in what is said of it."""
     try:
         with unpacking(origin):
-            # SkyServer's tables begin with the line "#Table1"; others with comments.
-            lines = itertools.dropwhile(lambda line: line.startswith("#") or not line.strip(), stream)
-            header = next(lines, "")
-            delimiter = next((mark for mark in ",\t;|" if mark in header), ",")
+            header, lines = _begun(stream)
+            delimiter = _delimiter_of(header)
             text = itertools.chain([header], lines)
             cells = filter(None, csv.reader(text, delimiter=delimiter, skipinitialspace=True))
             names = [name.strip() for name in next(cells, [])]
@@ -38,6 +38,33 @@ def read_stream(stream: TextIO, wanted: Wanted | None, rows: int, origin: str) -
         raise BadTable(f"{origin} is not a table: its text is not UTF-8") from None
     except csv.Error as error:
         raise BadTable(f"{origin} is not a table: {error}") from None
+
+
+def _begun(stream: TextIO) -> tuple[str, Iterator[str]]:
+    """Return the line that names the columns, and those after it.
+
+    SkyServer's tables begin with the line "#Table1", others with comments. The last of these names the columns where
+    it has as many words as the first row, which holds values then.
+    """
+    comment = first = ""
+    for line in stream:
+        if line.startswith("#"):
+            comment = line.lstrip("#").strip()
+        elif line.strip():
+            first = line
+            break
+    names, cells = _cells(comment, _delimiter_of(first)), _cells(first, _delimiter_of(first))
+    if len(names) == len(cells) > 1 and all(map(_NAME.fullmatch, names)) and not all(map(_NAME.fullmatch, cells)):
+        return comment, itertools.chain([first], stream)
+    return first, stream
+
+
+def _delimiter_of(line: str) -> str:
+    return next((mark for mark in ",\t;|" if mark in line), ",")
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
 
 def columnwise(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import attrs
 
 from astra_registry.errors import BadTable
-from astra_registry.tables import delimited
+from astra_registry.tables import delimited, fits
 from astra_registry.tables.columns import Columns, Wanted, from_object, sliced
 from astra_registry.tables.formats import reader_of
 
@@ -70,8 +70,22 @@ def _pieces(source: Any, columns: Wanted | None, rows: int) -> Generator[Columns
 
 def column_names(source: Any) -> list[str]:
     """Return the names of a table's columns, in its order; of what streams from front to back the beginning is read."""
-    with contextlib.closing(iter_columns(source, rows=1)) as chunks:
-        return list(next(chunks))
+    names: list[str] = []
+
+    def none_of_them(available: Sequence[str]) -> Sequence[str]:
+        names.extend(available)
+        return ()
+
+    with contextlib.closing(iter_columns(source, columns=none_of_them, rows=1)) as chunks:
+        next(chunks)
+    return names
+
+
+def which_table(source: Any) -> str:
+    """Return which table of a file is the one that is read, where the file has others; else an empty text."""
+    if not isinstance(source, (str, os.PathLike)) or reader_of(os.fspath(source)) is not fits.read:
+        return ""
+    return fits.which_table(os.fspath(source))
 
 
 def _is_file(source: Any) -> bool:

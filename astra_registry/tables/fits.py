@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import warnings
 from collections.abc import Iterator
@@ -24,12 +25,16 @@ def _pieces(file: str | BinaryIO, origin: str, wanted: Wanted | None, rows: int)
     from astropy.io import fits
 
     try:
-        with fits.open(file, memmap=True) as hdus:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("error", message="File may have been truncated")
+        with contextlib.ExitStack() as closing:
+            with warnings.catch_warnings(record=True) as told_by_astropy:
+                warnings.simplefilter("always")
+                hdus = closing.enter_context(fits.open(file, memmap=True))
                 table = next((hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))), None)
+            if is_cut := _cut_as_astropy_says(told_by_astropy):
+                raise BadTable(f"{origin} is cut or damaged: {is_cut}")  # noqa: TRY301
             if table is None:
                 raise BadTable(f"{origin} holds no table, only images")  # noqa: TRY301
+            choose(table.columns.names, None, origin)  # of one that has a column twice astropy reads nothing
             chosen = choose(table.columns.names, wanted, origin)
             units = {name: table.columns[column].unit for name, column in chosen.items() if table.columns[column].unit}
             told = {
@@ -58,6 +63,25 @@ def _pieces(file: str | BinaryIO, origin: str, wanted: Wanted | None, rows: int)
         raise
     except (OSError, EOFError, TypeError, ValueError, Warning) as error:
         raise BadTable(f"{origin} cannot be read as a FITS table: {error}") from error
+
+
+def _cut_as_astropy_says(warned: list[warnings.WarningMessage]) -> str | None:
+    """Return what it warns of a file that ends too early: its list of HDUs ends there, and is taken for all."""
+    told = (str(warning.message).partition(" (note:")[0] for warning in warned)
+    return next((text for text in told if text.startswith(("File may have been truncated", "Error validating"))), None)
+
+
+def which_table(path: str) -> str:
+    """Return which HDU of a file is the table that is read, where there are others; else an empty text."""
+    from astropy.io import fits
+
+    with contextlib.suppress(OSError, TypeError, ValueError), warnings.catch_warnings(), unpacked(path) as file:
+        warnings.simplefilter("ignore")
+        with fits.open(file, memmap=True) as hdus:
+            places = [n for n, hdu in enumerate(hdus) if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))]
+        if len(places) > 1:
+            return f"HDU {places[0]} was read; HDU {', '.join(map(str, places[1:]))} hold tables, too"
+    return ""
 
 
 def _let_go(part: Any) -> None:

@@ -174,7 +174,7 @@ class Batched(Identified):
         of another one; InvalidParameter (naming the row) for a cell that cannot be used.
 
         """
-        from astra_registry.tables import column_names
+        from astra_registry.tables import column_names, which_table
 
         columns, constants = cls._read(table, constants)
         fixed = cls._by_attribute(constants)
@@ -191,7 +191,7 @@ class Batched(Identified):
         try:
             return cls(**given)
         except MissingParameter as error:
-            raise cls.without_column(error, columns.origin, column_names(table)) from None
+            raise cls.without_column(error, columns.origin, column_names(table), which_table(table)) from None
 
     @classmethod
     def _read(cls, table: Any, constants: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
@@ -215,17 +215,30 @@ class Batched(Identified):
     def wanted_columns(cls, constants: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         """Return the parameters that a table may give besides these constants, with the names a column may have."""
         fixed = cls._by_attribute(constants)
-        used = cls._used_parameters(cls._converted(fixed))
-        return {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if p.batch and a in used and a not in fixed}
+        values = cls._converted(fixed)
+        used = cls._used_parameters(values)
+        return {
+            p.name: (*([first] if (first := p.columns.get(values.get("release", ""))) else []), p.name, a, *p.aliases)
+            for a, p in cls._parameters.items()
+            if p.batch and a in used and a not in fixed
+        }
 
     @classmethod
-    def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str]) -> BadTable:
-        """Return the refusal of a table that lacks a column; it may have one for what all rows share."""
+    def spellings_in_tables(cls) -> list[str]:
+        """Return every name that a column which this product takes may have, in whatever release."""
+        return [name for a, p in cls._parameters.items() for name in (p.name, a, *p.aliases, *p.columns.values())]
+
+    @classmethod
+    def without_column(cls, error: MissingParameter, origin: str, names: Sequence[str], which: str) -> BadTable:
+        """Return the refusal of a table that lacks a column; it may have one for what all rows share.
+
+        ``which`` tells which table of the file was read, where there are several.
+        """
         from astra_registry.tables import match_columns
 
         alike = match_columns(names, {p.name: (a, *p.aliases) for a, p in cls._parameters.items() if not p.batch})
         hint = f" (not with batch=True declared, and so the same for all rows: {', '.join(alike)})" if alike else ""
-        return BadTable(f"{origin}: {error}; its columns are {', '.join(names)}{hint}")
+        return BadTable(f"{origin}: {error}; its columns are {', '.join(names)}{hint}{f'; {which}' if which else ''}")
 
     @classmethod
     def with_whole_numbers(cls, columns: Mapping[str, Sequence[Any]], *, are_of_file: bool) -> dict[str, Sequence[Any]]:

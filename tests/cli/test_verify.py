@@ -88,3 +88,44 @@ def test_a_file_that_is_not_there_and_an_archive_that_is_not_are_failures(cli: C
     assert ran.code == 1
     assert ran.out.startswith("missing: ")
     assert "there is nothing to verify" in cli("verify").err
+
+
+def test_only_checks_that_were_made_are_told(cli: Cli, sas_base_dir: Path) -> None:
+    sas_base_dir.mkdir()
+    for name, content in {"a.dat": b"garbage", "a.png": b"\x89PNG", "a.parquet": b"PAR1" + bytes(8) + b"PAR1"}.items():
+        (sas_base_dir / name).write_bytes(content)
+    for name, content in {"cut.parquet": b"PAR1" + bytes(9), "junk.parquet": bytes(99)}.items():
+        (sas_base_dir / name).write_bytes(content)
+
+    found = {Path(line["path"]).name: line for line in cli("verify", "--json").data}
+
+    whole = {name: line["checks"] for name, line in found.items() if line["status"] == "whole"}
+    assert whole == {"a.dat": [], "a.png": ["beginning"], "a.parquet": ["structure"]}
+    assert "cut" in found["cut.parquet"]["problem"]
+    assert "not a parquet file" in found["junk.parquet"]["problem"]
+
+
+def test_a_file_that_is_no_product_may_be_empty_and_edited(cli: Cli, sas_base_dir: Path, fetched: list[Path]) -> None:
+    """One of the survey's is held to what is known of it, and told how to settle that."""
+    notes, log = sas_base_dir / "notes.txt", sas_base_dir / "dr13" / "run.log"
+    notes.write_text("first")
+    log.touch()
+    assert cli("verify").code == 0
+
+    notes.write_text("second")
+    ran = cli("verify")
+    assert (ran.code, ran.out) == (0, "")
+
+    os.utime(notes, (1, 1))
+    cli("verify")
+    notes.write_text("third!")
+    os.utime(notes, (1, 1))
+    rotten = cli("verify")
+    assert (rotten.code, "damaged since it was found whole" in rotten.out) == (1, True)
+    assert "--remote" not in rotten.out
+
+    notes.unlink()
+    shutil.copyfile(fetched[1], fetched[0])
+    replaced = cli("verify")
+    assert replaced.code == 1
+    assert "`verify --remote` finds it right" in replaced.out

@@ -504,6 +504,15 @@ def test_a_lock_file_that_lacks_its_end_is_told(archive: Archive, tmp_path: Path
         list(read_lock(lock))
 
 
+def test_a_lock_file_that_is_cut_within_a_line_is_told_with_it(archive: Archive, tmp_path: Path) -> None:
+    lock = tmp_path / "data.lock"
+    write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))
+    os.truncate(lock, lock.stat().st_size - 20)
+
+    with pytest.raises(BadTable, match=r"data\.lock, line 4: it is cut there; the file names 3 files"):
+        list(read_lock(lock))
+
+
 def test_a_lock_file_may_come_through_a_pipe(archive: Archive, tmp_path: Path) -> None:
     lock, pipe = tmp_path / "data.lock", tmp_path / "pipe"
     write_lock(lock, archive.fetch(archive.add_some(3)), sas_base_dir=str(archive.here))

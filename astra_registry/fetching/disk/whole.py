@@ -1,4 +1,7 @@
-"""Whether a file is whole, as far as its own format tells: FITS to its last block, gzip and bzip2 to their trailers."""
+"""Whether a file is whole, as far as its own format tells.
+
+FITS is walked to its last block, gzip and bzip2 to their trailers; Parquet tells by its two ends.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ _BEGINNINGS = {
     ".h5": (b"\x89HDF",),
     ".hdf5": (b"\x89HDF",),
 }
+# How files begin and end that are written from front to back.
+_BOTH_ENDS = {".parquet": (b"PAR1", b"PARE")}
 # How packed files begin, and the module of the standard library that opens them.
 _PACKED = {
     ".gz": (b"\x1f\x8b", "gzip"),
@@ -49,6 +54,14 @@ def tells_its_end(name: str) -> bool:
     Packed ones do; a FITS file does not, where it is cut between two of its HDUs.
     """
     return os.path.splitext(name)[1].lower() in _PACKED
+
+
+def what_is_checked(name: str) -> str | None:
+    """Return what `check` looks at in a file of that name: its ``structure``, only its ``beginning``, or nothing."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in _PACKED or suffix in _BOTH_ENDS or _FITS.search(name):
+        return "structure"
+    return "beginning" if suffix in _BEGINNINGS else None
 
 
 def check(
@@ -83,6 +96,12 @@ def check(
         elif lowered in _BEGINNINGS:
             if not first.startswith(_BEGINNINGS[lowered]):
                 raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
+        elif lowered in _BOTH_ENDS:
+            if not first.startswith(_BOTH_ENDS[lowered]):
+                raise CorruptFile(f"it is {_nature(first)}, not a {lowered[1:]} file")
+            size = os.fstat(file).st_size
+            if size < 12 or read(size - 4, 4) not in _BOTH_ENDS[lowered]:
+                raise CorruptFile(f"it is cut: it does not end as a {lowered[1:]} file does")
         elif lowered not in (".html", ".htm", ".xhtml", ".xml") and _PAGE.match(first):
             raise CorruptFile("it is an HTML page (a login or an error?), not the file")
 

@@ -8,6 +8,8 @@ from typing import Annotated
 from astra_registry import SDSS5DataModelTask, columnwise, hookimpl, parameter
 from astra_registry.release import versions_by_release
 
+# Their folders of stars bear the field's location identifier, while FIELD of their tables is its name.
+BY_LOCATION = ("dr10", "dr11", "dr12", "dr13", "dr14", "dr15")
 PREFIXES = {"apo25m": "ap", "apo1m": "ap", "lco25m": "as"}
 
 
@@ -65,7 +67,10 @@ class ApStarFile(SDSS5DataModelTask):
     )
     telescope: str = parameter("The telescope.", batch=True, choices=tuple(PREFIXES), aliases=("TELESCOPE",))
     field: str = parameter(
-        "The name of the field; its location identifier in DR12 to DR14.", batch=True, aliases=("FIELD",)
+        "The name of the field; its location identifier up to DR15.",
+        batch=True,
+        aliases=("FIELD",),
+        columns=dict.fromkeys(BY_LOCATION, "LOCATION_ID"),
     )
     prefix: str = parameter(
         "The prefix of the file's name: ap in the north, as in the south.",

@@ -142,6 +142,10 @@ IDLE = frozenset(("catid", "plateid"))
 # Read by special functions only, and may be empty.
 EMPTY = frozenset(("component", "obs"))
 
+# The `field` of their paths is the field's location identifier in these releases, whose tables have its name as FIELD.
+OF_FIELDS = frozenset(("apField", "apFieldVisits"))
+BY_LOCATION = ("dr10", "dr11", "dr12", "dr13", "dr14", "dr15")
+
 # What a path name's template asks for, although no path of that name depends on it.
 IDLE_IN = {("spCOADDS", "coadd"): "any"}
 

@@ -16,6 +16,7 @@ from astra_registry.product import DataProduct
 from astra_registry.release import WORK, releases
 from astra_registry.tree import Tree
 from astra_registry_sdsstree.meanings import (
+    BY_LOCATION,
     CARDS,
     CHOICES,
     EMPTY,
@@ -25,6 +26,7 @@ from astra_registry_sdsstree.meanings import (
     INTEGERS,
     MEANINGS,
     NOTES,
+    OF_FIELDS,
     TEXTS,
     Meaning,
 )
@@ -143,6 +145,7 @@ def _parameter(product: str, key: str, uses: Sequence[_Use], keys: Sequence[str]
         choices=CHOICES.get(key) if any(key in use.read for use in uses) else None,
         default=default,
         aliases=tuple(alias for alias in meaning.aliases if alias not in keys),
+        columns=dict.fromkeys(BY_LOCATION, "LOCATION_ID") if key == "field" and product in OF_FIELDS else {},
     )
 
 
