@@ -70,14 +70,13 @@ def _fetch(name: str | None, given: dict[str, Any], release: str | None, **optio
     how = as_configured("fetch", **options)
     how.check_servers()
     with contextlib.closing(Fetcher(how)) as fetcher:
-        if dry_run or (any(sources.values()) and not in_json):  # one product needs no plan
-            # Before a fetch each connection asks once: what follows waits for the answers.
-            ask = _SIZES if dry_run else min(_SIZES, fetcher.options.jobs)
-            if dry_run:
-                unusable = _FirstFew("cannot be used", "more rows cannot be used")
-                _print_plan(plan(wanted_items(wanted), fetcher, ask=ask, on_unusable=unusable.tell), in_json=in_json)
-                return
-            planned = plan(wanted_items(wanted), fetcher, ask=ask)
+        if dry_run:
+            unusable = _FirstFew("cannot be used", "more rows cannot be used")
+            _print_plan(plan(wanted_items(wanted), fetcher, ask=_SIZES, on_unusable=unusable.tell), in_json=in_json)
+            return
+        if any(sources.values()) and not in_json:  # one product needs no plan
+            # Each connection asks once: the fetch waits for the answers.
+            planned = plan(wanted_items(wanted), fetcher, ask=min(_SIZES, fetcher.options.jobs))
             if planned.to_fetch:
                 click.echo(planned.summary(), err=True)
             total, total_bytes = planned.files + planned.unusable, planned.bytes_to_come
@@ -172,8 +171,11 @@ def identified(listing: str) -> Iterator[Any]:
     """Yield the product that lives at each URL or path of a list, with its line; an error in the place of none."""
     from astra_registry.tables.formats import check_encoding
 
-    with open(listing, "rb") as beginning:
-        check_encoding(listing, beginning.read(4))
+    with open(listing, "rb") as stream:
+        beginning = stream.read(512)
+    check_encoding(listing, beginning[:4])
+    if _is_a_table(beginning):
+        raise BadValue(f"'{listing}' is a table, and no list with a URL or path a line: give it with --from")
     with open(listing, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
@@ -183,6 +185,13 @@ def identified(listing: str) -> Iterator[Any]:
                 yield Rows(registry.identify(text), (number,))
             except AstraRegistryError as error:
                 yield Rows(type(error)(f"line {number}: {error}"), (number,))
+
+
+def _is_a_table(beginning: bytes) -> bool:
+    """Whether a file is one by its first bytes, or has a line of names where a list has a URL or a path."""
+    first = beginning.partition(b"\n")[0]
+    known = (b"SIMPLE  =", b"PAR1", b"# %ECSV", b"<?xml", b"<VOTABLE")
+    return beginning.startswith(known) or (b"," in first and b"/" not in first and not first.startswith(b"#"))
 
 
 def as_data(result: FetchResult, name: str | None = None, release: str | None = None) -> dict[str, Any]:

@@ -449,6 +449,16 @@ def test_an_export_without_some_rows_says_so(cli: Cli, tmp_path: Path) -> None:
     assert ran.err.startswith("left out: row 1: ")
 
 
+@pytest.mark.parametrize("name", ["stars.csv", "stars.fits", "stars.parquet", "stars.ecsv"])
+def test_a_table_in_the_place_of_a_list_is_refused(cli: Cli, name: str, tmp_path: Path) -> None:
+    Table({"obj": ["2M03290406+3117075"], "field": ["4587"]}).write(tmp_path / name)
+
+    ran = cli("fetch", "--urls", tmp_path / name)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(f"{name}' is a table, and no list with a URL or path a line: give it with --from\n")
+
+
 def test_an_export_tells_of_locations_that_it_has_no_way_to_name(cli: Cli) -> None:
     spectrum = ("--run2d", "26", "--plate", "332", "--mjd", "52367", "--fiberid", "639")
 
