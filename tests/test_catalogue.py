@@ -488,10 +488,10 @@ def test_a_phone_shows_the_list_then_the_product_then_the_list_again(page: Any) 
     page.fill("#search", "apstar")
     page.locator("#results a").first.click()
     assert page.locator("article h1").inner_text() == "apStar"
-    assert not page.locator("#results").is_visible()
+    page.wait_for_selector("#results", state="hidden")
 
     page.click("text=← all products")
-    assert page.locator("#results").is_visible()
+    page.wait_for_selector("#results", state="visible")
     assert names(page)[0] == "apStar"
 
 
