@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,26 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def somebody() -> Iterator[None]:
+    """Root may read and write everything: be somebody else meanwhile, as are the programs that are started."""
+    us = os.geteuid()
+    if us == 0:
+        os.setresuid(65534, 65534, us)
+    try:
+        yield
+    finally:
+        os.setresuid(us, us, us)
 
 
 def _may_mount() -> bool:

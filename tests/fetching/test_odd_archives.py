@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from astra_registry.fetching.verify import verify
 
-from .conftest import Archive, fits_bytes
+from .conftest import Archive, fits_bytes, somebody
 
 
 def statuses(top: Path) -> dict[str, str]:
@@ -39,26 +34,6 @@ def test_links_to_folders_elsewhere_are_followed_and_no_circle_is(tmp_path: Path
         "dr17/boss/stars/cut.fits": "bad",
         "dr17/boss/stars/x.fits": "whole",
     }
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that everybody may look into."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def somebody() -> Iterator[None]:
-    """Root may read everything: be somebody else meanwhile."""
-    us = os.geteuid()
-    if us == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(us)
 
 
 def test_a_folder_that_may_not_be_read_is_no_whole_one(open_folder: Path) -> None:

@@ -13,7 +13,6 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -29,7 +28,7 @@ from astra_registry.fetching.disk.folders import Folders
 from astra_registry.fetching.disk.staging import Stage, forget
 from astra_registry.fetching.export import export
 
-from .conftest import MAY_MOUNT, RSYNC, Archive, beside, fits_bytes, told_where_files_end_at
+from .conftest import MAY_MOUNT, RSYNC, Archive, beside, fits_bytes, somebody, told_where_files_end_at
 from .raw import RawServer
 
 DAEMON = [str(RSYNC), "--daemon", "--no-detach", "--address=127.0.0.1"]
@@ -142,26 +141,6 @@ def test_each_file_of_a_group_is_given_as_it_comes(archive: Archive, daemon: str
     assert {result.status for result in first} == {"fetched"}
     assert {result.path for result in first} == {item.path for item in items} - {items[1].path}
     assert all(archive.right(item) for item in items if item is not items[1])
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that everybody may look into."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def somebody() -> Iterator[None]:
-    """Root may write everywhere: be somebody else meanwhile, as are the programs that are started."""
-    us = os.geteuid()
-    if us == 0:
-        os.setresuid(65534, 65534, us)
-    try:
-        yield
-    finally:
-        os.setresuid(us, us, us)
 
 
 def test_a_folder_that_may_not_be_written_to_fails_its_own_files_alone(
